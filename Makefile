@@ -1,0 +1,329 @@
+# Makefile - builds, runs, tests and installs libaccel and the accel command.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Everything that is made lies in build/: build/accel, build/libaccel.a, build/libaccel.so, and one folder of
+# objects for each way to compile (release, asan, ...). Jobs run in parallel unless -j says otherwise.
+#
+# Settings, as in `make MARCH=x86-64-v3`:
+#   CC, CXX         gcc, g++
+#   MARCH=native    processor to compile for
+#   WERROR=1        compiler warnings are errors
+#   V=1             show whole commands
+#   PREFIX, DESTDIR where `make install` puts things
+#   MODEL PROMPT DEVICE N    what `make run` runs
+#   FUZZ_SECONDS=5  how long each fuzzer runs in `make test`
+
+# ------------------------------------------------------------------------------------- settings
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SUFFIXES:
+ifeq (,$(filter -j%,$(MAKEFLAGS)))
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
+endif
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+CLANG        ?= clang-14
+CLANGXX      ?= clang++-14
+CLANG_FORMAT ?= clang-format-14
+CLANG_TIDY   ?= clang-tidy-14
+MARCH        ?= native
+PREFIX       ?= /usr/local
+V            ?= 0
+WERROR       ?= 0
+FUZZ_SECONDS ?= 5
+PYTHON       ?= python3
+
+B := build
+# $(call say,WHAT,FILE) announces a step; Q hides its command.
+ifeq ($(V),1)
+Q   :=
+say  = @:
+else
+Q   := @
+say  = @printf '  %-8s %s\n' '$(1)' '$(2)'
+endif
+
+VERSION := $(shell awk '/define ACCEL_VERSION_(MAJOR|MINOR|PATCH)/ { v = v s $$3; s = "." } END { print v }' driver/include/accel.h)
+SOMAJOR := $(firstword $(subst ., ,$(VERSION)))
+
+# ------------------------------------------------------------------------------------- sources
+
+LIB_SRC  := $(sort $(wildcard driver/src/*.c driver/src/*/*.c))
+CLI_SRC  := $(sort $(wildcard driver/cli/*.c))
+UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
+HELP_SRC := $(filter-out $(UNIT_SRC),$(sort $(wildcard tests/unit/*.c)))
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+CLI_TEST := $(sort $(wildcard tests/cli/*.sh))
+C_SRC    := $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(HELP_SRC) $(FUZZ_SRC)
+PUBLIC_H := $(sort $(wildcard driver/include/*.h))
+HEADERS  := $(sort $(PUBLIC_H) $(wildcard driver/src/*.h driver/src/*/*.h driver/cli/*.h \
+                              tests/unit/*.h tests/fuzz/*.h))
+
+# The one list of Verilog files, shared by lint, simulation and synthesis.
+RTL_LIST := rtl/files.f
+RTL      := $(if $(wildcard $(RTL_LIST)),$(shell sed -e 's://.*$$::' $(RTL_LIST)))
+
+# Each of these adds its own section:
+#   sim/sim.mk              SIM_OBJS, SIM_LIBS, SIM_CFLAGS: the sim: backend; RTL_TESTS: testbench programs
+#   synth/synth.mk          synth-report
+#   tests/formal/formal.mk  FORMAL_TESTS: quick proofs that print ok and not ok lines
+-include $(wildcard sim/sim.mk synth/synth.mk tests/formal/formal.mk)
+
+# ------------------------------------------------------------------------------------- flags
+
+WARN     := -Wall -Wextra -Wconversion -Wshadow
+# -ffp-contract=off: a fused multiply-add would make floats depend on the processor.
+BASE     := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fPIC -Idriver/include -Idriver/src $(WARN) \
+            $(if $(filter 1,$(WERROR)),-Werror) $(SIM_CFLAGS)
+SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS   ?=
+LDFLAGS  ?=
+LIBS     := $(SIM_LIBS) -lpthread -lm
+LINK      = $(if $(SIM_OBJS),$(CXX),$(CC))
+
+# One folder of objects for each way to compile: $(call variant,NAME,COMPILER,FLAGS). A change of flags
+# rebuilds the folder, since its objects depend on the .flags file that records them.
+define variant
+$(B)/$(1)/%.o: %.c $(B)/$(1)/.flags
+	$$(call say,CC $(if $(filter-out release,$(1)),[$(1)]),$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$(2) $(3) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+$(B)/$(1)/.flags: FORCE
+	@mkdir -p $$(@D)
+	@echo '$(2) $(3) $$(CFLAGS)' | cmp -s - $$@ || echo '$(2) $(3) $$(CFLAGS)' >$$@
+$(B)/$(1)/libaccel.a: $(LIB_SRC:%.c=$(B)/$(1)/%.o)
+	$$(call say,AR,$$@)
+	@rm -f $$@
+	$$(Q)ar rcs $$@ $$^
+-include $(C_SRC:%.c=$(B)/$(1)/%.d)
+endef
+# The programs of a variant: $(call programs,NAME,LINK FLAGS)
+define programs
+$(B)/$(1)/accel: $(CLI_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS)
+	$$(call say,LD,$$@)
+	$$(Q)$$(LINK) $(2) $$(LDFLAGS) -o $$@ -Wl,--start-group $$^ -Wl,--end-group $$(LIBS)
+$(B)/$(1)/unit/%: $(B)/$(1)/tests/unit/%.o $(HELP_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS)
+	$$(call say,LD,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)$$(LINK) $(2) $$(LDFLAGS) -o $$@ -Wl,--start-group $$^ -Wl,--end-group -lcmocka $$(LIBS)
+endef
+
+$(eval $(call variant,release,$(CC),-O3 -march=$(MARCH) $(BASE)))
+$(eval $(call variant,asan,$(CC),-O1 -g $(SANITIZE) $(BASE)))
+$(eval $(call variant,tsan,$(CC),-O1 -g -fsanitize=thread $(BASE)))
+$(eval $(call variant,cov,$(CC),-O0 -g --coverage -fprofile-abs-path $(BASE)))
+$(eval $(call variant,fuzz,$(CLANG),-O1 -g -fsanitize=fuzzer-no-link $(SANITIZE) $(BASE)))
+# Only to see that both compilers have nothing to say. -O2: some warnings of gcc need the optimizer.
+$(eval $(call variant,lint-gcc,gcc,-O2 $(BASE) -Werror))
+$(eval $(call variant,lint-clang,$(CLANG),-O1 $(BASE) -Werror))
+$(eval $(call programs,release,))
+$(eval $(call programs,asan,$(SANITIZE)))
+$(eval $(call programs,tsan,-fsanitize=thread))
+$(eval $(call programs,cov,--coverage))
+
+.PHONY: FORCE
+FORCE:
+
+# ------------------------------------------------------------------------------------- build and run
+
+.PHONY: help all run
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@sed -n 's/^# \{0,1\}//; /^Settings/,/^$$/p' $(firstword $(MAKEFILE_LIST))
+
+all: $(B)/accel $(B)/libaccel.a $(B)/libaccel.so ## build the accel command and the library (default)
+
+$(B)/accel: $(B)/release/accel
+	@cp -f $< $@
+
+# The static library holds the simulator too, so that a program links with -laccel alone.
+$(B)/libaccel.a: $(B)/release/libaccel.a $(SIM_OBJS)
+	$(call say,AR,$@)
+	@rm -f $@
+	@{ echo 'create $@'; for f in $^; do case $$f in *.a) echo "addlib $$f";; *) echo "addmod $$f";; esac; done; \
+	   echo save; echo end; } | ar -M
+
+# Only what the public headers declare is visible in the shared library.
+$(B)/libaccel.map: $(PUBLIC_H)
+	@mkdir -p $(@D)
+	@{ echo 'LIBACCEL_$(SOMAJOR) {'; echo 'global:'; \
+	   sed -n 's/^[a-z].*[ *]\(accel_[a-z0-9_]*\)(.*/    \1;/p' $^ | grep -v '_fn;' | sort -u; \
+	   echo 'local: *;'; echo '};'; } >$@
+
+$(B)/libaccel.so.$(VERSION): $(LIB_SRC:%.c=$(B)/release/%.o) $(SIM_OBJS) $(B)/libaccel.map
+	$(call say,LD,$@)
+	$(Q)$(LINK) -shared $(LDFLAGS) -Wl,-soname,libaccel.so.$(SOMAJOR) -Wl,--version-script=$(B)/libaccel.map \
+	    -Wl,-z,defs -o $@ -Wl,--start-group $(filter-out %.map,$^) -Wl,--end-group $(LIBS)
+
+$(B)/libaccel.so: $(B)/libaccel.so.$(VERSION)
+	@ln -sf libaccel.so.$(VERSION) $(B)/libaccel.so.$(SOMAJOR)
+	@ln -sf libaccel.so.$(VERSION) $@
+
+MODEL  ?= models/stories-ternary-tq2_0.gguf
+PROMPT ?= Once upon a time
+DEVICE ?= sim:
+N      ?=
+run: $(B)/accel ## build, then tell a story on the simulated accelerator
+	@$(B)/accel run -d '$(DEVICE)' -m '$(MODEL)' -p '$(PROMPT)' $(if $(N),-n $(N))
+
+# ------------------------------------------------------------------------------------- test
+
+# tests/run takes suites, runs every program of each and counts the tests in it; see docs/testing.md.
+RUN_TESTS := $(PYTHON) tests/run
+
+UNIT_release := $(UNIT_SRC:tests/unit/%.c=$(B)/release/unit/%)
+UNIT_asan    := $(UNIT_SRC:tests/unit/%.c=$(B)/asan/unit/%)
+UNIT_tsan    := $(UNIT_SRC:tests/unit/%.c=$(B)/tsan/unit/%)
+UNIT_cov     := $(UNIT_SRC:tests/unit/%.c=$(B)/cov/unit/%)
+FUZZERS      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
+
+SUITE_unit := --suite unit $(UNIT_release)
+SUITE_asan := --suite asan $(UNIT_asan) --suite cli-asan --env ACCEL=$(B)/asan/accel $(CLI_TEST)
+SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST)
+SUITE_cov  := --suite cov $(UNIT_cov) --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST)
+SUITE_fuzz := --suite fuzz $(foreach f,$(FUZZERS),'tests/fuzz/run $(f) $(FUZZ_SECONDS)')
+SUITE_rtl  := --suite rtl $(RTL_TESTS)
+SUITE_formal := --suite formal $(FORMAL_TESTS)
+SUITE_sum  := --after --suite coverage tests/coverage
+
+.PHONY: test test-programs test-unit test-asan test-tsan test-cli test-fuzz coverage cov-clean
+test: test-programs ## build and run every test; results also in build/test/junit.xml
+	@$(RUN_TESTS) $(SUITE_unit) $(SUITE_cli) $(SUITE_rtl) $(SUITE_formal) $(SUITE_asan) $(SUITE_cov) $(SUITE_fuzz) \
+	    $(SUITE_sum)
+
+test-programs: $(UNIT_release) $(UNIT_asan) $(UNIT_cov) $(B)/accel $(B)/asan/accel $(B)/cov/accel $(FUZZERS) \
+               $(RTL_TESTS) $(FORMAL_TESTS) cov-clean
+
+test-unit: $(UNIT_release) ## unit tests of the C modules only
+	@$(RUN_TESTS) $(SUITE_unit)
+
+test-asan: $(UNIT_asan) $(B)/asan/accel ## unit and CLI tests under AddressSanitizer and UBSan
+	@$(RUN_TESTS) $(SUITE_asan)
+
+test-tsan: $(UNIT_tsan) ## unit tests under ThreadSanitizer (not part of test)
+	@$(RUN_TESTS) --suite tsan $(UNIT_tsan)
+
+test-cli: $(B)/accel ## tests of the accel command
+	@$(RUN_TESTS) $(SUITE_cli)
+
+test-fuzz: $(FUZZERS) ## each fuzzer for FUZZ_SECONDS
+	@$(RUN_TESTS) $(SUITE_fuzz)
+
+coverage: $(UNIT_cov) $(B)/cov/accel cov-clean ## line coverage of driver/; fails below 90 %
+	@$(RUN_TESTS) $(SUITE_cov) $(SUITE_sum)
+
+# Counts of earlier runs would add up with those of this one.
+cov-clean: $(UNIT_cov) $(B)/cov/accel
+	@find $(B)/cov -name '*.gcda' -delete
+
+# The fuzzers run the library without the simulator if it can be built so.
+$(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libaccel.a $(SIM_OBJS)
+	$(call say,LD,$@)
+	$(Q)$(if $(SIM_OBJS),$(CLANGXX),$(CLANG)) -fsanitize=fuzzer $(SANITIZE) -o $@ \
+	    -Wl,--start-group $^ -Wl,--end-group $(LIBS)
+
+# ------------------------------------------------------------------------------------- lint
+
+LINT_C     := $(C_SRC)
+# Files that clang-format looks at: all C and C++ of ours.
+LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp))
+LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
+RTL_TOP    ?= accel_core
+RTL_KINDS  ?= 0 1 2
+
+.PHONY: lint lint-c lint-format lint-rtl lint-sh format
+lint: lint-c lint-format lint-rtl lint-sh ## every linter and both compilers, warnings are errors
+	@echo 'lint: clean'
+
+lint-c: $(LINT_C:%.c=$(B)/lint-gcc/%.o) $(LINT_C:%.c=$(B)/lint-clang/%.o) $(LINT_C:%.c=$(B)/lint/%.tidy) \
+        $(B)/lint/cppcheck
+
+$(B)/lint/%.tidy: %.c $(HEADERS) .clang-tidy
+	$(call say,TIDY,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG_TIDY) --quiet --warnings-as-errors='*' $< -- $(filter-out -Werror,$(BASE)) >$@.log 2>$@.err || \
+	    { cat $@.log; grep -v 'warnings generated\|^Suppressed\|^Use -' $@.err; exit 1; }
+	@touch $@
+
+$(B)/lint/cppcheck: $(LINT_C) $(HEADERS)
+	$(call say,CPPCHECK,driver tests)
+	@mkdir -p $(@D)
+	$(Q)$(if $(LINT_C),cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+	    --suppress=missingIncludeSystem --error-exitcode=1 -Idriver/include -Idriver/src $(LINT_C))
+	@touch $@
+
+lint-format:
+	$(call say,FORMAT,$(words $(LINT_FMT)) files)
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(LINT_FMT)
+
+format: ## let clang-format rewrite the C and C++ files
+	$(Q)$(CLANG_FORMAT) -i $(LINT_FMT)
+
+lint-sh:
+	$(call say,SHELL,$(words $(LINT_SH)) files)
+	$(Q)shellcheck $(LINT_SH)
+
+# Verilator judges style, Icarus reads with another parser, Yosys finds latches, loops and double drivers.
+lint-rtl: $(foreach k,$(if $(RTL),$(RTL_KINDS)),$(B)/lint/verilator-$(k) $(B)/lint/yosys-$(k) $(B)/lint/iverilog-$(k))
+
+$(B)/lint/verilator-%: $(RTL) $(RTL_LIST)
+	$(call say,VERILATE,$(RTL_TOP) kind $*)
+	@mkdir -p $(@D)
+	$(Q)verilator --lint-only -Wall --top-module $(RTL_TOP) -GKind=$* $(RTL)
+	@touch $@
+
+$(B)/lint/iverilog-%: $(RTL) $(RTL_LIST)
+	$(call say,ICARUS,$(RTL_TOP) kind $*)
+	@mkdir -p $(@D)
+	$(Q)iverilog -g2005 -Wall -s $(RTL_TOP) -P$(RTL_TOP).Kind=$* -o $@.vvp $(RTL) 2>$@.log && ! [ -s $@.log ] || \
+	    { cat $@.log; exit 1; }
+	@touch $@
+
+# The smallest legal shape: the checks are about structure, not size.
+$(B)/lint/yosys-%: $(RTL) $(RTL_LIST)
+	$(call say,YOSYS,$(RTL_TOP) kind $*)
+	@mkdir -p $(@D)
+	$(Q)yosys -q -p 'read_verilog $(RTL); \
+	    hierarchy -check -top $(RTL_TOP) -chparam Kind $* -chparam Rows 4 -chparam Lanes 8 -chparam ScaleUnits 4; \
+	    proc; opt_clean; check -assert' >$@.log 2>&1 || { cat $@.log; exit 1; }
+	@touch $@
+
+# ------------------------------------------------------------------------------------- bench
+
+.PHONY: bench
+bench: $(B)/accel ## tokens/s, cycles/token and utilisation of every kind and format
+	@$(B)/accel bench -m '$(MODEL)'
+
+# ------------------------------------------------------------------------------------- install
+
+INC := $(DESTDIR)$(PREFIX)/include
+LIB := $(DESTDIR)$(PREFIX)/lib
+BIN := $(DESTDIR)$(PREFIX)/bin
+MAN := $(DESTDIR)$(PREFIX)/share/man/man1
+
+.PHONY: install uninstall clean
+install: all ## install header, libraries, pkg-config file and command (PREFIX, DESTDIR)
+	install -d $(INC) $(LIB)/pkgconfig $(BIN) $(MAN)
+	install -m 644 $(PUBLIC_H) $(INC)
+	install -m 644 $(B)/libaccel.a $(LIB)
+	install -m 755 $(B)/libaccel.so.$(VERSION) $(LIB)
+	ln -sf libaccel.so.$(VERSION) $(LIB)/libaccel.so.$(SOMAJOR)
+	ln -sf libaccel.so.$(VERSION) $(LIB)/libaccel.so
+	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' 'libdir=$${prefix}/lib' '' 'Name: accel' \
+	    'Description: Exact mixed-precision matrix multiplies on an accelerator' 'Version: $(VERSION)' \
+	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -laccel' 'Libs.private: $(LIBS)' >$(LIB)/pkgconfig/accel.pc
+	install -m 755 $(B)/accel $(BIN)
+	install -m 644 docs/accel.1 $(MAN)
+
+uninstall: ## remove what install put there
+	rm -f $(PUBLIC_H:driver/include/%=$(INC)/%) $(LIB)/libaccel.a $(LIB)/libaccel.so $(LIB)/libaccel.so.$(SOMAJOR) \
+	    $(LIB)/libaccel.so.$(VERSION) $(LIB)/pkgconfig/accel.pc $(BIN)/accel $(MAN)/accel.1
+
+clean: ## remove build/
+	rm -rf $(B)
