@@ -183,7 +183,7 @@ UNIT_tsan    := $(UNIT_SRC:tests/unit/%.c=$(B)/tsan/unit/%)
 UNIT_cov     := $(UNIT_SRC:tests/unit/%.c=$(B)/cov/unit/%)
 FUZZERS      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
-SUITE_unit := --suite unit $(UNIT_release)
+SUITE_unit := --suite unit $(UNIT_release) tests/runner.sh
 SUITE_asan := --suite asan $(UNIT_asan) --suite cli-asan --env ACCEL=$(B)/asan/accel $(CLI_TEST)
 SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST)
 SUITE_cov  := --suite cov $(UNIT_cov) --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST)
@@ -233,7 +233,7 @@ $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libaccel.a $(SIM_OBJS)
 LINT_C     := $(C_SRC)
 # Files that clang-format looks at: all C and C++ of ours.
 LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp))
-LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
+LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core
 RTL_KINDS  ?= 0 1 2
 
@@ -261,6 +261,9 @@ $(B)/lint/cppcheck: $(LINT_C) $(HEADERS)
 lint-format:
 	$(call say,FORMAT,$(words $(LINT_FMT)) files)
 	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(LINT_FMT)
+	@! awk 'length > 100 { printf "%s:%d: more than 100 columns\n", FILENAME, FNR } \
+	       /\t/ { printf "%s:%d: tab\n", FILENAME, FNR } \
+	       / $$/ { printf "%s:%d: blank at the end\n", FILENAME, FNR }' $(LINT_FMT) $(RTL) | grep .
 
 format: ## let clang-format rewrite the C and C++ files
 	$(Q)$(CLANG_FORMAT) -i $(LINT_FMT)
