@@ -1,0 +1,207 @@
+/* llama.c - the forward pass: matrices on the device, everything else here.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "llama.h"
+
+#include "fmath.h"
+#include "ggml_blocks.h"
+#include "internal.h"
+
+#include <string.h>
+
+/* Quantize the input of a linear layer for token i of the batch. */
+static int set_input(struct accel_llm *llm, size_t i, const float *v, size_t count,
+                     struct accel_error *err)
+{
+    if (!fm_all_finite(v, count))
+        return accel_fail(err, ACCEL_E_CORRUPT,
+                          "%s: the model computes values that are not finite; its weights are "
+                          "damaged",
+                          gguf_path(llm->model->file));
+    llm->scale[i] = accel_quantize_activations(v, count, llm->q + i * llm->q_stride);
+    return ACCEL_OK;
+}
+
+/* y[i] = W x[i] for columns first .. first + n - 1 of the quantized input. */
+static int run_linear(struct accel_llm *llm, const struct linear *l, size_t first, size_t n,
+                      float *y, size_t y_stride, struct accel_error *err)
+{
+    for (uint32_t part = 0; part < l->parts; part++) {
+        for (size_t done = 0; done < n;) {
+            size_t left = n - done;
+            uint32_t now = left < l->max_n[part] ? (uint32_t)left : l->max_n[part];
+            struct accel_job job = {
+                .weights = l->w[part],
+                .x = llm->q + (first + done) * llm->q_stride,
+                .n = now,
+                .x_stride = llm->q_stride,
+                .out = ACCEL_OUT_F32,
+                .y = y + done * y_stride + l->first[part],
+                .y_stride = y_stride,
+                .col_scale = llm->scale + first + done,
+                .deadline_ns = llm->deadline_ns,
+            };
+            int rc = accel_run(llm->dev, &job, NULL, err);
+            if (rc)
+                return rc;
+            done += now;
+        }
+    }
+    return ACCEL_OK;
+}
+
+static int norm_inputs(struct accel_llm *llm, const float *weight, size_t first, size_t n,
+                       struct accel_error *err)
+{
+    size_t embd = llm->model->info.embd;
+    int rc = ACCEL_OK;
+    for (size_t i = first; i < n && !rc; i++) {
+        fm_rms_norm(llm->row, llm->x + i * embd, weight, embd, llm->model->info.rms_eps);
+        rc = set_input(llm, i, llm->row, embd, err);
+    }
+    return rc;
+}
+
+static void add_residual(struct accel_llm *llm, size_t n)
+{
+    size_t embd = llm->model->info.embd;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < embd; k++)
+            llm->x[i * embd + k] += llm->y[i * llm->y_stride + k];
+}
+
+/* Rotate Q and K of token i at position pos and put K and V into the cache. */
+static void cache_token(struct accel_llm *llm, uint32_t layer, size_t i, size_t pos)
+{
+    const struct accel_model_info *h = &llm->model->info;
+    size_t hd = h->head_dim, pairs = h->rope_dim / 2, context = llm->info.context;
+    float *q = llm->y + i * llm->y_stride, *k = q + h->heads * hd, *v = k + h->kv_heads * hd;
+    const float *turn = llm->rope + pos * pairs * 2;
+    for (size_t head = 0; head < h->heads; head++)
+        attention_rotate(q + head * hd, turn, pairs);
+    for (size_t head = 0; head < h->kv_heads; head++) {
+        size_t base = ((size_t)layer * h->kv_heads + head) * hd * context;
+        attention_rotate(k + head * hd, turn, pairs);
+        for (size_t d = 0; d < hd; d++)
+            llm->keys[base + d * context + pos] = k[head * hd + d];
+        memcpy(llm->values + base + pos * hd, v + head * hd, hd * sizeof *v);
+    }
+}
+
+static int attend(struct accel_llm *llm, uint32_t layer, size_t i, size_t pos,
+                  struct accel_error *err)
+{
+    const struct accel_model_info *h = &llm->model->info;
+    size_t hd = h->head_dim, context = llm->info.context, share = h->heads / h->kv_heads;
+    const float *q = llm->y + i * llm->y_stride;
+    float scale = fm_rsqrt((float)hd);
+    for (size_t head = 0; head < h->heads; head++) {
+        size_t base = ((size_t)layer * h->kv_heads + head / share) * hd * context;
+        attention_head(q + head * hd, llm->keys + base, llm->values + base, hd, context, pos + 1,
+                       scale, llm->scores, llm->row + head * hd);
+    }
+    return set_input(llm, i, llm->row, h->heads * hd, err);
+}
+
+static int run_layer(struct accel_llm *llm, uint32_t layer, size_t n, size_t pos,
+                     struct accel_error *err)
+{
+    const struct llama_layer *l = &llm->layers[layer];
+    size_t ff = llm->model->info.ff;
+    int rc;
+    if ((rc = norm_inputs(llm, l->attn_norm, 0, n, err)) ||
+        (rc = run_linear(llm, &l->qkv, 0, n, llm->y, llm->y_stride, err)))
+        return rc;
+    for (size_t i = 0; i < n; i++)
+        cache_token(llm, layer, i, pos + i);
+    for (size_t i = 0; i < n; i++)
+        if ((rc = attend(llm, layer, i, pos + i, err)))
+            return rc;
+    if ((rc = run_linear(llm, &l->attn_output, 0, n, llm->y, llm->y_stride, err)))
+        return rc;
+    add_residual(llm, n);
+    if ((rc = norm_inputs(llm, l->ffn_norm, 0, n, err)) ||
+        (rc = run_linear(llm, &l->gate_up, 0, n, llm->y, llm->y_stride, err)))
+        return rc;
+    for (size_t i = 0; i < n; i++) {
+        float *gate = llm->y + i * llm->y_stride;
+        fm_swiglu(gate, gate + ff, ff);
+        if ((rc = set_input(llm, i, gate, ff, err)))
+            return rc;
+    }
+    if ((rc = run_linear(llm, &l->down, 0, n, llm->y, llm->y_stride, err)))
+        return rc;
+    add_residual(llm, n);
+    return ACCEL_OK;
+}
+
+/* n tokens from position pos on; logits for the last `want` of them. */
+static int run_batch(struct accel_llm *llm, const uint32_t *ids, size_t n, size_t pos, size_t want,
+                     float *logits, struct accel_error *err)
+{
+    const struct accel_model_info *h = &llm->model->info;
+    const struct gguf_tensor *t = llm->model->token_embd;
+    size_t row_bytes = t->size / h->vocab;
+    int rc;
+    for (size_t i = 0; i < n; i++)
+        if ((rc = ggml_dequantize_row(t->type, (const uint8_t *)t->data + ids[i] * row_bytes,
+                                      llm->x + i * h->embd, h->embd)))
+            return accel_fail(err, rc, "%s: token_embd.weight cannot be decoded",
+                              gguf_path(llm->model->file));
+    for (uint32_t layer = 0; layer < h->layers; layer++)
+        if ((rc = run_layer(llm, layer, n, pos, err)))
+            return rc;
+    if (want == 0)
+        return ACCEL_OK;
+    if ((rc = norm_inputs(llm, llm->output_norm, n - want, n, err)))
+        return rc;
+    return run_linear(llm, &llm->head, n - want, want, logits, h->vocab, err);
+}
+
+int accel_llm_eval(accel_llm *llm, const uint32_t *ids, size_t count, size_t want, float *logits,
+                   struct accel_error *err)
+{
+    if (!llm || (!ids && count) || want > count || (want && !logits))
+        return accel_fail(err, ACCEL_E_ARG, "accel_llm_eval: tokens or room for logits missing");
+    const struct accel_model_info *h = &llm->model->info;
+    if (count > llm->info.context - llm->info.position)
+        return accel_fail(err, ACCEL_E_CONTEXT,
+                          "%zu tokens do not fit: %u of the context's %u are used", count,
+                          llm->info.position, llm->info.context);
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] >= h->vocab)
+            return accel_fail(err, ACCEL_E_ARG, "token %zu is %u, but the vocabulary has %u", i,
+                              ids[i], h->vocab);
+    size_t skip = count - want; /* tokens before the first one with logits */
+    for (size_t done = 0; done < count;) {
+        size_t n = count - done < llm->info.batch ? count - done : llm->info.batch;
+        size_t from = skip > done ? skip - done : 0;
+        size_t rows = from < n ? n - from : 0;
+        float *to = rows ? logits + (done + from - skip) * h->vocab : NULL;
+        int rc = run_batch(llm, ids + done, n, llm->info.position + done, rows, to, err);
+        if (rc)
+            return rc;
+        done += n;
+    }
+    if (want && !fm_all_finite(logits, want * (size_t)h->vocab))
+        return accel_fail(err, ACCEL_E_CORRUPT,
+                          "%s: the model computes logits that are not finite; its weights are "
+                          "damaged",
+                          gguf_path(llm->model->file));
+    llm->info.position += (uint32_t)count;
+    llm->info.tokens += count;
+    llm->info.heads += want;
+    return ACCEL_OK;
+}
+
+void accel_llm_rewind(accel_llm *llm, uint32_t position)
+{
+    if (position < llm->info.position)
+        llm->info.position = position;
+}
+
+void accel_llm_get_info(const accel_llm *llm, struct accel_llm_info *info)
+{
+    *info = llm->info;
+    info->macs = info->tokens * llm->model->info.linear_macs +
+                 info->heads * llm->model->info.head_macs;
+}

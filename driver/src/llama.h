@@ -1,0 +1,65 @@
+/* llama.h - a llama model on a device: packed matrices, KV cache, buffers of the forward pass.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_LLAMA_H
+#define ACCEL_LLAMA_H
+
+#include "accel_llm.h"
+#include "model.h"
+
+enum { LINEAR_PARTS = 3 };
+
+/* One linear layer, or several that read the same activations: one job if their formats allow to
+ * stack them, else one a part. Outputs lie one after the other. */
+struct linear {
+    uint32_t parts;
+    uint32_t cols, rows; /* rows of all parts together */
+    accel_weights *w[LINEAR_PARTS];
+    uint32_t first[LINEAR_PARTS]; /* first output row of each part */
+    uint32_t max_n[LINEAR_PARTS]; /* columns the device takes in one job of this part */
+    const char *name;             /* of the first tensor, for messages */
+};
+
+struct llama_layer {
+    float *attn_norm, *ffn_norm; /* [embd] */
+    struct linear qkv, attn_output, gate_up, down;
+};
+
+struct accel_llm {
+    const struct accel_model *model;
+    accel_dev *dev;
+    uint64_t deadline_ns;
+    struct llama_layer *layers;
+    float *output_norm;
+    struct linear head;
+    struct accel_llm_info info;
+
+    float *rope;   /* [context][rope_dim / 2] of cosine, sine */
+    float *keys;   /* [layers][kv_heads][head_dim][context] */
+    float *values; /* [layers][kv_heads][context][head_dim] */
+
+    float *x;      /* [batch][embd], the residual stream */
+    float *y;      /* [batch][y_stride], what a job returned */
+    float *row;    /* [widest cols], one token's input of a linear layer */
+    float *scores; /* [context] */
+    int8_t *q;     /* [batch][q_stride], quantized input of a linear layer */
+    float *scale;  /* [batch] */
+    size_t y_stride, q_stride;
+};
+
+/* One head's attention, all sums in ascending order of their index:
+ *     scores[t] = (sum over d of q[d] * keys[d][t]) * scale;  w = softmax(scores[0..count-1])
+ *     out[d]    = sum over t of w[t] * values[t][d]
+ * keys is [dim][stride], values [count][dim], count >= 1. */
+void attention_head(const float *q, const float *keys, const float *values, size_t dim,
+                    size_t stride, size_t count, float scale, float *scores, float *out);
+/* Rotate adjacent pairs of v by the angles in turn ([pairs] of cosine, sine). */
+void attention_rotate(float *v, const float *turn, size_t pairs);
+/* Fill rope for `context` positions; freqs (may be NULL) divides each frequency. */
+void attention_angles(float *rope, uint32_t context, const struct accel_model_info *h,
+                      const float *freqs);
+
+/* Pack every matrix (llama_load.c). On failure llm is left for accel_llm_free. */
+int llama_load(struct accel_llm *llm, accel_format format, uint32_t group, struct accel_error *err);
+void linear_free(struct linear *l);
+
+#endif

@@ -1,0 +1,264 @@
+/* llama_load.c - pack a model's matrices for a device and make room for the forward pass.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "llama.h"
+
+#include "fmath.h"
+#include "internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_CONTEXT = 4096, DEFAULT_BATCH = 128 };
+
+/* ---- linear layers ---- */
+
+void linear_free(struct linear *l)
+{
+    for (uint32_t i = 0; i < l->parts; i++)
+        accel_unload(l->w[i]);
+    l->parts = 0;
+}
+
+/* Columns of this matrix that fit in one job. */
+static uint32_t columns_of(const struct accel_caps *caps, const struct accel_matrix_info *mat)
+{
+    uint64_t lanes = caps->lanes ? caps->lanes : 1, steps;
+    if (mat->group == 0)
+        steps = (mat->cols + lanes - 1) / lanes;
+    else
+        steps = (((uint64_t)mat->cols + mat->group - 1) / mat->group) *
+                ((mat->group + lanes - 1) / lanes);
+    uint64_t n = caps->max_n;
+    if (caps->max_steps && steps && caps->max_steps / steps < n)
+        n = caps->max_steps / steps;
+    return (uint32_t)n;
+}
+
+static int add_part(struct accel_llm *llm, struct linear *l, const accel_matrix *mat,
+                    const struct gguf_tensor *tensor, struct accel_error *err)
+{
+    const char *path = gguf_path(llm->model->file);
+    int name_len = (int)(tensor->name.len < 60 ? tensor->name.len : 60);
+    struct accel_error why = { 0 };
+    struct accel_matrix_info info;
+    struct accel_weights_info packed;
+    struct accel_caps caps;
+    uint32_t i = l->parts;
+    accel_matrix_get_info(mat, &info);
+    accel_get_caps(llm->dev, &caps);
+    l->max_n[i] = columns_of(&caps, &info);
+    if (l->max_n[i] == 0)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "%s: tensor %.*s has %u columns, more than %s can hold", path, name_len,
+                          tensor->name.data, info.cols, caps.uri);
+    int rc = accel_load(llm->dev, mat, &l->w[i], &why);
+    if (rc)
+        return accel_fail(err, rc, "%s: tensor %.*s: %.120s", path, name_len, tensor->name.data,
+                          why.text);
+    accel_weights_get_info(l->w[i], &packed);
+    l->first[i] = l->rows;
+    l->rows += info.rows;
+    l->cols = info.cols;
+    l->parts = i + 1;
+    llm->info.weights += (uint64_t)info.rows * info.cols;
+    llm->info.code_bits += packed.code_bits;
+    llm->info.header_bits += packed.header_bits;
+    llm->info.jobs_per_token++;
+    return ACCEL_OK;
+}
+
+/* Tensors that read the same activations: one stacked job if they agree, else one a tensor. */
+static int load_linear(struct accel_llm *llm, struct linear *l,
+                       const struct gguf_tensor *const *tensors, uint32_t count,
+                       accel_format format, uint32_t group, struct accel_error *err)
+{
+    accel_matrix *mats[LINEAR_PARTS] = { NULL }, *stacked = NULL;
+    const accel_matrix *list[LINEAR_PARTS];
+    int rc = ACCEL_OK;
+    for (uint32_t i = 0; i < count; i++) {
+        if ((rc = model_matrix(llm->model, tensors[i], format, group, &mats[i], err)))
+            goto out;
+        list[i] = mats[i];
+    }
+    rc = count > 1 ? accel_matrix_stack(list, count, &stacked, err) : ACCEL_E_UNSUPPORTED;
+    if (rc == ACCEL_OK) {
+        rc = add_part(llm, l, stacked, tensors[0], err);
+    } else if (rc == ACCEL_E_UNSUPPORTED || rc == ACCEL_E_OVERFLOW) {
+        rc = ACCEL_OK;
+        for (uint32_t i = 0; i < count && !rc; i++)
+            rc = add_part(llm, l, mats[i], tensors[i], err);
+    }
+out:
+    accel_matrix_free(stacked);
+    for (uint32_t i = 0; i < count; i++)
+        accel_matrix_free(mats[i]);
+    return rc;
+}
+
+static int load_norm(struct accel_llm *llm, const struct gguf_tensor *tensor, float **out,
+                     struct accel_error *err)
+{
+    *out = calloc((size_t)tensor->ne[0], sizeof **out);
+    if (!*out)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for norm weights");
+    return model_floats(llm->model, tensor, *out, err);
+}
+
+int llama_load(struct accel_llm *llm, accel_format format, uint32_t group, struct accel_error *err)
+{
+    const struct accel_model *m = llm->model;
+    const struct gguf_tensor *head = m->output ? m->output : m->token_embd;
+    int rc = load_norm(llm, m->output_norm, &llm->output_norm, err);
+    if (rc || (rc = load_linear(llm, &llm->head, &head, 1, format, group, err)))
+        return rc;
+    for (uint32_t i = 0; i < m->info.layers; i++) {
+        const struct model_layer *from = &m->layers[i];
+        struct llama_layer *to = &llm->layers[i];
+        const struct gguf_tensor *qkv[3] = { from->q, from->k, from->v };
+        const struct gguf_tensor *gate_up[2] = { from->gate, from->up };
+        rc = from->qkv ? load_linear(llm, &to->qkv, &from->qkv, 1, format, group, err)
+                       : load_linear(llm, &to->qkv, qkv, 3, format, group, err);
+        if (rc || (rc = load_norm(llm, from->attn_norm, &to->attn_norm, err)) ||
+            (rc = load_norm(llm, from->ffn_norm, &to->ffn_norm, err)) ||
+            (rc = load_linear(llm, &to->attn_output, &from->attn_output, 1, format, group, err)) ||
+            (rc = load_linear(llm, &to->gate_up, gate_up, 2, format, group, err)) ||
+            (rc = load_linear(llm, &to->down, &from->down, 1, format, group, err)))
+            return rc;
+    }
+    return ACCEL_OK;
+}
+
+/* ---- memory ---- */
+
+/* count1 * count2 * count3 zeroed elements; every product checked. */
+static void *array(size_t count1, size_t count2, size_t count3, size_t size)
+{
+    size_t n;
+    if (!mul_size(count1, count2, &n) || !mul_size(n, count3, &n))
+        return NULL;
+    return calloc(n ? n : 1, size);
+}
+
+static uint32_t larger(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+static int make_buffers(struct accel_llm *llm, struct accel_error *err)
+{
+    const struct accel_model_info *h = &llm->model->info;
+    uint32_t context = llm->info.context, batch = llm->info.batch;
+    uint32_t q_dim = h->heads * h->head_dim, kv_dim = h->kv_heads * h->head_dim;
+    size_t pairs = h->rope_dim / 2;
+    llm->q_stride = larger(larger(h->embd, h->ff), q_dim);
+    llm->y_stride = larger(larger(h->embd, 2 * h->ff), q_dim + 2 * kv_dim);
+    llm->rope = array(context, pairs, 2, sizeof *llm->rope);
+    llm->keys = array(h->layers, kv_dim, context, sizeof *llm->keys);
+    llm->values = array(h->layers, kv_dim, context, sizeof *llm->values);
+    llm->x = array(batch, h->embd, 1, sizeof *llm->x);
+    llm->y = array(batch, llm->y_stride, 1, sizeof *llm->y);
+    llm->row = array(llm->q_stride, 1, 1, sizeof *llm->row);
+    llm->scores = array(context, 1, 1, sizeof *llm->scores);
+    llm->q = array(batch, llm->q_stride, 1, sizeof *llm->q);
+    llm->scale = array(batch, 1, 1, sizeof *llm->scale);
+    llm->layers = array(h->layers, 1, 1, sizeof *llm->layers);
+    if (!llm->rope || !llm->keys || !llm->values || !llm->x || !llm->y || !llm->row ||
+        !llm->scores || !llm->q || !llm->scale || !llm->layers)
+        return accel_fail(err, ACCEL_E_NOMEM,
+                          "out of memory for a context of %u tokens: choose a smaller one",
+                          context);
+    return ACCEL_OK;
+}
+
+static int make_angles(struct accel_llm *llm, struct accel_error *err)
+{
+    const struct accel_model *m = llm->model;
+    float *freqs = NULL;
+    int rc = ACCEL_OK;
+    if (m->rope_freqs) {
+        rc = load_norm(llm, m->rope_freqs, &freqs, err);
+        for (uint32_t i = 0; !rc && i < m->info.rope_dim / 2; i++)
+            if (!(freqs[i] >= 1e-6f && freqs[i] <= 1e6f))
+                rc = accel_fail(err, ACCEL_E_CORRUPT,
+                                "%s: rope_freqs.weight[%u] is not between 1e-6 and 1e6",
+                                gguf_path(m->file), i);
+    }
+    if (!rc)
+        attention_angles(llm->rope, llm->info.context, &m->info, freqs);
+    free(freqs);
+    return rc;
+}
+
+int accel_llm_open(const accel_model *model, accel_dev *dev,
+                   const struct accel_llm_options *options, accel_llm **out,
+                   struct accel_error *err)
+{
+    struct accel_llm_options o = { 0 };
+    struct accel_caps caps;
+    if (!model || !dev || !out)
+        return accel_fail(err, ACCEL_E_ARG, "accel_llm_open needs a model, a device and a place");
+    if (options)
+        o = *options;
+    if (o.format == 0) {
+        o.format = ACCEL_INT(8);
+        o.group = 32;
+    }
+    if (!accel_format_valid(o.format))
+        return accel_fail(err, ACCEL_E_ARG, "0x%x is no weight format", (unsigned)o.format);
+    if (o.context > model->info.context)
+        return accel_fail(err, ACCEL_E_CONTEXT,
+                          "a context of %u tokens was asked for, but the model was made for %u",
+                          o.context, model->info.context);
+    struct accel_llm *llm = calloc(1, sizeof *llm);
+    if (!llm)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a model on a device");
+    accel_get_caps(dev, &caps);
+    llm->model = model;
+    llm->dev = dev;
+    llm->deadline_ns = o.deadline_ns;
+    llm->info.context = o.context                               ? o.context
+                        : model->info.context < DEFAULT_CONTEXT ? model->info.context
+                                                                : DEFAULT_CONTEXT;
+    llm->info.batch = o.batch ? o.batch : DEFAULT_BATCH;
+    if (caps.max_n && llm->info.batch > caps.max_n)
+        llm->info.batch = caps.max_n;
+    if (llm->info.batch > llm->info.context)
+        llm->info.batch = llm->info.context;
+    int rc;
+    if ((rc = make_buffers(llm, err)) || (rc = make_angles(llm, err)) ||
+        (rc = llama_load(llm, o.format, o.group, err)))
+        goto out;
+    *out = llm;
+out:
+    if (rc)
+        accel_llm_free(llm);
+    return rc;
+}
+
+void accel_llm_free(accel_llm *llm)
+{
+    if (!llm)
+        return;
+    for (uint32_t i = 0; llm->layers && i < llm->model->info.layers; i++) {
+        struct llama_layer *l = &llm->layers[i];
+        free(l->attn_norm);
+        free(l->ffn_norm);
+        linear_free(&l->qkv);
+        linear_free(&l->attn_output);
+        linear_free(&l->gate_up);
+        linear_free(&l->down);
+    }
+    linear_free(&llm->head);
+    free(llm->layers);
+    free(llm->output_norm);
+    free(llm->rope);
+    free(llm->keys);
+    free(llm->values);
+    free(llm->x);
+    free(llm->y);
+    free(llm->row);
+    free(llm->scores);
+    free(llm->q);
+    free(llm->scale);
+    free(llm);
+}
