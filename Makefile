@@ -185,7 +185,7 @@ FUZZERS      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
 SUITE_unit := --suite unit $(UNIT_release) tests/runner.sh
 SUITE_asan := --suite asan $(UNIT_asan) --suite cli-asan --env ACCEL=$(B)/asan/accel $(CLI_TEST)
-SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST)
+SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST) tests/install.sh
 SUITE_cov  := --suite cov $(UNIT_cov) --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST)
 SUITE_fuzz := --suite fuzz $(foreach f,$(FUZZERS),'tests/fuzz/run $(f) $(FUZZ_SECONDS)')
 SUITE_rtl  := --suite rtl $(RTL_TESTS)
@@ -197,7 +197,7 @@ test: test-programs ## build and run every test; results also in build/test/juni
 	@$(RUN_TESTS) $(SUITE_unit) $(SUITE_cli) $(SUITE_rtl) $(SUITE_formal) $(SUITE_asan) $(SUITE_cov) $(SUITE_fuzz) \
 	    $(SUITE_sum)
 
-test-programs: $(UNIT_release) $(UNIT_asan) $(UNIT_cov) $(B)/accel $(B)/asan/accel $(B)/cov/accel $(FUZZERS) \
+test-programs: all $(UNIT_release) $(UNIT_asan) $(UNIT_cov) $(B)/asan/accel $(B)/cov/accel $(FUZZERS) \
                $(RTL_TESTS) $(FORMAL_TESTS) cov-clean
 
 test-unit: $(UNIT_release) ## unit tests of the C modules only
@@ -209,7 +209,7 @@ test-asan: $(UNIT_asan) $(B)/asan/accel ## unit and CLI tests under AddressSanit
 test-tsan: $(UNIT_tsan) ## unit tests under ThreadSanitizer (not part of test)
 	@$(RUN_TESTS) --suite tsan $(UNIT_tsan)
 
-test-cli: $(B)/accel ## tests of the accel command
+test-cli: all ## tests of the accel command
 	@$(RUN_TESTS) $(SUITE_cli)
 
 test-fuzz: $(FUZZERS) ## each fuzzer for FUZZ_SECONDS
@@ -233,7 +233,7 @@ $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libaccel.a $(SIM_OBJS)
 LINT_C     := $(C_SRC)
 # Files that clang-format looks at: all C and C++ of ours.
 LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp))
-LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
+LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/install.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core
 RTL_KINDS  ?= 0 1 2
 
