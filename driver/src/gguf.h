@@ -17,22 +17,26 @@ struct gguf_str {
 struct gguf_tensor {
     struct gguf_str name;
     uint32_t    n_dims;
-    uint64_t    ne[4];     /* fastest first; missing dims are 1 */
+    uint64_t    ne[4];     /* fastest first; missing dims are 1, none is 0 */
     uint32_t    type;      /* enum ggml_type id, known to ggml_types.h */
-    const void *data;
+    const void *data;      /* aligned to 8 bytes or more */
     size_t      size;      /* bytes; checked against the file and the shape */
 };
 
-/* Open and check the whole file. @return ACCEL_OK, _E_IO, _E_CORRUPT, _E_UNSUPPORTED, _E_NOMEM */
+/* Open and check the whole file. The file must not shrink while it is open.
+ * @return ACCEL_OK, _E_IO, _E_CORRUPT, _E_UNSUPPORTED, _E_NOMEM, _E_ARG (NULL) */
 int gguf_open(const char *path, struct gguf_file **out, struct accel_error *err);
-/* The same over memory that outlives the view (fuzzing, tests). name is used in messages. */
+/* The same over memory that outlives the view (fuzzing, tests) and is aligned to 8 bytes (_E_ARG).
+ * name is used in messages. */
 int gguf_open_memory(const void *data, size_t size, const char *name, struct gguf_file **out,
                      struct accel_error *err);
-void gguf_close(struct gguf_file *f);
+void gguf_close(struct gguf_file *f);   /* NULL is fine */
 const char *gguf_path(const struct gguf_file *f);
+/* The path as messages show it: control bytes escaped, a long one cut from the left. */
+const char *gguf_label(const struct gguf_file *f);
 
 size_t gguf_tensor_count(const struct gguf_file *f);
-const struct gguf_tensor *gguf_tensor_at(const struct gguf_file *f, size_t i);
+const struct gguf_tensor *gguf_tensor_at(const struct gguf_file *f, size_t i); /* or NULL */
 const struct gguf_tensor *gguf_find_tensor(const struct gguf_file *f, const char *name); /* or NULL */
 
 /* Metadata. Each returns false if the key is absent or of another type; any integer width is taken
@@ -47,5 +51,18 @@ bool gguf_get_array(const struct gguf_file *f, const char *key, uint64_t *count)
 bool gguf_array_str(const struct gguf_file *f, const char *key, uint64_t i, struct gguf_str *v);
 bool gguf_array_f64(const struct gguf_file *f, const char *key, uint64_t i, double *v);
 bool gguf_array_u64(const struct gguf_file *f, const char *key, uint64_t i, uint64_t *v);
+
+/* Text from a file made fit for a message: anything but printable ASCII as \xHH, "..." where cap
+ * cuts it. Writes and returns buf; cap >= 8. */
+const char *gguf_escape(struct gguf_str s, char *buf, size_t cap);
+
+/* Bytewise order of two strings, a prefix first: negative, 0 or positive. */
+int gguf_str_compare(struct gguf_str a, struct gguf_str b);
+/* Stable order by name of n records of `stride` bytes that begin with a struct gguf_str; *order is
+ * malloc'ed. Merge sort: hostile names cannot make it quadratic. @return ACCEL_OK, _E_NOMEM */
+int gguf_sort_names(const void *records, size_t stride, size_t n, size_t **order);
+/* Position in such an order of the last record with that name, or n. */
+size_t gguf_search_names(const void *records, size_t stride, const size_t *order, size_t n,
+                         struct gguf_str name);
 
 #endif
