@@ -15,6 +15,15 @@ extern "C" {
 int accel_fail(struct accel_error *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* What err (may be NULL) holds after success; public calls begin with it. */
+static inline void accel_no_error(struct accel_error *err)
+{
+    if (err) {
+        err->status = ACCEL_OK;
+        err->text[0] = '\0';
+    }
+}
+
 /* a * b, or false if it does not fit. */
 static inline bool mul_size(size_t a, size_t b, size_t *out)
 {

@@ -1,0 +1,53 @@
+/* ggml_blocks.h - ggml's block formats: rows as codes and scales, or as floats.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_GGML_BLOCKS_H
+#define ACCEL_GGML_BLOCKS_H
+
+#include "accel.h"
+
+#include <stdbool.h>
+
+enum ggml_block_id {
+    GGML_ID_F32 = 0,
+    GGML_ID_F16 = 1,
+    GGML_ID_Q4_0 = 2,
+    GGML_ID_Q4_1 = 3,
+    GGML_ID_Q5_0 = 6,
+    GGML_ID_Q5_1 = 7,
+    GGML_ID_Q8_0 = 8,
+    GGML_ID_Q2_K = 10,
+    GGML_ID_Q3_K = 11,
+    GGML_ID_Q4_K = 12,
+    GGML_ID_Q5_K = 13,
+    GGML_ID_Q6_K = 14,
+    GGML_ID_IQ4_NL = 20,
+    GGML_ID_BF16 = 30,
+    GGML_ID_TQ1_0 = 34,
+    GGML_ID_TQ2_0 = 35
+};
+
+/* How a block type maps to codes and scales. */
+struct ggml_block_type {
+    uint32_t     id;
+    const char  *name;
+    uint32_t     block;      /* weights in a block */
+    uint32_t     bytes;      /* bytes of a block */
+    accel_format format;     /* 0: plain floats, which have no codes */
+    uint32_t     group;      /* weights that share a scale and an offset */
+};
+
+/* The row for a type id this library decodes, or NULL. */
+const struct ggml_block_type *ggml_find_block_type(uint32_t id);
+
+/* Decode n weights of one row to floats, as ggml does. n is a multiple of the block length.
+ * @return ACCEL_OK, _E_ARG (n, NULL), _E_UNSUPPORTED (type) */
+int ggml_dequantize_row(uint32_t type, const void *row, float *out, size_t n);
+
+/* Decode n weights of one row to codes of the type's format and, for each group, a real scale and
+ * offset: weight = scale * k(code) + offset. Exact. Never for plain floats.
+ * @return ACCEL_OK, _E_CORRUPT and what is wrong in *what: a scale that is no finite number, an
+ *         illegal ternary code */
+int ggml_decode_row(const struct ggml_block_type *type, const void *row, size_t n, uint8_t *codes,
+                    double *scales, double *offsets, const char **what);
+
+#endif

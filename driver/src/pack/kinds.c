@@ -1,0 +1,20 @@
+/* kinds.c - the table of PE kinds: id in the RTL, order of code words, recoding.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "pack.h"
+
+#include <string.h>
+
+const struct pe_kind accel_kinds[] = {
+    { .name = "mac", .id = 0, .step_major = true },
+    { .name = "bitserial", .id = 1, .offset_binary = true },
+    { .name = "lut", .id = 2, .offset_binary = true, .recode = lut_recode },
+};
+const size_t accel_kind_count = sizeof accel_kinds / sizeof accel_kinds[0];
+
+const struct pe_kind *accel_find_kind(const char *name)
+{
+    for (size_t i = 0; i < accel_kind_count; i++)
+        if (strcmp(accel_kinds[i].name, name) == 0)
+            return &accel_kinds[i];
+    return NULL;
+}

@@ -1,0 +1,15 @@
+/* lut.c - recode one bit-plane for the lookup-table kind: pairs of lanes become (entry, negate).
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "pack.h"
+
+/* With each bit b standing for +1 (b = 1) or -1 (b = 0), a pair of lanes adds up to one of
+ * x0+x1, x0-x1, x1-x0, -x0-x1: one of two table entries (chosen by whether the bits differ), negated
+ * if the first bit is 0. */
+void lut_recode(uint8_t *row, uint32_t lanes)
+{
+    for (uint32_t i = 0; i < lanes / 8; i++) {
+        unsigned even = row[i] & 0x55u;
+        unsigned odd = (row[i] >> 1) & 0x55u;
+        row[i] = (uint8_t)((even ^ odd) | ((even ^ 0x55u) << 1));
+    }
+}
