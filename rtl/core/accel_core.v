@@ -1,0 +1,198 @@
+// accel_core.v - the accelerator: command queue, activation and weight buffers, one tile of PEs, group scaling
+// with exact accumulators, requantization, counters. Knows nothing of links; docs/core.md describes every stream.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+module accel_core #(
+    parameter Kind       = 2,               // 0 mac, 1 bitserial, 2 lut (pair tables), 3 lut4 (tables of 4 lanes)
+    parameter Rows       = 32,              // 4..256, power of two
+    parameter Lanes      = 32,              // 8..256, power of two; Rows * Lanes a multiple of 32
+    parameter ScaleUnits = 8,               // power of two, divides Rows
+    parameter MaxN       = 16,              // 2..256, power of two
+    parameter XDepth     = 1024,            // steps, power of two, >= 256 / Lanes
+    parameter WDepth     = 128,             // array words, power of two, >= two chunks of the widest format
+    parameter Requant    = 1                // 0: leave the requantizers out
+) (
+    input  wire                        clk_i,
+    input  wire                        rst_i,
+    // commands in, completions out
+    input  wire                        cmd_valid_i,
+    output wire                        cmd_ready_o,
+    input  wire [127:0]                cmd_i,
+    output wire                        cpl_valid_o,
+    input  wire                        cpl_ready_i,
+    output wire [23:0]                 cpl_o,
+    // activations, weight codes, group headers in
+    input  wire                        x_valid_i,
+    output wire                        x_ready_o,
+    input  wire [Lanes*8-1:0]          x_i,
+    input  wire                        w_valid_i,
+    output wire                        w_ready_o,
+    input  wire [Rows*Lanes-1:0]       w_i,
+    input  wire                        h_valid_i,
+    output wire                        h_ready_o,
+    input  wire [ScaleUnits*16-1:0]    h_i,
+    // results out
+    output wire                        r_valid_o,
+    input  wire                        r_ready_i,
+    output wire [ScaleUnits*48-1:0]    r_o,
+    // registers, counters.v
+    input  wire [5:0]                  reg_addr_i,
+    output wire [31:0]                 reg_data_o
+);
+    localparam WordPlanes = Kind == 0 ? 8 : 1;
+    localparam Plane = Rows * Lanes;
+    localparam Nw = $clog2(MaxN);
+    localparam Xw = $clog2(XDepth);
+    generate
+        if (Kind < 0 || Kind > 3) accel_core_kind_must_be_0_to_3 bad_parameter();
+        if (Rows < 4 || Rows > 256 || (1 << $clog2(Rows)) != Rows)
+            accel_core_rows_must_be_a_power_of_two_from_4_to_256 bad_parameter();
+        if (Lanes < 8 || Lanes > 256 || (1 << $clog2(Lanes)) != Lanes || Rows * Lanes % 32 != 0)
+            accel_core_lanes_must_be_a_power_of_two_from_8_to_256 bad_parameter();
+        if (ScaleUnits < 1 || ScaleUnits > Rows || (1 << $clog2(ScaleUnits)) != ScaleUnits)
+            accel_core_scale_units_must_be_a_power_of_two_up_to_rows bad_parameter();
+        if (MaxN < 2 || MaxN > 256 || (1 << $clog2(MaxN)) != MaxN)
+            accel_core_max_n_must_be_a_power_of_two_from_2_to_256 bad_parameter();
+        if (XDepth * Lanes < 256 || XDepth > 65536)
+            accel_core_x_depth_must_hold_256_activations bad_parameter();
+        if (WDepth * Lanes < (Kind == 0 ? 512 : 4096))
+            accel_core_w_depth_must_hold_two_chunks bad_parameter();
+    endgenerate
+
+    // ---- commands
+    wire         cmd_valid, cmd_ready;
+    wire [127:0] cmd;
+    fifo #(.Width(128), .Depth(4)) queue (
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(cmd_valid_i), .ready_o(cmd_ready_o), .data_i(cmd_i),
+        .valid_o(cmd_valid), .ready_i(cmd_ready), .data_o(cmd));
+
+    wire          start, busy, asym, row_header, rq, job_done, overflow;
+    wire [3:0]    planes;
+    wire [1:0]    coding;
+    wire [15:0]   row_tiles, steps, chunk_steps;
+    wire          x_start, x_avail, w_avail, w_rewind, w_free;
+    wire [Xw:0]   x_count, x_loaded;
+    wire [Xw-1:0] x_addr;
+    wire          ready, issue, want, first, plane, plane0, last;
+    wire [Nw-1:0] col;
+    wire          chunk_first, chunk_last, col_last, tile_last;
+    sequencer #(.Lanes(Lanes), .MaxN(MaxN), .XDepth(XDepth), .AllPlanes(WordPlanes == 8), .Requant(Requant)) seq (
+        .clk_i(clk_i), .rst_i(rst_i), .cmd_valid_i(cmd_valid), .cmd_ready_o(cmd_ready), .cmd_i(cmd),
+        .cpl_valid_o(cpl_valid_o), .cpl_ready_i(cpl_ready_i), .cpl_o(cpl_o),
+        .start_o(start), .busy_o(busy), .planes_o(planes), .coding_o(coding), .asym_o(asym),
+        .row_header_o(row_header), .requant_o(rq), .row_tiles_o(row_tiles), .steps_o(steps),
+        .chunk_steps_o(chunk_steps), .job_done_i(job_done), .overflow_i(overflow),
+        .x_start_o(x_start), .x_count_o(x_count), .x_loaded_i(x_loaded), .x_addr_o(x_addr), .x_avail_i(x_avail),
+        .w_avail_i(w_avail), .w_rewind_o(w_rewind), .w_free_o(w_free),
+        .ready_i(ready), .issue_o(issue), .want_o(want), .first_o(first), .plane_o(plane), .plane0_o(plane0),
+        .last_o(last), .col_o(col), .chunk_first_o(chunk_first), .chunk_last_o(chunk_last), .col_last_o(col_last),
+        .tile_last_o(tile_last));
+
+    // ---- buffers
+    wire [Lanes*8-1:0]          x;
+    wire signed [16:0]          x_sum;
+    act_buffer #(.Lanes(Lanes), .Depth(XDepth)) acts (
+        .clk_i(clk_i), .rst_i(rst_i), .start_i(x_start), .count_i(x_count), .loaded_o(x_loaded),
+        .valid_i(x_valid_i), .ready_o(x_ready_o), .data_i(x_i), .addr_i(x_addr), .avail_o(x_avail),
+        .read_i(issue), .data_o(x), .sum_o(x_sum));
+
+    wire                        g_valid, g_ready, g_take;
+    wire [Plane*WordPlanes-1:0] g_data, w;
+    // codes are taken only while a job runs: planes and coding are then the right ones
+    assign g_take    = w_valid_i && busy;
+    wire   w_ready;
+    assign w_ready_o = w_ready && busy;
+    generate
+        if (WordPlanes == 8) begin : g_gather
+            plane_gather #(.Width(Plane)) gather (
+                .clk_i(clk_i), .rst_i(rst_i), .planes_i(planes), .signed_i(coding == 2'd0),
+                .valid_i(g_take), .ready_o(w_ready), .data_i(w_i),
+                .valid_o(g_valid), .ready_i(g_ready), .data_o(g_data));
+        end else begin : g_direct
+            assign g_valid = g_take;
+            assign w_ready = g_ready;
+            assign g_data  = w_i;
+        end
+    endgenerate
+    weight_buffer #(.Width(Plane * WordPlanes), .Depth(WDepth)) weights (
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(g_valid), .ready_o(g_ready), .data_i(g_data),
+        .avail_o(w_avail), .read_i(issue), .rewind_i(w_rewind), .free_i(w_free), .data_o(w));
+
+    // ---- array beat: the cycle after issue; S grows while the first plane passes
+    reg               b_valid, b_first, b_plane, b_plane0, b_last;
+    reg signed [16:0] s_acc;
+    wire              tile_ready;
+    wire signed [16:0] s_now = (b_first ? 17'sd0 : s_acc) + (b_plane0 ? x_sum : 17'sd0);
+    wire              ctl_ready;
+    assign ready = (!b_valid || tile_ready) && ctl_ready;
+    always @(posedge clk_i)
+        if (rst_i) b_valid <= 1'b0;
+        else if (issue) b_valid <= 1'b1;
+        else if (tile_ready) b_valid <= 1'b0;
+    always @(posedge clk_i) begin
+        if (issue) begin
+            b_first  <= first;
+            b_plane  <= plane;
+            b_plane0 <= plane0;
+            b_last   <= last;
+        end
+        if (b_valid && tile_ready) s_acc <= s_now;
+    end
+
+    // ---- the tile: the one place that knows the kinds
+    wire                     d_valid, d_ready;
+    wire [ScaleUnits*24-1:0] d;
+    wire signed [16:0]       d_sum;
+    generate
+        if (Kind == 0) begin : g_mac
+            tile_mac #(.Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits)) tile (
+                .clk_i(clk_i), .rst_i(rst_i), .planes_i(planes), .coding_i(coding), .valid_i(b_valid),
+                .ready_o(tile_ready), .first_i(b_first), .plane_i(b_plane), .last_i(b_last), .x_i(x), .w_i(w),
+                .sum_i(s_now), .d_valid_o(d_valid), .d_ready_i(d_ready), .d_o(d), .d_sum_o(d_sum));
+        end else if (Kind == 1) begin : g_bitserial
+            tile_bitserial #(.Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits)) tile (
+                .clk_i(clk_i), .rst_i(rst_i), .planes_i(planes), .coding_i(coding), .valid_i(b_valid),
+                .ready_o(tile_ready), .first_i(b_first), .plane_i(b_plane), .last_i(b_last), .x_i(x), .w_i(w),
+                .sum_i(s_now), .d_valid_o(d_valid), .d_ready_i(d_ready), .d_o(d), .d_sum_o(d_sum));
+        end else begin : g_lut
+            tile_lut #(.Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .TableK(Kind == 3 ? 4 : 2)) tile (
+                .clk_i(clk_i), .rst_i(rst_i), .planes_i(planes), .coding_i(coding), .valid_i(b_valid),
+                .ready_o(tile_ready), .first_i(b_first), .plane_i(b_plane), .last_i(b_last), .x_i(x), .w_i(w),
+                .sum_i(s_now), .d_valid_o(d_valid), .d_ready_i(d_ready), .d_o(d), .d_sum_o(d_sum));
+        end
+    endgenerate
+
+    // ---- scaling, accumulators, results
+    reg                        started;     // one cycle after start: the job's registers are set
+    always @(posedge clk_i) started <= start && !rst_i;
+    wire [$clog2(Rows)-1:0]    slice;
+    wire                       hdr_valid, hdr_free, rq_valid, rq_free;
+    wire [ScaleUnits*12-1:0]   sc;
+    wire [ScaleUnits*4-1:0]    sh;
+    wire [ScaleUnits*20-1:0]   oc;
+    wire [ScaleUnits*31-1:0]   mul;
+    wire [ScaleUnits*6-1:0]    shift;
+    header_loader #(.Rows(Rows), .ScaleUnits(ScaleUnits), .Requant(Requant)) headers (
+        .clk_i(clk_i), .rst_i(rst_i), .start_i(started), .busy_i(busy), .row_tiles_i(row_tiles), .steps_i(steps),
+        .chunk_steps_i(chunk_steps), .asym_i(asym), .row_header_i(row_header), .requant_i(rq),
+        .valid_i(h_valid_i), .ready_o(h_ready_o), .data_i(h_i), .slice_i(slice), .hdr_valid_o(hdr_valid),
+        .sc_o(sc), .sh_o(sh), .oc_o(oc), .hdr_free_i(hdr_free), .rq_valid_o(rq_valid), .mul_o(mul),
+        .shift_o(shift), .rq_free_i(rq_free));
+    group_scale #(.Rows(Rows), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .Requant(Requant)) scale (
+        .clk_i(clk_i), .rst_i(rst_i), .ctl_valid_i(issue && last), .ctl_ready_o(ctl_ready), .col_i(col),
+        .chunk_first_i(chunk_first), .chunk_last_i(chunk_last), .col_last_i(col_last), .tile_last_i(tile_last),
+        .d_valid_i(d_valid), .d_ready_o(d_ready), .d_i(d), .sum_i(d_sum), .slice_o(slice),
+        .row_header_i(row_header), .hdr_valid_i(hdr_valid), .sc_i(sc), .sh_i(sh), .oc_i(oc), .hdr_free_o(hdr_free),
+        .requant_i(rq), .rq_valid_i(rq_valid), .mul_i(mul), .shift_i(shift), .rq_free_o(rq_free),
+        .r_valid_o(r_valid_o), .r_ready_i(r_ready_i), .r_o(r_o), .job_done_o(job_done), .overflow_o(overflow),
+        .clear_i(start));
+
+    counters #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
+               .WDepth(WDepth)) regs (
+        .clk_i(clk_i), .rst_i(rst_i),
+        .event_i({job_done, want && w_avail && x_avail && !ready, want && w_avail && !x_avail, want && !w_avail,
+                  r_valid_o && r_ready_i, x_valid_i && x_ready_o, h_valid_i && h_ready_o, w_valid_i && w_ready_o,
+                  issue, busy}),
+        .overflow_i(overflow), .addr_i(reg_addr_i), .data_o(reg_data_o));
+endmodule
+`default_nettype wire

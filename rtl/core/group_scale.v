@@ -1,0 +1,182 @@
+// group_scale.v - acc += (sc * D + oc * S) << sh for one slice of rows a cycle, exactly.
+//
+//   cycle 0  D slice accepted, header read        cycle 2  shifted; accumulator read
+//   cycle 1  products                             cycle 3  added; written back, or out if the chunk is the last
+//
+// Accumulators of all columns live in a memory; those of a row tile's last chunk go to the result stream
+// instead of back. One slice may follow the other at once even for the same accumulator: the sum written
+// last is forwarded.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+module group_scale #(
+    parameter Rows       = 8,
+    parameter ScaleUnits = 2,
+    parameter MaxN       = 4,
+    parameter Requant    = 1
+) (
+    input  wire                      clk_i,
+    input  wire                      rst_i,
+    // what each chunk and column is, pushed when its last beat is issued
+    input  wire                      ctl_valid_i,
+    output wire                      ctl_ready_o,
+    input  wire [$clog2(MaxN)-1:0]   col_i,
+    input  wire                      chunk_first_i,
+    input  wire                      chunk_last_i,
+    input  wire                      col_last_i,
+    input  wire                      tile_last_i,
+    // D from the tile, slice by slice
+    input  wire                      d_valid_i,
+    output wire                      d_ready_o,
+    input  wire [ScaleUnits*24-1:0]  d_i,
+    input  wire signed [16:0]        sum_i,
+    // headers
+    output wire [$clog2(Rows)-1:0]   slice_o,
+    input  wire                      row_header_i,
+    input  wire                      hdr_valid_i,
+    input  wire [ScaleUnits*12-1:0]  sc_i,
+    input  wire [ScaleUnits*4-1:0]   sh_i,
+    input  wire [ScaleUnits*20-1:0]  oc_i,
+    output wire                      hdr_free_o,
+    input  wire                      requant_i,
+    input  wire                      rq_valid_i,
+    input  wire [ScaleUnits*31-1:0]  mul_i,
+    input  wire [ScaleUnits*6-1:0]   shift_i,
+    output wire                      rq_free_o,
+    // results
+    output wire                      r_valid_o,
+    input  wire                      r_ready_i,
+    output wire [ScaleUnits*48-1:0]  r_o,
+    output wire                      job_done_o,    // the job's last result is taken in this cycle
+    output reg                       overflow_o,    // sticky until clear_i
+    input  wire                      clear_i
+);
+    localparam Slices = Rows / ScaleUnits;
+    localparam Jw = Slices > 1 ? $clog2(Slices) : 1;
+    localparam Nw = $clog2(MaxN);
+    localparam LastSlice = Slices - 1;
+
+    wire [Nw-1:0] c_col;
+    wire          c_valid, c_first, c_last, c_col_last, c_tile_last;
+    wire          accept;
+    reg  [Jw-1:0] slice;
+    wire          slice_last = slice == LastSlice[Jw-1:0];
+    fifo #(.Width(Nw + 4), .Depth(8)) ctl (
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(ctl_valid_i), .ready_o(ctl_ready_o),
+        .data_i({col_i, chunk_first_i, chunk_last_i, col_last_i, tile_last_i}),
+        .valid_o(c_valid), .ready_i(accept && slice_last),
+        .data_o({c_col, c_first, c_last, c_col_last, c_tile_last}));
+
+    // ---- cycle 0: accept a slice
+    wire en;                                // the pipeline moves
+    wire rq_wait = requant_i && c_last && !rq_valid_i;
+    assign d_ready_o  = en && c_valid && hdr_valid_i && !rq_wait;
+    assign accept     = d_valid_i && d_ready_o;
+    assign hdr_free_o = accept && slice_last && c_col_last && (c_last || !row_header_i);
+    assign rq_free_o  = accept && slice_last && c_col_last && c_last && requant_i;
+    generate
+        if ($clog2(Rows) > Jw) assign slice_o = {{$clog2(Rows)-Jw{1'b0}}, slice};
+        else                   assign slice_o = slice[$clog2(Rows)-1:0];
+    endgenerate
+    always @(posedge clk_i)
+        if (rst_i) slice <= {Jw{1'b0}};
+        else if (accept) slice <= slice_last ? {Jw{1'b0}} : slice + 1'b1;
+
+    // ---- control along the pipeline; address of an accumulator: column, slice
+    reg              v1, v2, v3, v4;
+    reg              first1, first2, last1, last2, end1, end2, end3, end4;
+    reg  [Nw+Jw-1:0] at1, at2, at_prev;
+    reg              prev;                  // the slice before the one in cycle 3 was written to at_prev
+    assign en = !(v4 && !r_ready_i);
+    always @(posedge clk_i)
+        if (rst_i) begin
+            v1   <= 1'b0;
+            v2   <= 1'b0;
+            v3   <= 1'b0;
+            v4   <= 1'b0;
+            prev <= 1'b0;
+        end else if (en) begin
+            v1   <= accept;
+            v2   <= v1;
+            v3   <= v2 && last2;            // results only: through requant
+            v4   <= v3;
+            prev <= v2 && !last2;
+        end
+    always @(posedge clk_i)
+        if (en) begin
+            first1 <= c_first;
+            last1  <= c_last;
+            end1   <= c_last && c_col_last && c_tile_last && slice_last;
+            at1    <= {c_col, slice};
+            first2 <= first1;
+            last2  <= last1;
+            end2   <= end1;
+            at2    <= at1;
+            end3   <= end2;
+            end4   <= end3;
+            at_prev <= at2;
+        end
+    wire forward = prev && at_prev == at2;
+    assign r_valid_o  = v4;
+    assign job_done_o = v4 && r_ready_i && end4;
+
+    // ---- one scaler and its accumulators per row of the slice
+    wire [ScaleUnits-1:0] overflow;
+    genvar u;
+    generate
+        for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
+            reg signed [47:0] acc [0:MaxN*Slices-1];
+            reg signed [35:0] prod_d;       // 12 x 24 bits
+            reg signed [36:0] prod_o;       // 20 x 17 bits
+            reg        [3:0]  sh;
+            reg signed [52:0] term;         // 38 bits << 15
+            reg signed [47:0] acc_read, acc_prev;
+            wire signed [47:0] old = first2 ? 48'sd0 : forward ? acc_prev : acc_read;
+            wire signed [53:0] sum = {{6{old[47]}}, old} + {term[52], term};
+            wire signed [37:0] group = {{2{prod_d[35]}}, prod_d} + {prod_o[36], prod_o};
+            assign overflow[u] = v2 && sum[53:47] != {7{sum[53]}};
+            always @(posedge clk_i)
+                if (en) begin
+                    if (accept) begin
+                        prod_d <= $signed({{24{sc_i[u*12+11]}}, sc_i[u*12+:12]}) *
+                                  $signed({{12{d_i[u*24+23]}}, d_i[u*24+:24]});
+                        prod_o <= $signed({{17{oc_i[u*20+19]}}, oc_i[u*20+:20]}) *
+                                  $signed({{20{sum_i[16]}}, sum_i});
+                        sh     <= sh_i[u*4+:4];
+                    end
+                    if (v1) term <= $signed({{15{group[37]}}, group}) <<< sh;
+                    if (v1) acc_read <= acc[at1];
+                    if (v2) acc_prev <= sum[47:0];
+                    if (v2 && !last2) acc[at2] <= sum[47:0];
+                end
+
+            if (Requant != 0) begin : g_rq
+                reg [30:0] mul1, mul2;
+                reg [5:0]  shift1, shift2;
+                always @(posedge clk_i)
+                    if (en) begin
+                        mul1   <= mul_i[u*31+:31];
+                        mul2   <= mul1;
+                        shift1 <= shift_i[u*6+:6];
+                        shift2 <= shift1;
+                    end
+                requant rq (
+                    .clk_i(clk_i), .en_i(en), .valid_i(v2 && last2), .pass_i(!requant_i), .acc_i(sum[47:0]),
+                    .mul_i(mul2), .shift_i(shift2), .data_o(r_o[u*48+:48]));
+            end else begin : g_no_rq
+                wire unused_ok = &{1'b0, mul_i[u*31+:31], shift_i[u*6+:6]};
+                reg [47:0] out1, out2;
+                always @(posedge clk_i)
+                    if (en) begin
+                        out1 <= sum[47:0];
+                        out2 <= out1;
+                    end
+                assign r_o[u*48+:48] = out2;
+            end
+        end
+    endgenerate
+
+    always @(posedge clk_i)
+        if (rst_i || clear_i) overflow_o <= 1'b0;
+        else if (en && |overflow) overflow_o <= 1'b1;
+endmodule
+`default_nettype wire

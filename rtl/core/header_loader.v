@@ -1,0 +1,151 @@
+// header_loader.v - takes group headers off their stream into two sets: one in use, one arriving.
+// After a row tile's last group header come, if the job requantizes, that tile's multipliers and shifts.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+module header_loader #(
+    parameter Rows       = 8,
+    parameter ScaleUnits = 2,               // rows of one slice
+    parameter Requant    = 1
+) (
+    input  wire                           clk_i,
+    input  wire                           rst_i,
+    input  wire                           start_i,        // a job begins; the rest is constant from the next cycle
+    input  wire                           busy_i,
+    input  wire [15:0]                    row_tiles_i,
+    input  wire [15:0]                    steps_i,
+    input  wire [15:0]                    chunk_steps_i,
+    input  wire                           asym_i,         // three words a header instead of one
+    input  wire                           row_header_i,   // one header a row tile
+    input  wire                           requant_i,
+    input  wire                           valid_i,
+    output wire                           ready_o,
+    input  wire [ScaleUnits*16-1:0]       data_i,
+    // the set in use, read slice by slice
+    input  wire [$clog2(Rows)-1:0]        slice_i,       // below Rows / ScaleUnits
+    output wire                           hdr_valid_o,
+    output wire [ScaleUnits*12-1:0]       sc_o,
+    output wire [ScaleUnits*4-1:0]        sh_o,
+    output wire [ScaleUnits*20-1:0]       oc_o,
+    input  wire                           hdr_free_i,     // done with the set
+    output wire                           rq_valid_o,
+    output wire [ScaleUnits*31-1:0]       mul_o,
+    output wire [ScaleUnits*6-1:0]        shift_o,
+    input  wire                           rq_free_i
+);
+    localparam Slices = Rows / ScaleUnits;
+    localparam Jw = Slices > 1 ? $clog2(Slices) : 1;
+    localparam LastSlice = Slices - 1;
+
+    // ---- where the stream is: slice within word within header within row tile
+    reg  [Jw-1:0] slice;
+    reg  [1:0]    word;
+    reg  [15:0]   left;                     // steps whose header has not arrived in this row tile
+    reg  [15:0]   tiles;                    // row tiles whose headers have not all arrived
+    reg           in_rq;                    // the words are requantization words
+    wire          word_end  = slice == LastSlice[Jw-1:0];
+    wire          set_end   = word_end && word == (asym_i || in_rq ? 2'd2 : 2'd0);
+    wire          hdr_last  = row_header_i || left <= chunk_steps_i;
+    wire          tile_end  = set_end && (in_rq || (hdr_last && !requant_i));
+
+    reg           wr_set, rd_set;
+    reg  [1:0]    full;                     // per set
+    reg           rq_full;
+    wire          expecting = busy_i && tiles != 0;
+    wire          take = valid_i && ready_o;
+    assign ready_o = expecting && (in_rq ? !rq_full : !full[wr_set]);
+
+    reg [ScaleUnits*16-1:0] word0 [0:2*Slices-1];
+    reg [ScaleUnits*16-1:0] word1 [0:2*Slices-1];
+    reg [ScaleUnits*4-1:0]  word2 [0:2*Slices-1];
+    wire unused_ok = &{1'b0, slice_i};
+    wire [Jw:0] wr_at = {wr_set, slice};
+    wire [Jw:0] rd_at = {rd_set, slice_i[Jw-1:0]};
+
+    reg [ScaleUnits*4-1:0] nibbles;         // oc's top nibbles: word 2 is sign-extended to 16 bits
+    integer i;
+    always @*
+        for (i = 0; i < ScaleUnits; i = i + 1) nibbles[i*4+:4] = data_i[i*16+:4];
+
+    always @(posedge clk_i) begin
+        if (take && !in_rq && word == 2'd0) word0[wr_at] <= data_i;
+        if (take && !in_rq && word == 2'd1) word1[wr_at] <= data_i;
+        if (take && !in_rq && word == 2'd2) word2[wr_at] <= nibbles;
+    end
+
+    wire [ScaleUnits*16-1:0] rd0 = word0[rd_at];
+    wire [ScaleUnits*16-1:0] rd1 = word1[rd_at];
+    wire [ScaleUnits*4-1:0]  rd2 = word2[rd_at];
+    genvar u;
+    generate
+        for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
+            assign sc_o[u*12+:12] = rd0[u*16+:12];
+            assign sh_o[u*4+:4]   = rd0[u*16+12+:4];
+            assign oc_o[u*20+:20] = asym_i ? {rd2[u*4+:4], rd1[u*16+:16]} : 20'd0;
+        end
+    endgenerate
+    assign hdr_valid_o = full[rd_set];
+
+    generate
+        if (Requant != 0) begin : g_rq
+            reg [ScaleUnits*16-1:0] rq0 [0:Slices-1];
+            reg [ScaleUnits*16-1:0] rq1 [0:Slices-1];
+            reg [ScaleUnits*16-1:0] rq2 [0:Slices-1];
+            always @(posedge clk_i) begin
+                if (take && in_rq && word == 2'd0) rq0[slice] <= data_i;
+                if (take && in_rq && word == 2'd1) rq1[slice] <= data_i;
+                if (take && in_rq && word == 2'd2) rq2[slice] <= data_i;
+            end
+            wire [ScaleUnits*16-1:0] q0 = rq0[slice_i[Jw-1:0]];
+            wire [ScaleUnits*16-1:0] q1 = rq1[slice_i[Jw-1:0]];
+            wire [ScaleUnits*16-1:0] q2 = rq2[slice_i[Jw-1:0]];
+            for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
+                wire unused_bits = &{1'b0, q1[u*16+15], q2[u*16+6+:10]};
+                assign mul_o[u*31+:31]  = {q1[u*16+:15], q0[u*16+:16]};
+                assign shift_o[u*6+:6]  = q2[u*16+:6];
+            end
+        end else begin : g_no_rq
+            assign mul_o   = {ScaleUnits*31{1'b0}};
+            assign shift_o = {ScaleUnits*6{1'b0}};
+        end
+    endgenerate
+    assign rq_valid_o = rq_full;
+
+    always @(posedge clk_i)
+        if (rst_i) begin
+            slice   <= {Jw{1'b0}};
+            word    <= 2'd0;
+            left    <= 16'd0;
+            tiles   <= 16'd0;
+            in_rq   <= 1'b0;
+            wr_set  <= 1'b0;
+            rd_set  <= 1'b0;
+            full    <= 2'b00;
+            rq_full <= 1'b0;
+        end else begin
+            if (start_i) begin              // configuration registers follow one cycle later
+                tiles <= row_tiles_i;
+                left  <= steps_i;
+            end
+            if (take) begin
+                slice <= word_end ? {Jw{1'b0}} : slice + 1'b1;
+                if (word_end) word <= set_end ? 2'd0 : word + 2'd1;
+                if (set_end && !in_rq) begin
+                    full[wr_set] <= 1'b1;
+                    wr_set       <= !wr_set;
+                    left         <= hdr_last ? steps_i : left - chunk_steps_i;
+                    in_rq        <= hdr_last && requant_i;
+                end
+                if (set_end && in_rq) begin
+                    rq_full <= 1'b1;
+                    in_rq   <= 1'b0;
+                end
+                if (tile_end) tiles <= tiles - 16'd1;
+            end
+            if (hdr_free_i) begin
+                full[rd_set] <= 1'b0;
+                rd_set       <= !rd_set;
+            end
+            if (rq_free_i) rq_full <= 1'b0;
+        end
+endmodule
+`default_nettype wire

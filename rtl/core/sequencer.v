@@ -1,0 +1,182 @@
+// sequencer.v - takes commands and walks a GEMM's loops, one array beat a cycle.
+//
+//     for each row tile: for each chunk: for each column: for each plane: for each step of the chunk
+//
+// An array beat is issued when its weights and activations have arrived and the pipeline behind can take
+// it. Nothing else can hold the array: the loops themselves cost no cycle.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+module sequencer #(
+    parameter Lanes     = 8,
+    parameter MaxN      = 4,                // columns in one job, a power of two
+    parameter XDepth    = 16,               // steps in the activation buffer
+    parameter AllPlanes = 0,                // 1: a word holds all planes of a step (mac)
+    parameter Requant   = 1                 // 1: results can be requantized
+) (
+    input  wire                      clk_i,
+    input  wire                      rst_i,
+    // commands, docs/core.md
+    input  wire                      cmd_valid_i,
+    output wire                      cmd_ready_o,
+    input  wire [127:0]              cmd_i,
+    output reg                       cpl_valid_o,
+    input  wire                      cpl_ready_i,
+    output reg  [23:0]               cpl_o,         // {status, id}
+    // the running job, constant from start_o to job_done_i
+    output wire                      start_o,       // a GEMM begins in this cycle
+    output wire                      busy_o,        // a GEMM runs; high from the cycle after start_o
+    output reg  [3:0]                planes_o,
+    output reg  [1:0]                coding_o,
+    output reg                       asym_o,
+    output reg                       row_header_o,
+    output reg                       requant_o,
+    output reg  [15:0]               row_tiles_o,
+    output reg  [15:0]               steps_o,
+    output reg  [15:0]               chunk_steps_o,
+    input  wire                      job_done_i,    // the last result has been taken
+    input  wire                      overflow_i,    // an accumulator of this job overflowed
+    // activation buffer
+    output wire                      x_start_o,
+    output wire [$clog2(XDepth):0]   x_count_o,
+    input  wire [$clog2(XDepth):0]   x_loaded_i,
+    output wire [$clog2(XDepth)-1:0] x_addr_o,
+    input  wire                      x_avail_i,
+    // weight buffer
+    input  wire                      w_avail_i,
+    output wire                      w_rewind_o,
+    output wire                      w_free_o,
+    // array beats
+    input  wire                      ready_i,       // the pipeline can take a beat
+    output wire                      issue_o,
+    output wire                      want_o,        // a beat is due, whether or not it can be issued
+    output wire                      first_o,       // first beat of a chunk
+    output wire                      plane_o,       // first step of a later plane
+    output wire                      plane0_o,      // the beat belongs to the first plane
+    output wire                      last_o,        // last beat of a chunk
+    output wire [$clog2(MaxN)-1:0]   col_o,
+    output wire                      chunk_first_o, // the chunk is the row tile's first
+    output wire                      chunk_last_o,  // ... and last
+    output wire                      col_last_o,    // the column is the last
+    output wire                      tile_last_o    // the row tile is the last
+);
+    localparam Nw = $clog2(MaxN);
+    localparam Xw = $clog2(XDepth);
+    localparam MaxChunk = 256 / Lanes;
+    localparam Columns = MaxN;
+    localparam Room = XDepth;
+    localparam [7:0]  OpFence = 8'd0, OpGemm = 8'd1;
+    localparam [7:0]  StDone = 8'd0, StIllegal = 8'd1, StOverflow = 8'd2;
+
+    // ---- command fields and their check
+    wire [7:0]  op          = cmd_i[7:0];
+    wire [15:0] id          = cmd_i[31:16];
+    wire [15:0] row_tiles   = cmd_i[47:32];
+    wire [15:0] n           = cmd_i[63:48];
+    wire [15:0] steps       = cmd_i[79:64];
+    wire [15:0] chunk_steps = cmd_i[95:80];
+    wire [3:0]  planes      = cmd_i[99:96];
+    wire [1:0]  coding      = cmd_i[101:100];
+    wire        x_load      = cmd_i[104];
+    wire [31:0] x_count     = {16'd0, n} * {16'd0, steps};
+    wire        legal = row_tiles != 0 && n != 0 && n <= Columns[15:0] && steps != 0 && chunk_steps != 0 &&
+                        chunk_steps <= MaxChunk[15:0] && planes != 0 && planes <= 4'd8 && coding != 2'd3 &&
+                        x_count <= Room[31:0] && (x_load || x_count[Xw:0] <= x_loaded_i) &&
+                        (Requant != 0 || !cmd_i[105]) && cmd_i[15:8] == 0 && cmd_i[127:106] == 0;
+    wire        unused_ok = &{1'b0, cmd_i[127:106]};
+
+    reg         busy, walking;              // busy: until the last result; walking: until the last beat
+    reg  [15:0] id_q, n_q;
+    assign cmd_ready_o = !busy && (!cpl_valid_o || cpl_ready_i);
+    assign start_o     = cmd_valid_i && cmd_ready_o && op == OpGemm && legal;
+    assign busy_o      = busy;
+    assign x_start_o   = start_o && x_load;
+    assign x_count_o   = x_count[Xw:0];
+
+    // ---- loops, outermost first; *_last says that the counter is at its last value
+    reg  [15:0]   tile;
+    reg  [15:0]   chunk_at, chunk_left;     // first step of the chunk; steps from there to the row's end
+    reg  [Nw-1:0] col;
+    reg  [Xw-1:0] col_at;                   // buffer address of the column's first step
+    reg  [3:0]    plane;
+    reg  [15:0]   step;                     // within the chunk
+    wire [15:0]   chunk_len  = chunk_left < chunk_steps_o ? chunk_left : chunk_steps_o;
+    wire          step_last  = step + 16'd1 == chunk_len;
+    wire          plane_last = AllPlanes != 0 || plane + 4'd1 == planes_o;
+    wire [15:0]   col_next   = {{16-Nw{1'b0}}, col} + 16'd1;
+    wire          col_last   = col_next == n_q;
+    wire          chunk_last = chunk_left <= chunk_steps_o;
+    wire          tile_last  = tile + 16'd1 == row_tiles_o;
+    wire          beat_last  = step_last && plane_last;
+    wire [Xw-1:0] x_step     = chunk_at[Xw-1:0] + step[Xw-1:0];
+
+    assign x_addr_o      = col_at + x_step;
+    assign want_o        = walking;
+    assign issue_o       = walking && w_avail_i && x_avail_i && ready_i;
+    assign w_rewind_o    = beat_last && !col_last;
+    assign w_free_o      = col_last;
+    assign first_o       = plane == 0 && step == 0;
+    assign plane_o       = plane != 0 && step == 0;
+    assign plane0_o      = plane == 0;
+    assign last_o        = beat_last;
+    assign col_o         = col;
+    assign chunk_first_o = chunk_at == 0;
+    assign chunk_last_o  = chunk_last;
+    assign col_last_o    = col_last;
+    assign tile_last_o   = tile_last;
+
+    always @(posedge clk_i)
+        if (start_o) begin
+            id_q          <= id;
+            n_q           <= n;
+            planes_o      <= planes;
+            coding_o      <= coding;
+            asym_o        <= cmd_i[102];
+            row_header_o  <= cmd_i[103];
+            requant_o     <= cmd_i[105];
+            row_tiles_o   <= row_tiles;
+            steps_o       <= steps;
+            chunk_steps_o <= chunk_steps;
+            tile          <= 16'd0;
+            chunk_at      <= 16'd0;
+            chunk_left    <= steps;
+            col           <= {Nw{1'b0}};
+            col_at        <= {Xw{1'b0}};
+            plane         <= 4'd0;
+            step          <= 16'd0;
+        end else if (issue_o) begin
+            step <= step_last ? 16'd0 : step + 16'd1;
+            if (step_last) plane <= plane_last ? 4'd0 : plane + 4'd1;
+            if (beat_last) begin
+                col    <= col_last ? {Nw{1'b0}} : col + 1'b1;
+                col_at <= col_last ? {Xw{1'b0}} : col_at + steps_o[Xw-1:0];
+            end
+            if (beat_last && col_last) begin
+                chunk_at   <= chunk_last ? 16'd0 : chunk_at + chunk_steps_o;
+                chunk_left <= chunk_last ? steps_o : chunk_left - chunk_steps_o;
+                if (chunk_last) tile <= tile + 16'd1;
+            end
+        end
+
+    always @(posedge clk_i)
+        if (rst_i) begin
+            busy        <= 1'b0;
+            walking     <= 1'b0;
+            cpl_valid_o <= 1'b0;
+        end else begin
+            if (cpl_ready_i) cpl_valid_o <= 1'b0;
+            if (start_o) begin
+                busy    <= 1'b1;
+                walking <= 1'b1;
+            end else if (cmd_valid_i && cmd_ready_o) begin
+                cpl_valid_o <= 1'b1;
+                cpl_o       <= {op == OpFence ? StDone : StIllegal, id};
+            end
+            if (issue_o && beat_last && col_last && chunk_last && tile_last) walking <= 1'b0;
+            if (job_done_i) begin
+                busy        <= 1'b0;
+                cpl_valid_o <= 1'b1;        // cannot be occupied: no command was taken since the last
+                cpl_o       <= {overflow_i ? StOverflow : StDone, id_q};
+            end
+        end
+endmodule
+`default_nettype wire

@@ -1,0 +1,14 @@
+rtl/lib/fifo.v
+rtl/core/plane_gather.v
+rtl/core/weight_buffer.v
+rtl/core/act_buffer.v
+rtl/core/sequencer.v
+rtl/core/header_loader.v
+rtl/core/requant.v
+rtl/core/group_scale.v
+rtl/core/counters.v
+rtl/core/accel_core.v
+rtl/pe/tile_drain.v
+rtl/pe/tile_mac.v
+rtl/pe/tile_bitserial.v
+rtl/pe/tile_lut.v

@@ -1,0 +1,101 @@
+// tile_bitserial.v - weight bit-planes: each plane's bits gate the activations, planes are added MSB first.
+// Signed codes arrive as offset binary u = w + 2^(n-1), so that every plane counts positive; the drain takes
+// 2^(n-1) * S off again. Ports and beat order: docs/core.md. Cycles per step: the code's width.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+module tile_bitserial #(
+    parameter Rows       = 8,
+    parameter Lanes      = 8,
+    parameter ScaleUnits = 2
+) (
+    input  wire                     clk_i,
+    input  wire                     rst_i,
+    input  wire [3:0]               planes_i,
+    input  wire [1:0]               coding_i,
+    input  wire                     valid_i,
+    output wire                     ready_o,
+    input  wire                     first_i,
+    input  wire                     plane_i,
+    input  wire                     last_i,
+    input  wire [Lanes*8-1:0]       x_i,
+    input  wire [Rows*Lanes-1:0]    w_i,
+    input  wire signed [16:0]       sum_i,
+    output wire                     d_valid_o,
+    input  wire                     d_ready_i,
+    output wire [ScaleUnits*24-1:0] d_o,
+    output wire signed [16:0]       d_sum_o
+);
+    localparam [1:0] Signed = 2'd0, Bipolar = 2'd2;
+
+    // ---- stage 1: activations, sign-extended to words once for all rows
+    wire                  en;               // both stages move
+    reg                   v1, first1, plane1, last1;
+    reg signed [16:0]     sum1;
+    reg [Lanes*32-1:0]    x1;
+    reg [Rows*Lanes-1:0]  w1;
+    integer               i;
+    always @(posedge clk_i)
+        if (rst_i) v1 <= 1'b0;
+        else if (en) v1 <= valid_i;
+    always @(posedge clk_i)
+        if (en && valid_i) begin
+            first1 <= first_i;
+            plane1 <= plane_i;
+            last1  <= last_i;
+            sum1   <= sum_i;
+            w1     <= w_i;
+            for (i = 0; i < Lanes; i = i + 1) x1[i*32+:32] <= {{24{x_i[i*8+7]}}, x_i[i*8+:8]};
+        end
+
+    // ---- stage 2: gate, add up by a tree, accumulate; only 24 bits of each row's word are ever used
+    reg                   v2;               // p is complete
+    reg signed [16:0]     sum2;
+    reg [Rows*32-1:0]     p, p_next;
+    reg [Lanes*32-1:0]    tree;
+    integer               r, k, h;
+    always @* begin
+        p_next = p;
+        tree   = {Lanes*32{1'b0}};
+        if (v1)
+            for (r = 0; r < Rows; r = r + 1) begin
+                for (k = 0; k < Lanes; k = k + 1)
+                    tree[k*32+:32] = x1[k*32+:32] & {32{w1[r*Lanes+k]}};
+                for (h = Lanes / 2; h > 0; h = h / 2)
+                    for (k = 0; k < h; k = k + 1)
+                        tree[k*32+:32] = tree[2*k*32+:32] + tree[(2*k+1)*32+:32];
+                p_next[r*32+:32] = tree[31:0] +
+                    (first1 ? 32'd0 : plane1 ? {{8{p[r*32+22]}}, p[r*32+:23], 1'b0} : {{8{p[r*32+23]}}, p[r*32+:24]});
+            end
+    end
+    always @(posedge clk_i)
+        if (rst_i) v2 <= 1'b0;
+        else if (en) v2 <= v1 && last1;
+    always @(posedge clk_i)
+        if (en && v1) begin
+            p    <= p_next;
+            sum2 <= sum1;
+        end
+
+    // ---- drain: D = u-sum - 2^(n-1) S (signed), u-sum (unsigned), 2 u-sum - (2^n - 1) S (bipolar)
+    wire signed [24:0] s = {{8{sum2[16]}}, sum2};
+    reg  signed [24:0] corr;
+    always @*
+        case (coding_i)
+            Signed:  corr = -((s <<< planes_i) >>> 1);
+            Bipolar: corr = s - (s <<< planes_i);
+            default: corr = 25'sd0;
+        endcase
+    wire drain_ready;
+    assign en      = !v2 || drain_ready;
+    assign ready_o = en;
+
+    reg [Rows*24-1:0] p24;
+    integer           q;
+    always @*
+        for (q = 0; q < Rows; q = q + 1) p24[q*24+:24] = p[q*32+:24];
+    tile_drain #(.Rows(Rows), .ScaleUnits(ScaleUnits)) drain (
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(v2), .ready_o(drain_ready), .p_i(p24),
+        .dbl_i(coding_i == Bipolar), .half_i(1'b0), .corr_i(corr), .sum_i(sum2),
+        .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
+endmodule
+`default_nettype wire

@@ -1,0 +1,81 @@
+// tile_drain.v - holds the row sums of a finished chunk and hands them out slice by slice as D.
+// Shared by all kinds: D = ((P << dbl) + corr) >> half, with P what the kind summed up. That turns sums over
+// recoded weights into D at the cost of one adder per row of a slice instead of one per row.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+module tile_drain #(
+    parameter Rows       = 8,
+    parameter ScaleUnits = 2                // divides Rows
+) (
+    input  wire                     clk_i,
+    input  wire                     rst_i,
+    input  wire                     valid_i,      // a chunk's sums are on p_i
+    output wire                     ready_o,
+    input  wire [Rows*24-1:0]       p_i,
+    input  wire                     dbl_i,
+    input  wire                     half_i,
+    input  wire signed [24:0]       corr_i,       // a multiple of S
+    input  wire signed [16:0]       sum_i,        // S
+    output wire                     d_valid_o,
+    input  wire                     d_ready_i,
+    output wire [ScaleUnits*24-1:0] d_o,
+    output wire signed [16:0]       d_sum_o
+);
+    localparam Slices = Rows / ScaleUnits;
+    localparam Sw = ScaleUnits * 24;
+    localparam Jw = Slices > 1 ? $clog2(Slices) : 1;
+    localparam LastSlice = Slices - 1;
+    generate
+        if (Slices * ScaleUnits != Rows) tile_drain_scale_units_must_divide_rows bad_parameter();
+    endgenerate
+
+    reg [Rows*24-1:0] p;
+    reg               busy, dbl, half;
+    reg signed [24:0] corr;
+    reg signed [16:0] sum;
+    reg [Jw-1:0]      slice;
+    wire              last = slice == LastSlice[Jw-1:0];
+
+    assign ready_o   = !busy || (last && d_ready_i);
+    assign d_valid_o = busy;
+    assign d_sum_o   = sum;
+
+    always @(posedge clk_i)
+        if (valid_i && ready_o) begin
+            p    <= p_i;
+            dbl  <= dbl_i;
+            half <= half_i;
+            corr <= corr_i;
+            sum  <= sum_i;
+        end
+    always @(posedge clk_i)
+        if (rst_i) begin
+            busy  <= 1'b0;
+            slice <= {Jw{1'b0}};
+        end else begin
+            if (ready_o) busy <= valid_i;
+            if (busy && d_ready_i) slice <= last ? {Jw{1'b0}} : slice + 1'b1;
+        end
+
+    // an AND-OR multiplexer: a variable part-select would become a barrel shifter
+    reg [Sw-1:0] pick;
+    integer      j;
+    always @* begin
+        pick = {Sw{1'b0}};
+        if (busy)
+            for (j = 0; j < Slices; j = j + 1)
+                if (slice == j[Jw-1:0]) pick = pick | p[j*Sw+:Sw];
+    end
+
+    genvar u;
+    generate
+        for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
+            wire signed [25:0] pu = dbl ? {pick[u*24+23], pick[u*24+:24], 1'b0}
+                                        : {{2{pick[u*24+23]}}, pick[u*24+:24]};
+            wire signed [25:0] d  = pu + {corr[24], corr};
+            assign d_o[u*24+:24] = half ? d[24:1] : d[23:0];
+            wire unused_ok = &{1'b0, d[25]};
+        end
+    endgenerate
+endmodule
+`default_nettype wire

@@ -1,0 +1,158 @@
+// tile_lut.v - lookup tables (LUT Tensor Core): weights as signed powers of two, +-1 in every bit-plane.
+//
+// A cell is TableK lanes. Its half table holds the sums of those lanes in which the cell's first lane counts
+// positive; the packer has already turned each weight pattern into an entry number and a sign, so a lookup is one
+// multiplexer and one XOR, one LUT4 per bit for the pair table (TableK = 2). The table is built once for all rows.
+// Negation is complement plus one, and that one rides in the carry of the adder that takes the entry.
+// The sum P over n planes of +-1 is 2 u-sum - (2^n - 1) S; the drain turns it into D.
+// Ports and beat order: docs/core.md. Cycles per step: the code's width.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+module tile_lut #(
+    parameter Rows       = 8,
+    parameter Lanes      = 8,
+    parameter ScaleUnits = 2,
+    parameter TableK     = 2                // lanes of one table: 2 (LUT4 fabrics) or 4
+) (
+    input  wire                     clk_i,
+    input  wire                     rst_i,
+    input  wire [3:0]               planes_i,
+    input  wire [1:0]               coding_i,
+    input  wire                     valid_i,
+    output wire                     ready_o,
+    input  wire                     first_i,
+    input  wire                     plane_i,
+    input  wire                     last_i,
+    input  wire [Lanes*8-1:0]       x_i,
+    input  wire [Rows*Lanes-1:0]    w_i,
+    input  wire signed [16:0]       sum_i,
+    output wire                     d_valid_o,
+    input  wire                     d_ready_i,
+    output wire [ScaleUnits*24-1:0] d_o,
+    output wire signed [16:0]       d_sum_o
+);
+    localparam [1:0] Signed = 2'd0, Unsigned = 2'd1;
+    localparam Cells   = Lanes / TableK;
+    localparam Entries = 1 << (TableK - 1);
+    generate
+        if (TableK != 2 && TableK != 4) tile_lut_table_k_must_be_2_or_4 bad_parameter();
+    endgenerate
+
+    function [31:0] lane(input [7:0] x);
+        lane = {{24{x[7]}}, x};
+    endfunction
+
+    // a + b + c. A LUT4 fabric's carry chain has no free carry input: there c enters by one more bit.
+    function [31:0] add_carry(input [31:0] a, input [31:0] b, input c);
+`ifdef YOSYS
+        reg [32:0] wide;
+        begin
+            wide      = {a, 1'b1} + {b, c};
+            add_carry = wide[32:1];
+        end
+`else
+        add_carry = a + b + {31'd0, c};
+`endif
+    endfunction
+
+    // ---- stage 1: the tables. Entry e of a cell: x0 +- x1 (+- x2 +- x3), minus where e has the bit.
+    wire                          en;       // both stages move
+    reg                           v1, first1, plane1, last1;
+    reg signed [16:0]             sum1;
+    reg [Cells*Entries*32-1:0]    table1;
+    reg [Rows*Lanes-1:0]          w1;
+    reg [Cells*Entries*32-1:0]    table_next;
+    integer                       c, e;
+    always @* begin
+        table_next = {Cells*Entries*32{1'b0}};
+        if (valid_i)
+            for (c = 0; c < Cells; c = c + 1)
+                for (e = 0; e < Entries; e = e + 1)
+                    if (TableK == 2)
+                        table_next[(c*Entries+e)*32+:32] =
+                            e == 0 ? lane(x_i[c*16+:8]) + lane(x_i[c*16+8+:8])
+                                   : lane(x_i[c*16+:8]) - lane(x_i[c*16+8+:8]);
+                    else
+                        table_next[(c*Entries+e)*32+:32] =
+                            (((e & 1) == 0 ? lane(x_i[c*TableK*8+:8]) + lane(x_i[c*TableK*8+8+:8])
+                                           : lane(x_i[c*TableK*8+:8]) - lane(x_i[c*TableK*8+8+:8])) +
+                             ((e & 2) == 0 ? ((e & 4) == 0 ? lane(x_i[((c+1)*TableK-2)*8+:8]) + lane(x_i[((c+1)*TableK-1)*8+:8])
+                                                           : lane(x_i[((c+1)*TableK-2)*8+:8]) - lane(x_i[((c+1)*TableK-1)*8+:8]))
+                                           : ((e & 4) == 0 ? lane(x_i[((c+1)*TableK-1)*8+:8]) - lane(x_i[((c+1)*TableK-2)*8+:8])
+                                                           : - lane(x_i[((c+1)*TableK-2)*8+:8]) - lane(x_i[((c+1)*TableK-1)*8+:8]))));
+    end
+    always @(posedge clk_i)
+        if (rst_i) v1 <= 1'b0;
+        else if (en) v1 <= valid_i;
+    always @(posedge clk_i)
+        if (en && valid_i) begin
+            first1 <= first_i;
+            plane1 <= plane_i;
+            last1  <= last_i;
+            sum1   <= sum_i;
+            w1     <= w_i;
+            table1 <= table_next;
+        end
+
+    // ---- stage 2: look up, add up by a tree, accumulate; only 24 bits of each row's word are ever used
+    reg                    v2;              // p is complete
+    reg signed [16:0]      sum2;
+    reg [Rows*32-1:0]      p, p_next;
+    reg [Cells*32-1:0]     tree;
+    reg [Cells-1:0]        neg;
+    integer                r, k, h;
+    always @* begin
+        p_next = p;
+        tree   = {Cells*32{1'b0}};
+        neg    = {Cells{1'b0}};
+        if (v1)
+            for (r = 0; r < Rows; r = r + 1) begin
+                for (k = 0; k < Cells; k = k + 1) begin
+                    neg[k] = w1[r*Lanes+k*TableK+TableK-1];
+                    if (TableK == 2)
+                        tree[k*32+:32] = {32{neg[k]}} ^
+                            (w1[r*Lanes+k*2] ? table1[(k*Entries+1)*32+:32] : table1[k*Entries*32+:32]);
+                    else
+                        tree[k*32+:32] = {32{neg[k]}} ^
+                            (w1[r*Lanes+k*TableK+2]
+                             ? (w1[r*Lanes+k*TableK+1]
+                                ? (w1[r*Lanes+k*TableK] ? table1[(k*Entries+Entries-1)*32+:32] : table1[(k*Entries+Entries-2)*32+:32])
+                                : (w1[r*Lanes+k*TableK] ? table1[(k*Entries+Entries-3)*32+:32] : table1[(k*Entries+Entries-4)*32+:32]))
+                             : (w1[r*Lanes+k*TableK+1]
+                                ? (w1[r*Lanes+k*TableK] ? table1[(k*Entries+Entries-5)*32+:32] : table1[(k*Entries+Entries-6)*32+:32])
+                                : (w1[r*Lanes+k*TableK] ? table1[(k*Entries+1)*32+:32] : table1[(k*Entries)*32+:32])));
+                end
+                for (h = Cells / 2; h > 0; h = h / 2)   // adder k of a level takes the sign of cell h + k
+                    for (k = 0; k < h; k = k + 1)
+                        tree[k*32+:32] = add_carry(tree[2*k*32+:32], tree[(2*k+1)*32+:32], neg[h+k]);
+                p_next[r*32+:32] = add_carry(tree[31:0],
+                    first1 ? 32'd0 : plane1 ? {{8{p[r*32+22]}}, p[r*32+:23], 1'b0} : {{8{p[r*32+23]}}, p[r*32+:24]},
+                    neg[0]);
+            end
+    end
+    always @(posedge clk_i)
+        if (rst_i) v2 <= 1'b0;
+        else if (en) v2 <= v1 && last1;
+    always @(posedge clk_i)
+        if (en && v1) begin
+            p    <= p_next;
+            sum2 <= sum1;
+        end
+
+    // ---- drain: D = (P - S) / 2 (signed), (P + (2^n - 1) S) / 2 (unsigned), P (bipolar)
+    wire signed [24:0] s = {{8{sum2[16]}}, sum2};
+    wire signed [24:0] corr = coding_i == Signed ? -s : coding_i == Unsigned ? (s <<< planes_i) - s : 25'sd0;
+    wire               drain_ready;
+    assign en      = !v2 || drain_ready;
+    assign ready_o = en;
+
+    reg [Rows*24-1:0] p24;
+    integer           q;
+    always @*
+        for (q = 0; q < Rows; q = q + 1) p24[q*24+:24] = p[q*32+:24];
+    tile_drain #(.Rows(Rows), .ScaleUnits(ScaleUnits)) drain (
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(v2), .ready_o(drain_ready), .p_i(p24),
+        .dbl_i(1'b0), .half_i(coding_i == Signed || coding_i == Unsigned), .corr_i(corr), .sum_i(sum2),
+        .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
+endmodule
+`default_nettype wire
