@@ -1,6 +1,5 @@
 /* device.c - devices: URIs, the lock, the queue of jobs, argument checks, float and int8 results.
  * SPDX-License-Identifier: Apache-2.0 */
-#define _POSIX_C_SOURCE 200809L
 #include "internal.h"
 
 #include "matrix.h"
@@ -27,10 +26,10 @@ static const struct accel_backend *const backends[] = {
 enum slot_state { SLOT_FREE, SLOT_QUEUED, SLOT_RUNNING, SLOT_DONE };
 
 struct slot {
-    enum slot_state    state;
-    accel_ticket       ticket;
-    struct accel_job   job;
-    int                outcome;
+    enum slot_state state;
+    accel_ticket ticket;
+    struct accel_job job;
+    int outcome;
     struct accel_stats stats;
     struct accel_error error;
 };
@@ -39,10 +38,10 @@ struct slot {
  * is: whoever sets it owns the backend. Tickets rise, so the oldest job has the smallest. */
 struct device_queue {
     pthread_mutex_t mutex;
-    pthread_cond_t  changed;
-    bool            busy, gone;
-    accel_ticket    last;
-    struct slot     slots[QUEUE_SLOTS];
+    pthread_cond_t changed;
+    bool busy, gone;
+    accel_ticket last;
+    struct slot slots[QUEUE_SLOTS];
 };
 
 /* ---- opening ---- */
@@ -282,11 +281,15 @@ static int check_requant(const struct accel_job *job, struct accel_error *err)
                           "job: int8 results need requant_mul and requant_shift for every row");
     for (uint32_t m = 0; m < job->weights->rows; m++) {
         if (job->requant_mul[m] > INT32_MAX)
-            return accel_fail(err, ACCEL_E_ARG, "job: requant_mul of row %u is %u; 0..2147483647 "
-                              "are allowed", m, job->requant_mul[m]);
+            return accel_fail(err, ACCEL_E_ARG,
+                              "job: requant_mul of row %u is %u; 0..2147483647 "
+                              "are allowed",
+                              m, job->requant_mul[m]);
         if (job->requant_shift[m] > 62)
-            return accel_fail(err, ACCEL_E_ARG, "job: requant_shift of row %u is %u; 0..62 are "
-                              "allowed", m, job->requant_shift[m]);
+            return accel_fail(err, ACCEL_E_ARG,
+                              "job: requant_shift of row %u is %u; 0..62 are "
+                              "allowed",
+                              m, job->requant_shift[m]);
     }
     return ACCEL_OK;
 }
@@ -309,7 +312,8 @@ static int check_job(const accel_dev *dev, const struct accel_job *job, struct a
                           "job: strides x %zu and y %zu; at least %u (columns of W) and %u (rows) "
                           "are needed",
                           job->x_stride, job->y_stride, w->cols, w->rows);
-    if (!mul_size(job->n, job->x_stride, &elements) || !mul_size(job->n, job->y_stride, &elements) ||
+    if (!mul_size(job->n, job->x_stride, &elements) ||
+        !mul_size(job->n, job->y_stride, &elements) ||
         !mul_size(elements, sizeof(int64_t), &elements))
         return accel_fail(err, ACCEL_E_ARG, "job: n times a stride is beyond memory");
     if (job->out != ACCEL_OUT_ACC && job->out != ACCEL_OUT_F32 && job->out != ACCEL_OUT_I8)
@@ -507,7 +511,7 @@ int accel_wait(accel_dev *dev, accel_ticket ticket, uint64_t timeout_ns, struct 
         if (timeout_ns && reached(&end))
             break;
         if (!q->busy)
-            run_slot(dev, oldest_queued(q));    /* jobs run in order: perhaps not ours yet */
+            run_slot(dev, oldest_queued(q)); /* jobs run in order: perhaps not ours yet */
         else if (timeout_ns)
             pthread_cond_timedwait(&q->changed, &q->mutex, &end);
         else
@@ -515,8 +519,10 @@ int accel_wait(accel_dev *dev, accel_ticket ticket, uint64_t timeout_ns, struct 
     }
     int rc;
     if (!slot) {
-        rc = accel_fail(err, ACCEL_E_ARG, "wait: %llu is no ticket of this device, or was waited "
-                        "for already", (unsigned long long)ticket);
+        rc = accel_fail(err, ACCEL_E_ARG,
+                        "wait: %llu is no ticket of this device, or was waited "
+                        "for already",
+                        (unsigned long long)ticket);
     } else if (slot->state != SLOT_DONE) {
         rc = accel_fail(err, ACCEL_E_TIMEOUT,
                         "wait: ticket %llu was not done after %llu ns; wait again, or cancel it",

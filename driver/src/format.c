@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define CODING_MASK 0xF00u
-#define BITS_MASK 0x0FFu
+#define BITS_MASK   0x0FFu
 
 unsigned accel_format_bits(accel_format f)
 {
@@ -18,12 +18,9 @@ int accel_format_valid(accel_format f)
     switch (f & ~(accel_format)BITS_MASK) {
     case ACCEL_CODING_SIGNED:
     case ACCEL_CODING_UNSIGNED:
-    case ACCEL_CODING_BIPOLAR:
-        return bits >= 1 && bits <= 8;
-    case ACCEL_CODING_TERNARY:
-        return bits == 2;
-    default:
-        return 0;
+    case ACCEL_CODING_BIPOLAR: return bits >= 1 && bits <= 8;
+    case ACCEL_CODING_TERNARY: return bits == 2;
+    default: return 0;
     }
 }
 
@@ -34,19 +31,15 @@ int accel_format_decode(accel_format f, unsigned code)
     int span = 1 << (f & BITS_MASK);
     int u = (int)(code & (unsigned)(span - 1));
     switch (f & CODING_MASK) {
-    case ACCEL_CODING_SIGNED:
-        return u < span / 2 ? u : u - span;
-    case ACCEL_CODING_UNSIGNED:
-        return u;
-    case ACCEL_CODING_BIPOLAR:
-        return 2 * u - (span - 1);
-    default:
-        return u == 3 ? 0 : u - 1;
+    case ACCEL_CODING_SIGNED: return u < span / 2 ? u : u - span;
+    case ACCEL_CODING_UNSIGNED: return u;
+    case ACCEL_CODING_BIPOLAR: return 2 * u - (span - 1);
+    default: return u == 3 ? 0 : u - 1;
     }
 }
 
 struct format_name {
-    const char  *name;
+    const char *name;
     accel_format format;
 };
 

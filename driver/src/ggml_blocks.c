@@ -7,40 +7,41 @@
 #include "ggml_blocks.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
-#define BLOCK_MAX 256
+#define BLOCK_MAX  256
 #define GROUPS_MAX 16
 
 /* A block taken apart: weight = (d * mul[g]) * k + (off * add[g]), each factor as stored. */
 struct parts {
     uint8_t codes[BLOCK_MAX];
-    float   d, off;
-    int     mul[GROUPS_MAX];
-    int     add[GROUPS_MAX];
-    bool    illegal;            /* a ternary code of 3 */
+    float d, off;
+    int mul[GROUPS_MAX];
+    int add[GROUPS_MAX];
+    bool illegal; /* a ternary code of 3 */
 };
 
 static const int8_t iq4_nl_values[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
                                           1,    13,   25,  38,  53,  69,  89,  113 };
 
 static const struct ggml_block_type block_types[] = {
-    { GGML_ID_F32, "F32", 1, 4, 0, 0 },
-    { GGML_ID_F16, "F16", 1, 2, 0, 0 },
-    { GGML_ID_BF16, "BF16", 1, 2, 0, 0 },
-    { GGML_ID_Q4_0, "Q4_0", 32, 18, ACCEL_INT(4), 32 },
-    { GGML_ID_Q4_1, "Q4_1", 32, 20, ACCEL_UINT(4), 32 },
-    { GGML_ID_Q5_0, "Q5_0", 32, 22, ACCEL_INT(5), 32 },
-    { GGML_ID_Q5_1, "Q5_1", 32, 24, ACCEL_UINT(5), 32 },
-    { GGML_ID_Q8_0, "Q8_0", 32, 34, ACCEL_INT(8), 32 },
-    { GGML_ID_Q2_K, "Q2_K", 256, 84, ACCEL_UINT(2), 16 },
-    { GGML_ID_Q3_K, "Q3_K", 256, 110, ACCEL_INT(3), 16 },
-    { GGML_ID_Q4_K, "Q4_K", 256, 144, ACCEL_UINT(4), 32 },
-    { GGML_ID_Q5_K, "Q5_K", 256, 176, ACCEL_UINT(5), 32 },
-    { GGML_ID_Q6_K, "Q6_K", 256, 210, ACCEL_INT(6), 16 },
-    { GGML_ID_IQ4_NL, "IQ4_NL", 32, 18, ACCEL_INT(8), 32 },
-    { GGML_ID_TQ1_0, "TQ1_0", 256, 54, ACCEL_TERNARY, 256 },
-    { GGML_ID_TQ2_0, "TQ2_0", 256, 66, ACCEL_TERNARY, 256 },
+    { GGML_F32, 0, 0 },
+    { GGML_F16, 0, 0 },
+    { GGML_BF16, 0, 0 },
+    { GGML_Q4_0, ACCEL_INT(4), 32 },
+    { GGML_Q4_1, ACCEL_UINT(4), 32 },
+    { GGML_Q5_0, ACCEL_INT(5), 32 },
+    { GGML_Q5_1, ACCEL_UINT(5), 32 },
+    { GGML_Q8_0, ACCEL_INT(8), 32 },
+    { GGML_Q2_K, ACCEL_UINT(2), 16 },
+    { GGML_Q3_K, ACCEL_INT(3), 16 },
+    { GGML_Q4_K, ACCEL_UINT(4), 32 },
+    { GGML_Q5_K, ACCEL_UINT(5), 32 },
+    { GGML_Q6_K, ACCEL_INT(6), 16 },
+    { GGML_IQ4_NL, ACCEL_INT(8), 32 },
+    { GGML_TQ1_0, ACCEL_TERNARY, 256 },
+    { GGML_TQ2_0, ACCEL_TERNARY, 256 },
 };
 
 const struct ggml_block_type *ggml_find_block_type(uint32_t id)
@@ -78,7 +79,7 @@ static float read_half(const uint8_t *p)
     uint32_t mantissa = h & 1023u;
     if (exponent == 31)
         return bits_to_float(sign | 0x7F800000u | mantissa << 13);
-    if (exponent == 0) {    /* zero or subnormal: mantissa * 2^-24, exact */
+    if (exponent == 0) { /* zero or subnormal: mantissa * 2^-24, exact */
         float f = (float)mantissa * 0x1p-24f;
         return sign ? -f : f;
     }
@@ -107,7 +108,7 @@ static void add_fifth_bits(const uint8_t *qh, uint8_t *codes)
 static void from_offset(uint8_t *codes, unsigned n, unsigned half)
 {
     for (unsigned i = 0; i < n; i++)
-        codes[i] ^= (uint8_t)half;      /* modulo 2^bits, u - half is u with its top bit inverted */
+        codes[i] ^= (uint8_t)half; /* modulo 2^bits, u - half is u with its top bit inverted */
 }
 
 static void parts_32(uint32_t id, const uint8_t *b, struct parts *p)
@@ -115,30 +116,28 @@ static void parts_32(uint32_t id, const uint8_t *b, struct parts *p)
     p->d = read_half(b);
     p->mul[0] = 1;
     switch (id) {
-    case GGML_ID_Q4_0:
+    case GGML_Q4_0:
         split_nibbles(b + 2, p->codes);
         from_offset(p->codes, 32, 8);
         break;
-    case GGML_ID_Q4_1:
+    case GGML_Q4_1:
         p->off = read_half(b + 2);
         p->add[0] = 1;
         split_nibbles(b + 4, p->codes);
         break;
-    case GGML_ID_Q5_0:
+    case GGML_Q5_0:
         split_nibbles(b + 6, p->codes);
         add_fifth_bits(b + 2, p->codes);
         from_offset(p->codes, 32, 16);
         break;
-    case GGML_ID_Q5_1:
+    case GGML_Q5_1:
         p->off = read_half(b + 2);
         p->add[0] = 1;
         split_nibbles(b + 8, p->codes);
         add_fifth_bits(b + 4, p->codes);
         break;
-    case GGML_ID_Q8_0:
-        memcpy(p->codes, b + 2, 32);
-        break;
-    default:    /* IQ4_NL */
+    case GGML_Q8_0: memcpy(p->codes, b + 2, 32); break;
+    default: /* IQ4_NL */
         split_nibbles(b + 2, p->codes);
         for (unsigned n = 0; n < 32; n++)
             p->codes[n] = (uint8_t)iq4_nl_values[p->codes[n]];
@@ -237,11 +236,11 @@ static void parts_q45_k(uint32_t id, const uint8_t *b, struct parts *p)
     p->off = -read_half(b + 2);
     six_bit_pairs(b + 4, p);
     const uint8_t *qh = b + 16;
-    const uint8_t *qs = id == GGML_ID_Q5_K ? b + 48 : b + 16;
+    const uint8_t *qs = id == GGML_Q5_K ? b + 48 : b + 16;
     for (unsigned n = 0; n < 256; n++) {
         unsigned i = n / 32;
         unsigned code = qs[32 * (i / 2) + n % 32] >> 4 * (i & 1u) & 15u;
-        if (id == GGML_ID_Q5_K)
+        if (id == GGML_Q5_K)
             code |= (qh[n % 32] >> i & 1u) << 4;
         p->codes[n] = (uint8_t)code;
     }
@@ -267,28 +266,14 @@ static void take_apart(uint32_t id, const uint8_t *block, struct parts *p)
     p->illegal = false;
     memset(p->add, 0, sizeof p->add);
     switch (id) {
-    case GGML_ID_TQ1_0:
-        parts_tq1_0(block, p);
-        break;
-    case GGML_ID_TQ2_0:
-        parts_tq2_0(block, p);
-        break;
-    case GGML_ID_Q2_K:
-        parts_q2_k(block, p);
-        break;
-    case GGML_ID_Q3_K:
-        parts_q3_k(block, p);
-        break;
-    case GGML_ID_Q4_K:
-    case GGML_ID_Q5_K:
-        parts_q45_k(id, block, p);
-        break;
-    case GGML_ID_Q6_K:
-        parts_q6_k(block, p);
-        break;
-    default:
-        parts_32(id, block, p);
-        break;
+    case GGML_TQ1_0: parts_tq1_0(block, p); break;
+    case GGML_TQ2_0: parts_tq2_0(block, p); break;
+    case GGML_Q2_K: parts_q2_k(block, p); break;
+    case GGML_Q3_K: parts_q3_k(block, p); break;
+    case GGML_Q4_K:
+    case GGML_Q5_K: parts_q45_k(id, block, p); break;
+    case GGML_Q6_K: parts_q6_k(block, p); break;
+    default: parts_32(id, block, p); break;
     }
 }
 
@@ -297,9 +282,9 @@ static void take_apart(uint32_t id, const uint8_t *block, struct parts *p)
 static void plain_row(uint32_t id, const uint8_t *row, float *out, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (id == GGML_ID_F32)
+        if (id == GGML_F32)
             out[i] = bits_to_float(read_u32(row + 4 * i));
-        else if (id == GGML_ID_F16)
+        else if (id == GGML_F16)
             out[i] = read_half(row + 2 * i);
         else
             out[i] = bits_to_float((uint32_t)read_u16(row + 2 * i) << 16);
@@ -311,7 +296,8 @@ int ggml_dequantize_row(uint32_t type, const void *row, float *out, size_t n)
     const struct ggml_block_type *t = ggml_find_block_type(type);
     if (!t)
         return ACCEL_E_UNSUPPORTED;
-    if (!row || !out || n % t->block != 0)
+    const struct ggml_type_info *size = ggml_type_find(type);
+    if (!row || !out || n % size->block_len != 0)
         return ACCEL_E_ARG;
     if (!t->format) {
         plain_row(type, row, out, n);
@@ -320,13 +306,13 @@ int ggml_dequantize_row(uint32_t type, const void *row, float *out, size_t n)
     int k_of[256];
     for (unsigned c = 0; c < 256; c++)
         k_of[c] = accel_format_decode(t->format, c);
-    if (type == GGML_ID_TQ2_0)
-        k_of[3] = 2;                    /* as ggml reads it; no quantizer writes it */
+    if (type == GGML_TQ2_0)
+        k_of[3] = 2; /* as ggml reads it; no quantizer writes it */
     const uint8_t *block = row;
     struct parts p;
-    for (size_t i = 0; i < n; i += t->block, block += t->bytes) {
+    for (size_t i = 0; i < n; i += size->block_len, block += size->block_bytes) {
         take_apart(type, block, &p);
-        for (uint32_t g = 0; g < t->block / t->group; g++) {
+        for (uint32_t g = 0; g < size->block_len / t->group; g++) {
             float scale = p.d * (float)p.mul[g];
             float offset = p.off * (float)p.add[g];
             for (uint32_t j = g * t->group; j < (g + 1) * t->group; j++)
@@ -339,9 +325,10 @@ int ggml_dequantize_row(uint32_t type, const void *row, float *out, size_t n)
 int ggml_decode_row(const struct ggml_block_type *type, const void *row, size_t n, uint8_t *codes,
                     double *scales, double *offsets, const char **what)
 {
+    const struct ggml_type_info *size = ggml_type_find(type->id);
     const uint8_t *block = row;
     struct parts p;
-    for (size_t i = 0; i < n; i += type->block, block += type->bytes) {
+    for (size_t i = 0; i < n; i += size->block_len, block += size->block_bytes) {
         take_apart(type->id, block, &p);
         if (!isfinite(p.d) || !isfinite(p.off)) {
             *what = "a block's scale is infinite or not a number";
@@ -351,8 +338,8 @@ int ggml_decode_row(const struct ggml_block_type *type, const void *row, size_t 
             *what = "a ternary code is 3; only 0, 1 and 2 are legal";
             return ACCEL_E_CORRUPT;
         }
-        memcpy(codes + i, p.codes, type->block);
-        for (uint32_t g = 0; g < type->block / type->group; g++) {
+        memcpy(codes + i, p.codes, size->block_len);
+        for (uint32_t g = 0; g < size->block_len / type->group; g++) {
             *scales++ = (double)p.d * p.mul[g];
             *offsets++ = (double)p.off * p.add[g];
         }

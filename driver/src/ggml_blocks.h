@@ -4,39 +4,16 @@
 #define ACCEL_GGML_BLOCKS_H
 
 #include "accel.h"
-
-#include <stdbool.h>
-
-enum ggml_block_id {
-    GGML_ID_F32 = 0,
-    GGML_ID_F16 = 1,
-    GGML_ID_Q4_0 = 2,
-    GGML_ID_Q4_1 = 3,
-    GGML_ID_Q5_0 = 6,
-    GGML_ID_Q5_1 = 7,
-    GGML_ID_Q8_0 = 8,
-    GGML_ID_Q2_K = 10,
-    GGML_ID_Q3_K = 11,
-    GGML_ID_Q4_K = 12,
-    GGML_ID_Q5_K = 13,
-    GGML_ID_Q6_K = 14,
-    GGML_ID_IQ4_NL = 20,
-    GGML_ID_BF16 = 30,
-    GGML_ID_TQ1_0 = 34,
-    GGML_ID_TQ2_0 = 35
-};
+#include "ggml_types.h"
 
 /* How a block type maps to codes and scales. */
 struct ggml_block_type {
-    uint32_t     id;
-    const char  *name;
-    uint32_t     block;      /* weights in a block */
-    uint32_t     bytes;      /* bytes of a block */
-    accel_format format;     /* 0: plain floats, which have no codes */
-    uint32_t     group;      /* weights that share a scale and an offset */
+    uint32_t id;         /* enum ggml_type */
+    accel_format format; /* 0: plain floats, which have no codes */
+    uint32_t group;      /* weights that share a scale and an offset */
 };
 
-/* The row for a type id this library decodes, or NULL. */
+/* The entry of a type id that this library decodes, or NULL. */
 const struct ggml_block_type *ggml_find_block_type(uint32_t id);
 
 /* Decode n weights of one row to floats, as ggml does. n is a multiple of the block length.

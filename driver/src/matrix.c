@@ -10,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SC_BITS 11              /* magnitude bits of sc */
-#define SC_MAX 2047
-#define OC_BITS 19              /* magnitude bits of oc */
-#define OC_MAX 524287
-#define SH_MAX 15
+#define SC_BITS   11 /* magnitude bits of sc */
+#define SC_MAX    2047
+#define OC_BITS   19 /* magnitude bits of oc */
+#define OC_MAX    524287
+#define SH_MAX    15
 #define ACC_LIMIT ((uint64_t)1 << 47)
-#define X_MAX 128               /* largest |activation| */
+#define X_MAX     128 /* largest |activation| */
 
 bool matrix_group_valid(uint32_t group)
 {
@@ -28,10 +28,8 @@ bool matrix_group_valid(uint32_t group)
     case 64:
     case 96:
     case 128:
-    case 256:
-        return true;
-    default:
-        return false;
+    case 256: return true;
+    default: return false;
     }
 }
 
@@ -293,7 +291,7 @@ static double larger(double a, double b)
 /* Nearest integer, halves to even, for |v| < 2^51. */
 static double round_even(double v)
 {
-    const double magic = 6755399441055744.0;    /* 1.5 * 2^52 */
+    const double magic = 6755399441055744.0; /* 1.5 * 2^52 */
     return (v + magic) - magic;
 }
 
@@ -301,7 +299,7 @@ static double round_even(double v)
 static int unit_exponent(double v, int bits)
 {
     int e;
-    double f = ldexp(frexp(fabs(v), &e), bits);     /* in 2^(bits-1) .. 2^bits */
+    double f = ldexp(frexp(fabs(v), &e), bits); /* in 2^(bits-1) .. 2^bits */
     return e - bits + (round_even(f) >= ldexp(1.0, bits));
 }
 
@@ -316,10 +314,10 @@ static int coarsest_exponent(double v, int bits)
 
 /* What aligning needs beside the matrix; all arrays are [groups]. */
 struct aligner {
-    uint8_t   magnitude[256];
+    uint8_t magnitude[256];
     uint64_t *sums;
-    double   *scale, *offset;   /* of the row at hand */
-    bool      uniform;          /* every row so far has one scale and one offset throughout */
+    double *scale, *offset; /* of the row at hand */
+    bool uniform;           /* every row so far has one scale and one offset throughout */
 };
 
 static void aligner_free(struct aligner *a)
@@ -370,7 +368,7 @@ static bool align_uniform(struct accel_matrix *m, uint32_t row, const struct ali
         set_row(m, row, 0, 1, o);
         return fabs(o) >= (double)FLT_MIN && row_bound(m, row, a->sums) < ACC_LIMIT;
     }
-    for (int j = SC_BITS - 1; j >= 0; j--) {    /* a finer unit rounds the offset less */
+    for (int j = SC_BITS - 1; j >= 0; j--) { /* a finer unit rounds the offset less */
         double unit = ldexp(s, -j);
         double oc = round_even(o / unit);
         if (fabs(unit) < (double)FLT_MIN || fabs(oc) > OC_MAX)
@@ -453,7 +451,7 @@ static int align_row(struct accel_matrix *m, uint32_t row, struct aligner *a,
         uniform = uniform && a->scale[g] == a->scale[0] && a->offset[g] == a->offset[0];
     }
     if (!uniform || !align_uniform(m, row, a)) {
-        a->uniform = a->uniform && uniform;     /* one (sc, sh, oc) even so, if uniform */
+        a->uniform = a->uniform && uniform; /* one (sc, sh, oc) even so, if uniform */
         int rc = align_powers(m, row, a, err);
         if (rc)
             return rc;
@@ -489,7 +487,7 @@ static int align_finish(struct accel_matrix *m, const struct aligner *a, struct 
 /* ---- quantization ---- */
 
 struct range {
-    double min, max, sum;       /* sum of magnitudes */
+    double min, max, sum; /* sum of magnitudes */
 };
 
 static struct range find_range(const float *w, uint32_t n)
@@ -514,7 +512,7 @@ static void quantize_group(accel_format f, const float *w, uint32_t n, uint8_t *
                            double *scale, double *offset)
 {
     unsigned bits = accel_format_bits(f);
-    double top = (double)((1u << bits) - 1);        /* largest code */
+    double top = (double)((1u << bits) - 1); /* largest code */
     double half = (double)(1u << (bits - 1));
     struct range r = find_range(w, n);
     double peak = larger(fabs(r.min), fabs(r.max)), s;
@@ -524,14 +522,10 @@ static void quantize_group(accel_format f, const float *w, uint32_t n, uint8_t *
         s = (r.max - r.min) / top;
         *offset = r.min;
         break;
-    case ACCEL_CODING_BIPOLAR:
-        s = peak / top;
-        break;
-    case ACCEL_CODING_TERNARY:
-        s = r.sum / n;
-        break;
+    case ACCEL_CODING_BIPOLAR: s = peak / top; break;
+    case ACCEL_CODING_TERNARY: s = r.sum / n; break;
     default:
-        s = peak / (bits == 1 ? 1.0 : half - 1);    /* int1 holds -1 and 0 */
+        s = peak / (bits == 1 ? 1.0 : half - 1); /* int1 holds -1 and 0 */
         break;
     }
     s = (double)(float)s;
@@ -540,18 +534,10 @@ static void quantize_group(accel_format f, const float *w, uint32_t n, uint8_t *
         double q = s > 0.0 ? (w[i] - *offset) / s : 0.0;
         int code;
         switch (f & 0xF00u) {
-        case ACCEL_CODING_UNSIGNED:
-            code = (int)clamp(round_even(q), 0.0, top);
-            break;
-        case ACCEL_CODING_BIPOLAR:
-            code = (int)clamp(round_even((q + top) / 2), 0.0, top);
-            break;
-        case ACCEL_CODING_TERNARY:
-            code = (int)clamp(round_even(q), -1.0, 1.0) + 1;
-            break;
-        default:
-            code = (int)clamp(round_even(q), -half, half - 1);
-            break;
+        case ACCEL_CODING_UNSIGNED: code = (int)clamp(round_even(q), 0.0, top); break;
+        case ACCEL_CODING_BIPOLAR: code = (int)clamp(round_even((q + top) / 2), 0.0, top); break;
+        case ACCEL_CODING_TERNARY: code = (int)clamp(round_even(q), -1.0, 1.0) + 1; break;
+        default: code = (int)clamp(round_even(q), -half, half - 1); break;
         }
         codes[i] = (uint8_t)((unsigned)code & (unsigned)top);
     }
@@ -622,7 +608,7 @@ static int quantize_plain(struct accel_matrix *m, uint32_t type, const uint8_t *
             rc = quantize_row(m, r, w, a, err);
     }
     free(w);
-    if (rc == ACCEL_E_ARG) {        /* not the caller's numbers but the file's */
+    if (rc == ACCEL_E_ARG) { /* not the caller's numbers but the file's */
         rc = ACCEL_E_CORRUPT;
         if (err)
             err->status = rc;
@@ -640,8 +626,8 @@ static int convert_blocks(struct accel_matrix *m, const struct ggml_block_type *
         rc = ggml_decode_row(type, data + r * row_bytes, m->cols, m->codes + (size_t)r * m->cols,
                              a->scale, a->offset, &what);
         if (rc)
-            return accel_fail(err, rc, "%s tensor, row %u: %s; the file is damaged", type->name, r,
-                              what);
+            return accel_fail(err, rc, "%s tensor, row %u: %s; the file is damaged",
+                              ggml_type_name(type->id), r, what);
         rc = align_row(m, r, a, err);
     }
     return rc;
@@ -665,26 +651,25 @@ int accel_matrix_from_ggml(uint32_t ggml_type, const void *data, size_t size, ui
     int rc = check_shape(f, rows, cols, group, err);
     if (rc)
         return rc;
-    size_t row_bytes = 0, want = 0;
-    if (cols % type->block != 0)
+    uint64_t row_bytes = 0, want = 0;
+    if (!ggml_row_bytes(ggml_type, cols, &row_bytes))
+        return accel_fail(
+            err, ACCEL_E_CORRUPT, "%s tensor of %u x %u: rows must be a multiple of %u long",
+            ggml_type_name(ggml_type), rows, cols, ggml_type_find(ggml_type)->block_len);
+    if (__builtin_mul_overflow(rows, row_bytes, &want) || want != size)
         return accel_fail(err, ACCEL_E_CORRUPT,
-                          "%s tensor of %u x %u: rows must be a multiple of %u long", type->name,
-                          rows, cols, type->block);
-    if (!mul_size(cols / type->block, type->bytes, &row_bytes) ||
-        !mul_size(rows, row_bytes, &want) || want != size)
-        return accel_fail(err, ACCEL_E_CORRUPT,
-                          "%s tensor of %u x %u: %zu bytes given, %zu needed; the file is "
+                          "%s tensor of %u x %u: %zu bytes given, %llu needed; the file is "
                           "truncated or its shape is wrong",
-                          type->name, rows, cols, size, want);
+                          ggml_type_name(ggml_type), rows, cols, size, (unsigned long long)want);
     struct aligner a = { .uniform = true };
     struct accel_matrix *m = NULL;
     rc = matrix_new(f, rows, cols, group, &m, err);
     if (!rc)
         rc = aligner_init(&a, f, m->groups, err);
     if (!rc && type->format)
-        rc = convert_blocks(m, type, data, row_bytes, &a, err);
+        rc = convert_blocks(m, type, data, (size_t)row_bytes, &a, err);
     else if (!rc)
-        rc = quantize_plain(m, ggml_type, data, row_bytes, &a, err);
+        rc = quantize_plain(m, ggml_type, data, (size_t)row_bytes, &a, err);
     if (!rc)
         rc = align_finish(m, &a, err);
     if (rc)

@@ -10,8 +10,8 @@ int8_t accel_requantize(int64_t acc, uint32_t mul, unsigned shift)
 {
     if (shift > 62)
         shift = 62;
-    int128 product = (int128)acc * mul;             /* at most 47 + 31 bits */
-    int128 whole = product >> shift;                /* rounds towards minus infinity */
+    int128 product = (int128)acc * mul; /* at most 47 + 31 bits */
+    int128 whole = product >> shift;    /* rounds towards minus infinity */
     int128 rest = product - whole * ((int128)1 << shift);
     int128 twice = 2 * rest;
     int128 unit = (int128)1 << shift;
@@ -51,7 +51,7 @@ float accel_quantize_activations(const float *v, size_t count, int8_t *q)
     }
     for (size_t i = 0; i < count; i++) {
         float r = v[i] / scale;
-        r = r > 127.0f ? 127.0f : r;        /* only where scale is subnormal and was rounded */
+        r = r > 127.0f ? 127.0f : r; /* only where scale is subnormal and was rounded */
         r = r < -127.0f ? -127.0f : r;
         q[i] = (int8_t)(int)round_even(r);
     }

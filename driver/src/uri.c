@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define PARAM_MAX 255   /* longest key or value; callers' buffers hold one byte more */
+#define PARAM_MAX 255 /* longest key or value; callers' buffers hold one byte more */
 
 int uri_next_param(const char **cursor, char *key, char *value, struct accel_error *err)
 {

@@ -4,7 +4,6 @@
  * cpu_reference() is the numeric contract, read off accel.h and nothing else. The device runs a
  * faster path that gives the same integers, which the tests hold against the reference;
  * "cpu:path=reference" runs the reference itself. */
-#define _POSIX_C_SOURCE 200809L
 #include "cpu.h"
 
 #include "../matrix.h"
@@ -13,11 +12,11 @@
 #include <string.h>
 #include <time.h>
 
-#define CPU_MAX_N 4096u
-#define DEADLINE_MACS ((uint64_t)1 << 22)   /* look at the clock about every millisecond */
-#define ALIGN 64u                           /* codes of a row are padded to whole vectors */
-#define COLUMNS 4u                          /* columns that share one pass over a row's codes */
-#define ACC_MAX (((int64_t)1 << 47) - 1)
+#define CPU_MAX_N     4096u
+#define DEADLINE_MACS ((uint64_t)1 << 22) /* look at the clock about every millisecond */
+#define ALIGN         64u                 /* codes of a row are padded to whole vectors */
+#define COLUMNS       4u                  /* columns that share one pass over a row's codes */
+#define ACC_MAX       (((int64_t)1 << 47) - 1)
 
 void cpu_reference(const struct accel_matrix *mat, const int8_t *x, uint32_t n, size_t x_stride,
                    int64_t *acc)
@@ -45,14 +44,14 @@ void cpu_reference(const struct accel_matrix *mat, const int8_t *x, uint32_t n, 
 /* ---- loaded weights ---- */
 
 struct cpu_weights {
-    struct accel_matrix *reference;     /* path=reference: a copy of the matrix, and nothing else */
+    struct accel_matrix *reference; /* path=reference: a copy of the matrix, and nothing else */
     uint32_t rows, cols, groups;
-    size_t   group;                     /* padded to ALIGN if there is one a row */
-    size_t   stride;                    /* groups * group */
-    int8_t  *k8;                        /* decoded codes, [rows][stride], 0 beyond cols ... */
-    int16_t *k16;                       /* ... or these, where k does not fit 8 bits */
-    int64_t *scale;                     /* sc << sh, [rows][groups] */
-    int64_t *offset;                    /* oc << sh; NULL if symmetric */
+    size_t group;    /* padded to ALIGN if there is one a row */
+    size_t stride;   /* groups * group */
+    int8_t *k8;      /* decoded codes, [rows][stride], 0 beyond cols ... */
+    int16_t *k16;    /* ... or these, where k does not fit 8 bits */
+    int64_t *scale;  /* sc << sh, [rows][groups] */
+    int64_t *offset; /* oc << sh; NULL if symmetric */
 };
 
 static void free_weights(void *priv)
@@ -145,36 +144,37 @@ out:
  * 2^16 products of an 8-bit activation and a 9-bit code; longer groups come in pieces. */
 #define DOT_MAX ((size_t)32768)
 
-#define DEFINE_DOTS(name, type)                                                                    \
-    static inline __attribute__((always_inline)) void name(                                        \
-        const type *restrict k, const int16_t *restrict x, size_t x_stride, size_t len,            \
-        uint32_t columns, int32_t d[COLUMNS])                                                      \
-    {                                                                                              \
-        int32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;                                                    \
-        if (columns == 1) {                                                                        \
-            for (size_t i = 0; i < len; i++)                                                       \
-                d0 += (int16_t)k[i] * x[i];                                                        \
-        } else {                                                                                   \
-            for (size_t i = 0; i < len; i++) {                                                     \
-                int16_t ki = k[i];                                                                 \
-                d0 += ki * x[i];                                                                   \
-                d1 += ki * x[x_stride + i];                                                        \
-                d2 += ki * x[2 * x_stride + i];                                                    \
-                d3 += ki * x[3 * x_stride + i];                                                    \
-            }                                                                                      \
-        }                                                                                          \
-        d[0] = d0;                                                                                 \
-        d[1] = d1;                                                                                 \
-        d[2] = d2;                                                                                 \
-        d[3] = d3;                                                                                 \
+#define DEFINE_DOTS(name, type)                                                         \
+    static inline __attribute__((always_inline)) void name(                             \
+        const type *restrict k, const int16_t *restrict x, size_t x_stride, size_t len, \
+        uint32_t columns, int32_t d[COLUMNS])                                           \
+    {                                                                                   \
+        int32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;                                         \
+        if (columns == 1) {                                                             \
+            for (size_t i = 0; i < len; i++)                                            \
+                d0 += (int16_t)k[i] * x[i];                                             \
+        } else {                                                                        \
+            for (size_t i = 0; i < len; i++) {                                          \
+                int16_t ki = k[i];                                                      \
+                d0 += ki * x[i];                                                        \
+                d1 += ki * x[x_stride + i];                                             \
+                d2 += ki * x[2 * x_stride + i];                                         \
+                d3 += ki * x[3 * x_stride + i];                                         \
+            }                                                                           \
+        }                                                                               \
+        d[0] = d0;                                                                      \
+        d[1] = d1;                                                                      \
+        d[2] = d2;                                                                      \
+        d[3] = d3;                                                                      \
     }
 DEFINE_DOTS(dots8, int8_t)
 DEFINE_DOTS(dots16, int16_t)
 
 /* acc of one row for `columns` (1 or COLUMNS) columns. group is a constant where it is inlined. */
-static inline __attribute__((always_inline)) void
-row_groups(const struct cpu_weights *w, size_t row, const int16_t *x, const int64_t *sums,
-           size_t group, uint32_t columns, int64_t acc[COLUMNS])
+static inline __attribute__((always_inline)) void row_groups(const struct cpu_weights *w,
+                                                             size_t row, const int16_t *x,
+                                                             const int64_t *sums, size_t group,
+                                                             uint32_t columns, int64_t acc[COLUMNS])
 {
     const size_t at = row * w->stride;
     for (uint32_t c = 0; c < columns; c++)
@@ -198,23 +198,15 @@ row_groups(const struct cpu_weights *w, size_t row, const int16_t *x, const int6
     }
 }
 
-static inline __attribute__((always_inline)) void
-row_any(const struct cpu_weights *w, size_t row, const int16_t *x, const int64_t *sums,
-        uint32_t columns, int64_t acc[COLUMNS])
+static inline __attribute__((always_inline)) void row_any(const struct cpu_weights *w, size_t row,
+                                                          const int16_t *x, const int64_t *sums,
+                                                          uint32_t columns, int64_t acc[COLUMNS])
 {
     switch (w->group) {
-    case 16:
-        row_groups(w, row, x, sums, 16, columns, acc);
-        break;
-    case 32:
-        row_groups(w, row, x, sums, 32, columns, acc);
-        break;
-    case 64:
-        row_groups(w, row, x, sums, 64, columns, acc);
-        break;
-    default:
-        row_groups(w, row, x, sums, w->group, columns, acc);
-        break;
+    case 16: row_groups(w, row, x, sums, 16, columns, acc); break;
+    case 32: row_groups(w, row, x, sums, 32, columns, acc); break;
+    case 64: row_groups(w, row, x, sums, 64, columns, acc); break;
+    default: row_groups(w, row, x, sums, w->group, columns, acc); break;
     }
 }
 

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHUNK_MAX 256u      /* elements that may share one D */
-#define FIELD_MAX 65535u    /* row tiles and steps are 16-bit fields of a command */
+#define CHUNK_MAX 256u   /* elements that may share one D */
+#define FIELD_MAX 65535u /* row tiles and steps are 16-bit fields of a command */
 
 /* Bit `plane` of eight codes as one byte, code i in bit i. */
 static inline uint8_t gather_plane(const uint8_t *codes, unsigned plane)
@@ -61,8 +61,9 @@ static void pack_codes(const struct pe_kind *kind, const struct pack_shape *shap
             uint8_t *chunk = tile + (size_t)first * p->planes * beat;
             for (uint32_t s = 0; s < len; s++) {
                 const uint8_t *step = wire_row + (size_t)(first + s) * lanes;
-                for (uint32_t i = 0; i < p->planes; i++) {  /* most significant plane first */
-                    size_t word = kind->step_major ? (size_t)s * p->planes + i : (size_t)i * len + s;
+                for (uint32_t i = 0; i < p->planes; i++) { /* most significant plane first */
+                    size_t word = kind->step_major ? (size_t)s * p->planes + i
+                                                   : (size_t)i * len + s;
                     uint8_t *to = chunk + word * beat;
                     for (uint32_t b = 0; b < row_bytes; b++)
                         to[b] = gather_plane(step + 8 * b, p->planes - 1 - i);
@@ -85,7 +86,7 @@ static void pack_headers(const struct pack_shape *shape, const struct accel_matr
             for (uint32_t r = 0; r < rows; r++) {
                 size_t m = (size_t)tile * rows + r;
                 if (m >= mat->rows)
-                    continue;               /* padding rows: sc = oc = 0 */
+                    continue; /* padding rows: sc = oc = 0 */
                 size_t i = m * mat->groups + g;
                 to[r] = (uint16_t)((unsigned)mat->sh[i] << 12 | ((unsigned)mat->sc[i] & 0xFFFu));
                 if (p->asymmetric) {
@@ -125,7 +126,7 @@ int pack_matrix(const struct pe_kind *kind, const struct pack_shape *shape,
     unsigned coding = mat->format & 0xF00u;
     p.coding = coding == ACCEL_CODING_UNSIGNED ? 1 : coding == ACCEL_CODING_BIPOLAR ? 2 : 0;
     p.asymmetric = mat->asymmetric;
-    p.row_header = mat->groups == 1;        /* one group in a row needs no padding to its end */
+    p.row_header = mat->groups == 1; /* one group in a row needs no padding to its end */
     p.row_tiles = (mat->rows - 1) / rows + 1;
     uint64_t steps;
     if (p.row_header) {
@@ -143,7 +144,7 @@ int pack_matrix(const struct pe_kind *kind, const struct pack_shape *shape,
                           "each; cut the matrix or use a larger array",
                           mat->rows, mat->cols, p.row_tiles, (unsigned long long)steps, FIELD_MAX);
     p.steps = (uint32_t)steps;
-    p.group_pad = p.steps * lanes;          /* at most 2^24 */
+    p.group_pad = p.steps * lanes; /* at most 2^24 */
 
     int rc = ACCEL_E_NOMEM;
     uint8_t *wire_row = NULL;
