@@ -60,6 +60,7 @@ struct accel_tensor_info {
     uint64_t rows, cols;        /**< cols: the contiguous dimension */
     uint64_t bytes;
     int      is_matrix;         /**< 1: multiplied on the device (also a tied embedding) */
+    int      keeps_codes;       /**< 1: goes to the device with the file's codes, not requantized */
 };
 /** @return ACCEL_OK, or ACCEL_E_ARG if there is no tensor `index` */
 int accel_model_get_tensor(const accel_model *model, size_t index, struct accel_tensor_info *info);

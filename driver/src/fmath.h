@@ -91,7 +91,7 @@ static inline double fm_pow_d(double x, double y)
     return fm_exp_d(y * fm_log_d(x));
 }
 
-/* Sine and cosine, absolute error below 1e-10 for |x| <= 2^24 and far less for small x. */
+/* Sine and cosine, absolute error below 2e-9 for |x| <= 2^24, 2e-16 up to 1000. */
 static inline void fm_sincos_d(double x, double *sine, double *cosine)
 {
     const double magic = 6755399441055744.0;

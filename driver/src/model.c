@@ -118,7 +118,7 @@ static int read_metadata(struct accel_model *m, struct accel_error *err)
 {
     struct accel_model_info *h = &m->info;
     struct gguf_str s;
-    uint32_t zero = 0, experts, guess, value_dim;
+    uint32_t zero = 0, experts = 0, guess, value_dim = 0;
     double eps;
     int rc;
     if (!gguf_get_str(m->file, "general.architecture", &s))

@@ -32,6 +32,8 @@ int accel_model_get_tensor(const accel_model *model, size_t index, struct accel_
     info->rows = t->ne[1] * t->ne[2] * t->ne[3];
     info->bytes = t->size;
     info->is_matrix = is_matrix(t) && !(t == model->token_embd && model->output);
+    const struct ggml_block_type *block = ggml_find_block_type(t->type);
+    info->keeps_codes = block && block->format != 0;
     return ACCEL_OK;
 }
 

@@ -1,0 +1,96 @@
+/* cli.h - what the accel commands share: options, exit codes, opening things, progress.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_CLI_H
+#define ACCEL_CLI_H
+
+#include "accel.h"
+#include "accel_llm.h"
+#include "json.h"
+
+#include <stdbool.h>
+
+/* Exit codes; docs/cli.md lists them. Other library errors: 10 + the number of the error. */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_MISMATCH = 3, EXIT_LIBRARY = 10 };
+
+#define FOR_FLAGS(X)                                                                            \
+    X(DEVICE)                                                                                   \
+    X(DEVICES) X(MODEL) X(PROMPT) X(COUNT) X(TEMPERATURE) X(SEED) X(TEXT) X(TOP_K) X(TOP_P)     \
+        X(FORMAT) X(FORMATS) X(GROUP) X(CONTEXT) X(CHUNKS) X(CLOCK) X(LINK) X(DEADLINE) X(JOBS) \
+            X(JSON)
+#define X(name) FLAG_##name##_BIT,
+enum { FOR_FLAGS(X) FLAG_COUNT };
+#undef X
+#define FLAG(name) (1u << FLAG_##name##_BIT)
+
+enum { MAX_LIST = 32 };
+
+struct options {
+    unsigned given; /* FLAG bits that were on the command line */
+    const char *devices[MAX_LIST];
+    unsigned device_count;
+    const char *model, *prompt, *text;
+    uint64_t count, seed, chunks, jobs;
+    double temperature, top_p;
+    uint32_t top_k, context, group;
+    accel_format formats[MAX_LIST];
+    unsigned format_count;
+    double clock_mhz, link_mbs, deadline_ms;
+    bool json;
+};
+
+struct command {
+    const char *name, *summary, *about;
+    unsigned flags;       /* FLAG bits it takes */
+    uint64_t count, jobs; /* defaults of -n and --jobs */
+    int (*run)(const struct options *o);
+};
+
+/* Parse argv[1..]. Returns -1 to go on, or an exit code (help, usage error). */
+int parse_options(const struct command *c, int argc, char **argv, struct options *o);
+void print_command_help(const struct command *c);
+
+/* ---- util.c ---- */
+
+/* Print "accel: text" to stderr; returns the exit code of a library error. */
+int report_error(const struct accel_error *err);
+int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+int exit_code(int status);
+/* The model named by -m or the default; NULL and a message if there is none. */
+const char *model_path(const struct options *o);
+/* Device, model and both together; a message is printed on failure. Returns an exit code. */
+int open_device(const char *uri, accel_dev **dev);
+int open_model(const struct options *o, accel_model **model);
+int open_llm(const struct options *o, const accel_model *model, accel_dev *dev, accel_format f,
+             accel_llm **llm);
+const char *first_device(const struct options *o);
+/* A whole file, terminated; a message is printed on failure. */
+int read_file(const char *path, char **text, size_t *len);
+/* Has stdout taken everything? EXIT_OK, or EXIT_FAILED (said on stderr unless the reader left). */
+int finish_output(void);
+bool output_broken(void);
+double seconds_now(void);
+/* One line on stderr that overwrites itself; nothing unless stderr is a terminal. */
+void progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void progress_clear(void);
+
+/* Figures of one phase of work. */
+struct phase {
+    uint64_t tokens;
+    double seconds;
+    struct accel_stats stats;
+};
+double per_second(const struct phase *p);
+double cycles_per_token(const struct phase *p);
+/* Feed count tokens in batches with a progress line; logits of the last one. Counts in phase. */
+int prefill(accel_llm *llm, accel_dev *dev, const uint32_t *ids, size_t count, float *logits,
+            struct phase *phase, struct accel_error *err);
+
+int run_list(const struct options *o);
+int run_info(const struct options *o);
+int run_run(const struct options *o);
+int run_perplexity(const struct options *o);
+int run_verify(const struct options *o);
+int run_bench(const struct options *o);
+int run_selftest(const struct options *o);
+
+#endif

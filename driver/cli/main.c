@@ -1,0 +1,87 @@
+/* main.c - the accel command: picks the subcommand.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cli.h"
+
+#include <signal.h>
+#include <string.h>
+
+#define REPORT FLAG(JSON)
+#define LLM    (FLAG(MODEL) | FLAG(FORMAT) | FLAG(GROUP) | FLAG(CONTEXT) | FLAG(DEADLINE) | REPORT)
+
+static const struct command commands[] = {
+    { "list", "list the devices that can be opened",
+      "Prints the URI and a description of every device, one a line.", REPORT, 0, 0, run_list },
+    { "info", "describe a device or a model",
+      "With -m, describes the model and how each tensor type maps to the device's formats.\n"
+      "Otherwise describes the device.",
+      FLAG(DEVICE) | FLAG(MODEL) | FLAG(FORMAT) | FLAG(GROUP) | REPORT, 0, 0, run_info },
+    { "run", "go on with a text",
+      "Prints the prompt and what the model adds to it, token by token, until -n tokens, the end\n"
+      "of the text or a full context; then what it cost.",
+      LLM | FLAG(DEVICE) | FLAG(PROMPT) | FLAG(COUNT) | FLAG(TEMPERATURE) | FLAG(SEED) |
+          FLAG(TOP_K) | FLAG(TOP_P) | FLAG(CLOCK) | FLAG(LINK),
+      256, 0, run_run },
+    { "perplexity", "measure how well a model predicts a text",
+      "Counts as llama.cpp does: whole chunks of 512 tokens, the second half of each scored.",
+      LLM | FLAG(DEVICE) | FLAG(TEXT) | FLAG(CHUNKS), 0, 0, run_perplexity },
+    { "verify", "compare the logits of two devices bit for bit",
+      "Runs the prompt and -n tokens on both devices and compares every logit. Prints\n"
+      "\"identical\" and exits with 0 only if all are equal; exits with 3 at the first that is\n"
+      "not. With one -d compares with cpu:, with none sim: with cpu:.",
+      LLM | FLAG(DEVICES) | FLAG(PROMPT) | FLAG(COUNT), 16, 0, run_verify },
+    { "bench", "measure devices and formats",
+      "Runs a prompt of 64 tokens and -n more on every device in every format. Default devices:\n"
+      "all that accel list shows. Default formats: bipolar1, ternary, int2, int3, int4, int6,\n"
+      "int8 for a model of float tensors; the file's own for any other.",
+      FLAG(MODEL) | FLAG(DEVICES) | FLAG(COUNT) | FLAG(FORMATS) | FLAG(GROUP) | REPORT, 16, 0,
+      run_bench },
+    { "selftest", "compare a device with the reference on random jobs",
+      "Runs random matrices of every format and group size on the device and on cpu: and\n"
+      "compares every result bit. Exits with 3 at the first difference.",
+      FLAG(DEVICE) | FLAG(SEED) | FLAG(JOBS) | REPORT, 0, 3, run_selftest },
+};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+static void print_help(FILE *out)
+{
+    fprintf(out,
+            "accel %s - low-bit language models on an open accelerator\n\n"
+            "Usage: accel COMMAND [flags]\n\nCommands:\n",
+            accel_version_string());
+    for (size_t i = 0; i < COMMANDS; i++)
+        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
+    fprintf(out, "\naccel COMMAND --help lists a command's flags. "
+                 "Exit codes: 0 done, 1 failed, 2 usage,\n"
+                 "3 mismatch, 10 to 23 an error of the library (10 + its number).\n");
+}
+
+int main(int argc, char **argv)
+{
+    struct options o;
+    /* A reader that leaves (accel run | head) then shows as a write error, and we end in order. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        print_help(stderr);
+        return EXIT_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        print_help(stdout);
+        return finish_output();
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("accel %s\n", accel_version_string());
+        return finish_output();
+    }
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        int rc = parse_options(&commands[i], argc - 1, argv + 1, &o);
+        if (rc >= 0)
+            return rc;
+        rc = commands[i].run(&o);
+        int written = finish_output();
+        return rc ? rc : written;
+    }
+    return usage_error("no command \"%.40s\"; accel --help lists them", argv[1]);
+}

@@ -1,0 +1,199 @@
+/* options.c - the command line: one table of flags for parsing and for --help.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cli.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct flag {
+    unsigned bit;
+    const char *brief, *name, *value, *help;
+};
+
+static const struct flag flags[] = {
+    { FLAG(DEVICE), "-d", "--device", "URI", "device to use (default sim:)" },
+    { FLAG(DEVICES), "-d", "--device", "URI", "device; may be given more than once" },
+    { FLAG(MODEL), "-m", "--model", "FILE",
+      "GGUF model (default models/stories-ternary-tq2_0.gguf)" },
+    { FLAG(PROMPT), "-p", "--prompt", "TEXT", "text to go on from (default \"Once upon a time\")" },
+    { FLAG(COUNT), "-n", "--tokens", "N", "tokens to generate at most" },
+    { FLAG(TEMPERATURE), "-t", "--temperature", "T", "0: always the likeliest (default 0.8)" },
+    { FLAG(SEED), "-s", "--seed", "N", "seed of every random choice (default 1)" },
+    { FLAG(TEXT), "-f", "--file", "FILE", "text to score" },
+    { FLAG(TOP_K), NULL, "--top-k", "K", "choose among the K likeliest; 0: all (default 40)" },
+    { FLAG(TOP_P), NULL, "--top-p", "P",
+      "choose among the likeliest that reach probability P together (default 0.95)" },
+    { FLAG(FORMAT), NULL, "--format", "NAME",
+      "weight format for F32, F16 and BF16 tensors (default int8)" },
+    { FLAG(FORMATS), NULL, "--format", "NAME", "weight format; may be given more than once" },
+    { FLAG(GROUP), NULL, "--group", "N",
+      "weights that share a scale: 16, 32, 48, 64, 96, 128, 256; 0: a row (default 32)" },
+    { FLAG(CONTEXT), NULL, "--context", "N",
+      "tokens the context holds (default: the model's, at most 4096)" },
+    { FLAG(CHUNKS), NULL, "--chunks", "N", "score only the first N chunks" },
+    { FLAG(CLOCK), NULL, "--clock", "MHZ", "clock of the projection (default 50)" },
+    { FLAG(LINK), NULL, "--link", "MBS", "link of the projection in 10^6 bytes/s (default 40)" },
+    { FLAG(DEADLINE), NULL, "--deadline", "MS", "stop if a job takes longer, in device time" },
+    { FLAG(JOBS), NULL, "--jobs", "N", "random jobs for each format and group" },
+    { FLAG(JSON), NULL, "--json", NULL, "write one JSON object instead of text" },
+};
+enum { FLAGS = sizeof flags / sizeof *flags };
+
+void print_command_help(const struct command *c)
+{
+    printf("accel %s - %s\n\nUsage: accel %s [flags]\n\n%s\n\nFlags:\n", c->name, c->summary,
+           c->name, c->about);
+    for (size_t i = 0; i < FLAGS; i++) {
+        char left[40];
+        if (!(flags[i].bit & c->flags))
+            continue;
+        snprintf(left, sizeof left, "%s%s%s %s", flags[i].brief ? flags[i].brief : "",
+                 flags[i].brief ? ", " : "    ", flags[i].name,
+                 flags[i].value ? flags[i].value : "");
+        printf("  %-24s %s", left, flags[i].help);
+        if (flags[i].bit == FLAG(COUNT))
+            printf(" (default %llu)", (unsigned long long)c->count);
+        if (flags[i].bit == FLAG(JOBS))
+            printf(" (default %llu)", (unsigned long long)c->jobs);
+        putchar('\n');
+    }
+    printf("  %-24s %s\n", "-h, --help", "this text");
+}
+
+static bool get_u64(const char *s, uint64_t high, uint64_t *v)
+{
+    char *end;
+    errno = 0;
+    unsigned long long x = strtoull(s, &end, 10);
+    if (s[0] < '0' || s[0] > '9' || *end || errno || x > high)
+        return false;
+    *v = x;
+    return true;
+}
+
+static bool get_double(const char *s, double low, double high, double *v)
+{
+    char *end;
+    double x = strtod(s, &end);
+    if (end == s || *end || !isfinite(x) || x < low || x > high)
+        return false;
+    *v = x;
+    return true;
+}
+
+/* Store one flag's value. Returns what was expected instead, or NULL. */
+static const char *store(struct options *o, unsigned bit, const char *v)
+{
+    uint64_t n = 0;
+    switch (bit) {
+    case FLAG(DEVICE):
+        o->devices[0] = v;
+        o->device_count = 1;
+        return NULL;
+    case FLAG(DEVICES):
+        if (o->device_count == MAX_LIST)
+            return "at most 32 of them";
+        o->devices[o->device_count++] = v;
+        return NULL;
+    case FLAG(MODEL): o->model = v; return *v ? NULL : "a file name";
+    case FLAG(PROMPT): o->prompt = v; return NULL;
+    case FLAG(TEXT): o->text = v; return *v ? NULL : "a file name";
+    case FLAG(COUNT): return get_u64(v, 1 << 24, &o->count) ? NULL : "a whole number up to 2^24";
+    case FLAG(SEED): return get_u64(v, UINT64_MAX, &o->seed) ? NULL : "a whole number below 2^64";
+    case FLAG(CHUNKS):
+        return get_u64(v, 1 << 30, &o->chunks) && o->chunks ? NULL : "a whole number above 0";
+    case FLAG(JOBS):
+        return get_u64(v, 1000000, &o->jobs) && o->jobs ? NULL : "a whole number, 1 to 10^6";
+    case FLAG(TEMPERATURE):
+        return get_double(v, 0, 100, &o->temperature) ? NULL : "a number from 0 to 100";
+    case FLAG(TOP_P): return get_double(v, 0, 1, &o->top_p) ? NULL : "a number from 0 to 1";
+    case FLAG(TOP_K):
+        if (!get_u64(v, UINT32_MAX, &n))
+            return "a whole number";
+        o->top_k = (uint32_t)n;
+        return NULL;
+    case FLAG(CONTEXT):
+        if (!get_u64(v, 1 << 24, &n) || n == 0)
+            return "a whole number, 1 to 2^24";
+        o->context = (uint32_t)n;
+        return NULL;
+    case FLAG(GROUP):
+        if (!get_u64(v, 256, &n) ||
+            (n != 0 && n != 16 && n != 32 && n != 48 && n != 64 && n != 96 && n != 128 && n != 256))
+            return "one of 16, 32, 48, 64, 96, 128, 256 and 0";
+        o->group = (uint32_t)n;
+        return NULL;
+    case FLAG(FORMAT): o->format_count = 0; /* fall through */
+    case FLAG(FORMATS):
+        if (o->format_count == MAX_LIST)
+            return "at most 32 of them";
+        if (accel_format_parse(v, &o->formats[o->format_count]))
+            return "ternary, int1..int8, uint1..uint8 or bipolar1..bipolar8";
+        o->format_count++;
+        return NULL;
+    case FLAG(CLOCK): return get_double(v, 1e-3, 1e6, &o->clock_mhz) ? NULL : "a clock in MHz";
+    case FLAG(LINK): return get_double(v, 1e-3, 1e9, &o->link_mbs) ? NULL : "a rate in MB/s";
+    case FLAG(DEADLINE):
+        return get_double(v, 1e-6, 1e9, &o->deadline_ms) ? NULL : "a time in milliseconds";
+    default: return "nothing";
+    }
+}
+
+static const struct flag *find_flag(const struct command *c, const char *arg, size_t len)
+{
+    for (size_t i = 0; i < FLAGS; i++) {
+        if (!(flags[i].bit & c->flags))
+            continue;
+        if ((flags[i].brief && strlen(flags[i].brief) == len &&
+             memcmp(flags[i].brief, arg, len) == 0) ||
+            (strlen(flags[i].name) == len && memcmp(flags[i].name, arg, len) == 0))
+            return &flags[i];
+    }
+    return NULL;
+}
+
+int parse_options(const struct command *c, int argc, char **argv, struct options *o)
+{
+    *o = (struct options){
+        .prompt = "Once upon a time",
+        .count = c->count,
+        .jobs = c->jobs,
+        .seed = 1,
+        .temperature = 0.8,
+        .top_p = 0.95,
+        .top_k = 40,
+        .group = 32,
+        .clock_mhz = 50,
+        .link_mbs = 40,
+    };
+    for (int i = 1; i < argc; i++) {
+        const char *arg = argv[i], *value = NULL;
+        if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0) {
+            print_command_help(c);
+            return finish_output();
+        }
+        const char *equals = strncmp(arg, "--", 2) == 0 ? strchr(arg, '=') : NULL;
+        const struct flag *f = find_flag(c, arg, equals ? (size_t)(equals - arg) : strlen(arg));
+        if (!f)
+            return usage_error("%s takes no \"%s\"; see accel %s --help", c->name, arg, c->name);
+        o->given |= f->bit;
+        if (!f->value) {
+            if (equals)
+                return usage_error("%s takes no value", f->name);
+            o->json = true;
+            continue;
+        }
+        if (equals)
+            value = equals + 1;
+        else if (i + 1 < argc)
+            value = argv[++i];
+        if (!value)
+            return usage_error("%s needs a value (%s)", arg, f->value);
+        const char *expected = store(o, f->bit, value);
+        if (expected)
+            return usage_error("%s: \"%.80s\" is not valid: expected %s", f->name, value, expected);
+    }
+    return -1;
+}

@@ -1,0 +1,207 @@
+/* selftest.c - accel selftest: random jobs of every format and group, compared with cpu:.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cli.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_ROWS = 150, MAX_COLS = 700, MAX_N = 5, MAX_GROUPS = (MAX_COLS + 15) / 16 };
+
+/* One random job: a matrix in exact parts, activations, and what both devices returned. */
+struct trial {
+    struct accel_matrix_parts parts;
+    uint8_t codes[MAX_ROWS * MAX_COLS];
+    int16_t sc[MAX_ROWS * MAX_GROUPS];
+    uint8_t sh[MAX_ROWS * MAX_GROUPS];
+    int32_t oc[MAX_ROWS * MAX_GROUPS];
+    float row_scale[MAX_ROWS], col_scale[MAX_N];
+    uint32_t mul[MAX_ROWS];
+    uint8_t shift[MAX_ROWS];
+    int8_t x[MAX_N * MAX_COLS];
+    uint32_t n;
+    int64_t y[2][MAX_N * MAX_ROWS]; /* big enough for every kind of output */
+};
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
+}
+
+static uint32_t below(uint64_t *state, uint32_t bound)
+{
+    return (uint32_t)(next_random(state) >> 32) % bound;
+}
+
+/* A random job; extreme ones (all codes and activations at their limits) now and then. */
+static void make_trial(struct trial *t, accel_format f, uint32_t group, uint32_t max_n,
+                       uint64_t *seed)
+{
+    unsigned bits = accel_format_bits(f);
+    uint32_t codes = f == ACCEL_TERNARY ? 3 : 1u << bits;
+    uint32_t rows = 1 + below(seed, MAX_ROWS), cols = 1 + below(seed, MAX_COLS);
+    uint32_t groups = group ? (cols + group - 1) / group : 1;
+    bool extreme = below(seed, 4) == 0, offsets = below(seed, 2) == 0, shifts = below(seed, 2) == 0;
+    t->n = 1 + below(seed, max_n < MAX_N ? max_n : MAX_N);
+    t->parts = (struct accel_matrix_parts){
+        .format = f,
+        .rows = rows,
+        .cols = cols,
+        .group = group,
+        .codes = t->codes,
+        .sc = t->sc,
+        .sh = shifts ? t->sh : NULL,
+        .oc = offsets ? t->oc : NULL,
+        .row_scale = t->row_scale,
+    };
+    for (size_t i = 0; i < (size_t)rows * cols; i++)
+        t->codes[i] = (uint8_t)(extreme ? below(seed, 2) * (codes - 1) : below(seed, codes));
+    for (size_t i = 0; i < (size_t)rows * groups; i++) {
+        t->sc[i] = (int16_t)(extreme ? -2048 : (int)below(seed, 4096) - 2048);
+        t->sh[i] = (uint8_t)below(seed, 8);
+        t->oc[i] = (int32_t)below(seed, 1 << 20) - (1 << 19);
+    }
+    for (uint32_t r = 0; r < rows; r++) {
+        t->row_scale[r] = (float)(1 + below(seed, 1000)) * 1e-6f;
+        t->mul[r] = below(seed, 0x80000000u);
+        t->shift[r] = (uint8_t)below(seed, 63);
+    }
+    for (uint32_t i = 0; i < t->n; i++)
+        t->col_scale[i] = (float)below(seed, 1000) * 1e-3f;
+    for (size_t i = 0; i < (size_t)t->n * cols; i++)
+        t->x[i] = (int8_t)(extreme ? -128 : (int)below(seed, 256) - 128);
+}
+
+/* Run the trial on both devices with every kind of output. *equal tells whether all bits agree. */
+static int run_trial(struct trial *t, accel_dev *const *devs, bool *equal, struct accel_error *err)
+{
+    accel_matrix *mat = NULL;
+    accel_weights *w[2] = { NULL, NULL };
+    int rc = accel_matrix_from_codes(&t->parts, &mat, err);
+    for (int d = 0; d < 2 && !rc; d++)
+        rc = accel_load(devs[d], mat, &w[d], err);
+    for (int out = ACCEL_OUT_ACC; out <= ACCEL_OUT_I8 && !rc && *equal; out++) {
+        for (int d = 0; d < 2 && !rc; d++) {
+            struct accel_job job = {
+                .weights = w[d],
+                .x = t->x,
+                .n = t->n,
+                .x_stride = t->parts.cols,
+                .out = (enum accel_out)out,
+                .y = t->y[d],
+                .y_stride = t->parts.rows,
+                .col_scale = t->col_scale,
+                .requant_mul = t->mul,
+                .requant_shift = t->shift,
+            };
+            if (out != ACCEL_OUT_F32)
+                job.col_scale = NULL;
+            if (out != ACCEL_OUT_I8) {
+                job.requant_mul = NULL;
+                job.requant_shift = NULL;
+            }
+            memset(t->y[d], 0x55, sizeof t->y[d]);
+            rc = accel_run(devs[d], &job, NULL, err);
+        }
+        if (!rc && memcmp(t->y[0], t->y[1], sizeof t->y[0]) != 0)
+            *equal = false;
+    }
+    accel_unload(w[0]);
+    accel_unload(w[1]);
+    accel_matrix_free(mat);
+    return rc;
+}
+
+static const uint32_t group_sizes[] = { 16, 32, 48, 64, 96, 128, 256, 0 };
+
+struct tally {
+    uint64_t jobs, formats, refused;
+    bool equal;
+    char where[160];
+};
+
+static int test_format(struct trial *t, accel_dev *const *devs, accel_format f,
+                       const struct options *o, uint32_t max_n, uint64_t *seed, struct tally *sum)
+{
+    struct accel_error err = { 0 };
+    bool any = false;
+    for (size_t g = 0; g < sizeof group_sizes / sizeof *group_sizes; g++) {
+        if (!accel_can_run(devs[1], f, group_sizes[g], &err)) {
+            sum->refused++;
+            continue;
+        }
+        any = true;
+        for (uint64_t i = 0; i < o->jobs && sum->equal; i++) {
+            uint64_t start = *seed;
+            progress("%s, group %u: job %llu", accel_format_name(f), group_sizes[g],
+                     (unsigned long long)i + 1);
+            make_trial(t, f, group_sizes[g], max_n, seed);
+            if (run_trial(t, devs, &sum->equal, &err))
+                return report_error(&err);
+            sum->jobs += 3;
+            if (!sum->equal)
+                snprintf(sum->where, sizeof sum->where,
+                         "%s, group %u, %u x %u, %u columns, state %llu", accel_format_name(f),
+                         group_sizes[g], t->parts.rows, t->parts.cols, t->n,
+                         (unsigned long long)start);
+        }
+    }
+    sum->formats += any;
+    return EXIT_OK;
+}
+
+int run_selftest(const struct options *o)
+{
+    static const accel_format codings[] = { ACCEL_CODING_SIGNED, ACCEL_CODING_UNSIGNED,
+                                            ACCEL_CODING_BIPOLAR, ACCEL_CODING_TERNARY };
+    struct tally sum = { .equal = true };
+    struct accel_error err = { 0 };
+    struct accel_caps caps;
+    accel_dev *devs[2] = { NULL, NULL };
+    uint64_t seed = o->seed;
+    struct trial *t = malloc(sizeof *t);
+    int rc = EXIT_OK;
+    if (!t) {
+        err.status = ACCEL_E_NOMEM;
+        return report_error(&err);
+    }
+    if ((rc = open_device("cpu:", &devs[0])) || (rc = open_device(first_device(o), &devs[1])))
+        goto out;
+    accel_get_caps(devs[1], &caps);
+    for (size_t c = 0; c < sizeof codings / sizeof *codings; c++)
+        for (accel_format f = codings[c] | 1; f <= (codings[c] | 8) && !rc && sum.equal; f++)
+            if (accel_format_valid(f))
+                rc = test_format(t, devs, f, o, caps.max_n ? caps.max_n : MAX_N, &seed, &sum);
+    progress_clear();
+    if (rc)
+        goto out;
+    if (o->json) {
+        struct json j = { .out = stdout };
+        json_object(&j, NULL);
+        json_string(&j, "device", caps.uri);
+        json_bool(&j, "passed", sum.equal);
+        json_int(&j, "jobs", sum.jobs);
+        json_int(&j, "formats", sum.formats);
+        json_int(&j, "refused", sum.refused);
+        json_int(&j, "seed", o->seed);
+        if (!sum.equal)
+            json_string(&j, "first_difference", sum.where);
+        json_end_object(&j);
+    } else if (sum.equal) {
+        printf("passed: %llu jobs of %llu formats on %s, every bit as on cpu:\n",
+               (unsigned long long)sum.jobs, (unsigned long long)sum.formats, caps.uri);
+        if (sum.refused)
+            printf("%llu pairs of format and group are not for this device\n",
+                   (unsigned long long)sum.refused);
+    } else {
+        printf("failed on %s: %s\n", caps.uri, sum.where);
+    }
+    rc = sum.equal ? EXIT_OK : EXIT_MISMATCH;
+out:
+    accel_close(devs[0]);
+    accel_close(devs[1]);
+    free(t);
+    return rc;
+}
