@@ -1,0 +1,61 @@
+# sim.mk - the Verilated cores of sim/models.txt and the sim: backend around them; RTL testbenches.
+# SPDX-License-Identifier: Apache-2.0
+
+VERILATOR  ?= verilator
+SIM        := $(B)/sim
+SIM_ROOT   := $(shell $(VERILATOR) --getenv VERILATOR_ROOT 2>/dev/null || echo /usr/share/verilator)
+# One word a core: kind:Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth
+SIM_MODELS := $(shell sed -e 's/\#.*//' -e '/^ *$$/d' -e 's/  */:/g' -e 's/:$$//' sim/models.txt)
+field       = $(word $2,$(subst :, ,$1))
+sim_name    = Vcore_$(call field,$1,1)_$(call field,$1,3)x$(call field,$1,4)
+SIM_NAMES  := $(foreach m,$(SIM_MODELS),$(call sim_name,$m))
+
+# Simulated speed is this project's users' time: optimize the model for the machine it is built on. The bounds on
+# unrolling are lifted since rolled loops over bits are several times slower.
+VERILATOR_FLAGS := -O3 --x-assign fast --x-initial fast --noassert --unroll-count 100000 --unroll-stmts 10000000
+SIM_CXXFLAGS    := -std=c++17 -O3 -march=$(or $(MARCH),native) -fPIC -faligned-new -Idriver/include -Idriver/src -Isim \
+                   -isystem $(SIM_ROOT)/include -isystem $(SIM_ROOT)/include/vltstd -DVM_TRACE=1 -DVM_TRACE_FST=1 \
+                   -DVM_COVERAGE=0 -DVM_SC=0
+
+SIM_CFLAGS := -DACCEL_WITH_SIM
+SIM_OBJS   := $(SIM)/backend.o $(SIM)/table.o $(SIM)/runtime.a $(SIM_NAMES:%=$(SIM)/%/model.a)
+SIM_LIBS   := -lz -latomic
+
+define sim_model
+$(SIM)/$(call sim_name,$1)/model.a: sim/sim_model.cpp sim/sim_core.h rtl/files.f $(shell cat rtl/files.f) sim/models.txt
+	$$(call say,VERILATE,$(call sim_name,$1))
+	@rm -rf $$(@D) && mkdir -p $$(@D)
+	$$(Q)$(VERILATOR) --cc --trace-fst $(VERILATOR_FLAGS) -Mdir $$(@D) --prefix $(call sim_name,$1) \
+	    --top-module accel_core -GKind=$(call field,$1,2) -GRows=$(call field,$1,3) -GLanes=$(call field,$1,4) \
+	    -GScaleUnits=$(call field,$1,5) -GMaxN=$(call field,$1,6) -GXDepth=$(call field,$1,7) \
+	    -GWDepth=$(call field,$1,8) -f rtl/files.f
+	$$(Q)cd $$(@D) && for f in $(call sim_name,$1)*.cpp; do \
+	    case $$$$f in *__Slow.cpp|*__Syms.cpp|*__Trace__*) o=-O1;; *) o=-O3;; esac; \
+	    $$(CXX) $$(SIM_CXXFLAGS) $$$$o -I. -c -o $$$${f%.cpp}.o $$$$f || exit 1; done
+	$$(Q)$$(CXX) $$(SIM_CXXFLAGS) -Wall -Wextra -I$$(@D) -DMODEL=$(call sim_name,$1) -DROWS=$(call field,$1,3) \
+	    -DLANES=$(call field,$1,4) -DSCALE_UNITS=$(call field,$1,5) -c -o $$(@D)/driver.o sim/sim_model.cpp
+	$$(Q)ar rcs $$@ $$(@D)/*.o
+endef
+$(foreach m,$(SIM_MODELS),$(eval $(call sim_model,$m)))
+
+$(SIM)/table.cpp: sim/models.txt sim/sim.mk
+	@mkdir -p $(@D)
+	@{ echo '#include "sim_core.h"'; \
+	   $(foreach m,$(SIM_MODELS),echo 'SimCore *create_$(call sim_name,$m)();';) \
+	   echo 'const SimModel sim_models[] = {'; \
+	   $(foreach m,$(SIM_MODELS),echo '    { { "$(call field,$m,1)", $(call field,$m,3), $(call field,$m,4), $(call field,$m,5), $(call field,$m,6), $(call field,$m,7) }, create_$(call sim_name,$m) },';) \
+	   echo '};'; echo 'const size_t sim_model_count = sizeof sim_models / sizeof *sim_models;'; } >$@
+$(SIM)/table.o: $(SIM)/table.cpp sim/sim_core.h
+	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -c -o $@ $<
+$(SIM)/backend.o: sim/sim_backend.cpp sim/sim_core.h driver/src/internal.h driver/include/accel.h
+	$(call say,CXX,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -c -o $@ $<
+
+# Verilator's own runtime, once for all cores
+$(SIM)/runtime.a:
+	$(call say,CXX,verilator runtime)
+	@mkdir -p $(SIM)/runtime
+	$(Q)for f in verilated verilated_fst_c; do \
+	    $(CXX) $(SIM_CXXFLAGS) -w -c -o $(SIM)/runtime/$$f.o $(SIM_ROOT)/include/$$f.cpp || exit 1; done
+	$(Q)ar rcs $@ $(SIM)/runtime/*.o
