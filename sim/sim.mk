@@ -56,6 +56,6 @@ $(SIM)/backend.o: sim/sim_backend.cpp sim/sim_core.h driver/src/internal.h drive
 $(SIM)/runtime.a:
 	$(call say,CXX,verilator runtime)
 	@mkdir -p $(SIM)/runtime
-	$(Q)for f in verilated verilated_fst_c; do \
+	$(Q)for f in verilated verilated_fst_c verilated_threads; do \
 	    $(CXX) $(SIM_CXXFLAGS) -w -c -o $(SIM)/runtime/$$f.o $(SIM_ROOT)/include/$$f.cpp || exit 1; done
 	$(Q)ar rcs $@ $(SIM)/runtime/*.o

@@ -241,6 +241,7 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
         uint64_t used[10];
         for (unsigned i = 0; i < 10; i++)
             used[i] = d->core->counter(i) - before[i];
+        stats->macs = (uint64_t)job->weights->rows * cols * job->n;
         stats->cycles = used[0];
         stats->array_beats = used[1];
         stats->weight_beats = used[2];
@@ -250,6 +251,7 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
         stats->stall_weights = used[6];
         stats->stall_acts = used[7];
         stats->stall_results = used[8];
+        stats->jobs = used[9];
         return (int)ACCEL_OK;
     });
 }
