@@ -204,7 +204,7 @@ static void parts_q3_k(const uint8_t *b, struct parts *p)
     const uint8_t *hmask = b, *s = b + 96;
     strided_pairs(b + 32, p->codes);
     for (unsigned n = 0; n < 256; n++) {
-        unsigned high = hmask[n % 32] >> n / 32 & 1u;
+        unsigned high = (unsigned)hmask[n % 32] >> n / 32 & 1u;
         /* low - 4 if the high bit is clear: three bits of two's complement */
         p->codes[n] = (uint8_t)(p->codes[n] | (high ? 0u : 4u));
     }
@@ -239,9 +239,9 @@ static void parts_q45_k(uint32_t id, const uint8_t *b, struct parts *p)
     const uint8_t *qs = id == GGML_Q5_K ? b + 48 : b + 16;
     for (unsigned n = 0; n < 256; n++) {
         unsigned i = n / 32;
-        unsigned code = qs[32 * (i / 2) + n % 32] >> 4 * (i & 1u) & 15u;
+        unsigned code = (unsigned)qs[32 * (i / 2) + n % 32] >> 4 * (i & 1u) & 15u;
         if (id == GGML_Q5_K)
-            code |= (qh[n % 32] >> i & 1u) << 4;
+            code |= ((unsigned)qh[n % 32] >> i & 1u) << 4;
         p->codes[n] = (uint8_t)code;
     }
 }
@@ -251,8 +251,8 @@ static void parts_q6_k(const uint8_t *b, struct parts *p)
     const uint8_t *ql = b, *qh = b + 128;
     for (unsigned n = 0; n < 256; n++) {
         unsigned h = n / 128, l = n % 32, g = n % 128 / 32;
-        unsigned low = ql[64 * h + 32 * (g & 1u) + l] >> 4 * (g / 2) & 15u;
-        unsigned high = qh[32 * h + l] >> 2 * g & 3u;
+        unsigned low = (unsigned)ql[64 * h + 32 * (g & 1u) + l] >> 4 * (g / 2) & 15u;
+        unsigned high = (unsigned)qh[32 * h + l] >> 2 * g & 3u;
         p->codes[n] = (uint8_t)((low | high << 4) ^ 32u);
     }
     p->d = read_half(b + 208);

@@ -1,0 +1,202 @@
+/* stream_model.c - the core in software, written from docs/core.md and from nothing else.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "stream_model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { KIND_MAC, KIND_BITSERIAL, KIND_LUT };
+enum { CODING_SIGNED, CODING_UNSIGNED, CODING_BIPOLAR };
+
+/* Where the next beat of each stream is. */
+struct reader {
+    const struct stream_array *a;
+    const struct stream_command *c;
+    const struct stream_data *d;
+    size_t w, h;
+};
+
+static unsigned word_bit(const uint8_t *word, size_t bit)
+{
+    return (unsigned)word[bit / 8] >> bit % 8 & 1u;
+}
+
+/* The bit that one plane holds of the weight in (row, lane). */
+static unsigned plane_bit(const struct stream_array *a, const uint8_t *word, uint32_t row,
+                          uint32_t lane)
+{
+    size_t at = (size_t)row * a->lanes + lane;
+    if (a->kind != KIND_LUT)
+        return word_bit(word, at);
+    size_t pair = (size_t)row * a->lanes + lane / 2 * 2;
+    unsigned entry = word_bit(word, pair), negate = word_bit(word, pair + 1);
+    unsigned first = !negate;
+    return lane % 2 == 0 ? first : (entry ^ first);
+}
+
+static int decode(const struct stream_array *a, const struct stream_command *c, unsigned u)
+{
+    int span = 1 << c->planes;
+    if (c->coding == CODING_UNSIGNED)
+        return (int)u;
+    if (c->coding == CODING_BIPOLAR)
+        return 2 * (int)u - (span - 1);
+    if (a->kind == KIND_MAC) /* two's complement */
+        return (int)u >= span / 2 ? (int)u - span : (int)u;
+    return (int)u - span / 2; /* offset binary */
+}
+
+/* Take one chunk of `len` steps off the code stream: k[row][step * lanes + lane]. */
+static const char *take_codes(struct reader *r, uint32_t len, int *k, size_t k_stride)
+{
+    const struct stream_array *a = r->a;
+    const size_t bytes = (size_t)a->rows * a->lanes / 8;
+    const uint32_t planes = r->c->planes;
+    if (r->d->w_beats - r->w < (size_t)len * planes)
+        return "the code stream ends too early";
+    const uint8_t *words = r->d->w + r->w * bytes;
+    for (uint32_t s = 0; s < len; s++) {
+        for (uint32_t row = 0; row < a->rows; row++) {
+            for (uint32_t lane = 0; lane < a->lanes; lane++) {
+                unsigned u = 0;
+                for (uint32_t p = 0; p < planes; p++) {
+                    size_t word = a->kind == KIND_MAC ? (size_t)s * planes + p
+                                                      : (size_t)p * len + s;
+                    u = u << 1 | plane_bit(a, words + word * bytes, row, lane);
+                }
+                k[row * k_stride + (size_t)s * a->lanes + lane] = decode(a, r->c, u);
+            }
+        }
+    }
+    r->w += (size_t)len * planes;
+    return NULL;
+}
+
+/* Take the next word of every slice: one 16-bit word a row. */
+static const char *take_words(struct reader *r, uint16_t *words)
+{
+    size_t slices = r->a->rows / r->a->scale_units;
+    if (r->d->h_beats - r->h < slices)
+        return "the header stream ends too early";
+    memcpy(words, r->d->h + r->h * r->a->scale_units, r->a->rows * sizeof *words);
+    r->h += slices;
+    return NULL;
+}
+
+struct header {
+    int sc, oc;
+    unsigned sh;
+};
+
+static const char *take_header(struct reader *r, struct header *headers)
+{
+    uint16_t word[3][256] = { { 0 } };
+    for (int i = 0; i < (r->c->asymmetric ? 3 : 1); i++) {
+        const char *bad = take_words(r, word[i]);
+        if (bad)
+            return bad;
+    }
+    for (uint32_t row = 0; row < r->a->rows; row++) {
+        struct header *h = &headers[row];
+        h->sh = word[0][row] >> 12;
+        h->sc = word[0][row] & 0xFFF;
+        if (h->sc >= 2048)
+            h->sc -= 4096;
+        h->oc = word[1][row] + (int16_t)word[2][row] * 65536;
+        if (h->oc < -524288 || h->oc > 524287)
+            return "oc is wider than 20 bits";
+    }
+    return NULL;
+}
+
+/* clamp(round half to even(acc * mul / 2^shift)) by quotient and remainder. */
+static int64_t requantize(int64_t acc, uint64_t mul, unsigned shift)
+{
+    __extension__ typedef __int128 wide;
+    wide unit = (wide)1 << shift, v = (wide)acc * (wide)mul;
+    wide q = v / unit, rest = v % unit;
+    if (rest < 0) {
+        rest += unit;
+        q--;
+    }
+    if (2 * rest > unit || (2 * rest == unit && q % 2 != 0))
+        q++;
+    return q > 127 ? 127 : q < -128 ? -128 : (int64_t)q;
+}
+
+static const char *requantize_tile(struct reader *r, int64_t *results)
+{
+    uint16_t low[256], high[256], shift[256];
+    const char *bad = take_words(r, low);
+    if (!bad)
+        bad = take_words(r, high);
+    if (!bad)
+        bad = take_words(r, shift);
+    for (uint32_t n = 0; n < r->c->columns && !bad; n++) {
+        for (uint32_t row = 0; row < r->a->rows; row++) {
+            int64_t *v = &results[(size_t)n * r->a->rows + row];
+            if (high[row] >= 0x8000 || shift[row] > 62)
+                return "a requantization word is out of range";
+            *v = requantize(*v, low[row] | (uint64_t)high[row] << 16, shift[row]);
+        }
+    }
+    return bad;
+}
+
+static const char *run_tile(struct reader *r, int *k, int64_t *results)
+{
+    const struct stream_array *a = r->a;
+    const struct stream_command *c = r->c;
+    const size_t k_stride = (size_t)c->chunk_steps * a->lanes;
+    struct header headers[256] = { { 0, 0, 0 } };
+    const char *bad = NULL;
+    memset(results, 0, (size_t)c->columns * a->rows * sizeof *results);
+    for (uint32_t first = 0; first < c->steps; first += c->chunk_steps) {
+        uint32_t len = c->steps - first < c->chunk_steps ? c->steps - first : c->chunk_steps;
+        if (first == 0 || !c->row_header)
+            bad = take_header(r, headers);
+        if (!bad)
+            bad = take_codes(r, len, k, k_stride);
+        if (bad)
+            return bad;
+        for (uint32_t n = 0; n < c->columns; n++) {
+            const uint8_t *x = r->d->x + ((size_t)n * c->steps + first) * a->lanes;
+            for (uint32_t row = 0; row < a->rows; row++) {
+                int64_t d = 0, s = 0;
+                for (size_t i = 0; i < (size_t)len * a->lanes; i++) {
+                    d += (int64_t)k[row * k_stride + i] * (int8_t)x[i];
+                    s += (int8_t)x[i];
+                }
+                const struct header *h = &headers[row];
+                int64_t term = (h->sc * d + h->oc * s) * ((int64_t)1 << h->sh);
+                int64_t *acc = &results[(size_t)n * a->rows + row];
+                *acc += term;
+                if (*acc >= (int64_t)1 << 47 || *acc < -((int64_t)1 << 47))
+                    return "an accumulator overflowed";
+            }
+        }
+    }
+    return c->requantize ? requantize_tile(r, results) : NULL;
+}
+
+const char *stream_model(const struct stream_array *array, const struct stream_command *command,
+                         const struct stream_data *data, int64_t *results)
+{
+    struct reader r = { .a = array, .c = command, .d = data };
+    if (command->chunk_steps == 0 || command->chunk_steps > 256 / array->lanes)
+        return "a chunk holds 1 to 256 elements";
+    if (data->x_beats != (size_t)command->columns * command->steps)
+        return "the activation stream is not columns times steps long";
+    int *k = calloc((size_t)array->rows * command->chunk_steps * array->lanes, sizeof *k);
+    if (!k)
+        return "out of memory";
+    const char *bad = NULL;
+    for (uint32_t tile = 0; tile < command->row_tiles && !bad; tile++)
+        bad = run_tile(&r, k, results + (size_t)tile * command->columns * array->rows);
+    free(k);
+    if (!bad && r.w != data->w_beats)
+        bad = "the code stream goes on after the command";
+    if (!bad && r.h != data->h_beats)
+        bad = "the header stream goes on after the command";
+    return bad;
+}

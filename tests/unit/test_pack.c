@@ -1,0 +1,240 @@
+/* test_pack.c - packed streams, read back by a model of the core written from its description.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "internal.h"
+#include "random_matrix.h"
+#include "stream_model.h"
+
+#include "backend/cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Packs, runs the model of the core and compares with the contract; fails the test if they differ. */
+static void check_streams(const struct pe_kind *kind, const struct pack_shape *shape,
+                          const struct accel_matrix *mat, uint32_t n, struct rng *rng)
+{
+    struct packed p;
+    struct accel_error err;
+    assert_int_equal(pack_matrix(kind, shape, mat, &p, &err), ACCEL_OK);
+    assert_int_equal(p.row_tiles, (mat->rows + shape->rows - 1) / shape->rows);
+    assert_true(p.chunk_steps * shape->lanes <= 256);
+    assert_int_equal(p.group_pad, p.steps * shape->lanes);
+
+    int8_t *x = malloc((size_t)n * mat->cols);
+    uint8_t *padded = malloc((size_t)n * p.group_pad);
+    size_t tile_rows = (size_t)p.row_tiles * shape->rows;
+    int64_t *results = malloc(tile_rows * n * sizeof *results);
+    int64_t *want = malloc((size_t)n * mat->rows * sizeof *want);
+    int64_t *got = malloc((size_t)n * mat->rows * sizeof *got);
+    assert_true(x && padded && results && want && got);
+    random_activations(rng, x, (size_t)n * mat->cols);
+    for (uint32_t i = 0; i < n; i++)
+        pack_activations(&p, shape->lanes, mat->cols, mat->group, x + (size_t)i * mat->cols,
+                         (int8_t *)padded + (size_t)i * p.group_pad);
+
+    struct stream_array array = { kind->id, shape->rows, shape->lanes, shape->scale_units };
+    struct stream_command command = { .row_tiles = p.row_tiles,
+                                      .columns = n,
+                                      .steps = p.steps,
+                                      .chunk_steps = p.chunk_steps,
+                                      .planes = p.planes,
+                                      .coding = p.coding,
+                                      .asymmetric = p.asymmetric,
+                                      .row_header = p.row_header };
+    struct stream_data data = { padded,       p.codes,       p.headers, (size_t)n * p.steps,
+                                p.code_beats, p.header_beats };
+    const char *bad = stream_model(&array, &command, &data, results);
+    if (bad)
+        fail_msg("%s %s group %u, %u x %u: %s", kind->name, accel_format_name(mat->format),
+                 mat->group, mat->rows, mat->cols, bad);
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t m = 0; m < mat->rows; m++)
+            got[(size_t)i * mat->rows + m] =
+                results[((size_t)m / shape->rows * n + i) * shape->rows + m % shape->rows];
+    cpu_reference(mat, x, n, mat->cols, want);
+    if (memcmp(got, want, (size_t)n * mat->rows * sizeof *want) != 0)
+        fail_msg("%s %s group %u, %u x %u on %u x %u: streams give other numbers", kind->name,
+                 accel_format_name(mat->format), mat->group, mat->rows, mat->cols, shape->rows,
+                 shape->lanes);
+    /* rows that pad the last tile give 0 whatever comes in */
+    for (size_t m = mat->rows; m < tile_rows; m++)
+        for (uint32_t i = 0; i < n; i++)
+            assert_int_equal(results[(m / shape->rows * n + i) * shape->rows + m % shape->rows], 0);
+    pack_free(&p);
+    free(x);
+    free(padded);
+    free(results);
+    free(want);
+    free(got);
+}
+
+static const struct pack_shape shapes[] = {
+    { 4, 8, 4 }, { 8, 16, 2 }, { 16, 32, 16 }, { 4, 64, 1 }, { 32, 128, 8 }, { 8, 256, 4 },
+};
+#define SHAPES (sizeof shapes / sizeof shapes[0])
+
+static void streams_of_every_kind_format_and_group_give_the_contracts_numbers(void **state)
+{
+    (void)state;
+    struct rng rng = { 20261 };
+    for (size_t k = 0; k < accel_kind_count; k++) {
+        for (int f = 0; f < FORMATS; f++) {
+            for (int g = 0; g < GROUPS; g++) {
+                const struct pack_shape *shape = &shapes[rng_below(&rng, SHAPES)];
+                uint32_t rows = 1 + rng_below(&rng, 2 * shape->rows);
+                uint32_t cols = 1 + rng_below(&rng, 400);
+                accel_matrix *mat = random_matrix(&rng, format_at(f), group_at[g], rows, cols,
+                                                  (int)rng_below(&rng, 2));
+                check_streams(&accel_kinds[k], shape, mat, 1 + rng_below(&rng, 3), &rng);
+                accel_matrix_free(mat);
+            }
+        }
+    }
+}
+
+static void streams_of_every_shape_give_the_contracts_numbers(void **state)
+{
+    (void)state;
+    struct rng rng = { 7 };
+    for (size_t k = 0; k < accel_kind_count; k++) {
+        for (size_t s = 0; s < SHAPES; s++) {
+            for (int g = 0; g < GROUPS; g++) {
+                uint32_t group = group_at[g] ? group_at[g] : 256;
+                /* columns that end on a group, one before and one after */
+                for (uint32_t cols = 2 * group - 1; cols <= 2 * group + 1; cols++) {
+                    accel_matrix *mat = random_matrix(&rng,
+                                                      format_at((int)rng_below(&rng, FORMATS)),
+                                                      group_at[g], shapes[s].rows + 1, cols, 1);
+                    check_streams(&accel_kinds[k], &shapes[s], mat, 1, &rng);
+                    accel_matrix_free(mat);
+                }
+            }
+        }
+    }
+}
+
+/* One row, eight lanes, two bits: every bit of the streams by hand. */
+static void two_bit_codes_lie_where_the_description_says(void **state)
+{
+    (void)state;
+    const uint8_t codes[9] = { 0, 1, 2, 3, 3, 2, 1, 0, 2 };
+    const int16_t sc[1] = { -3 };
+    const uint8_t sh[1] = { 5 };
+    const int32_t oc[1] = { -70000 };
+    struct accel_matrix_parts parts = { ACCEL_INT(2), 1, 9, 0, codes, sc, sh, oc, NULL };
+    const struct pack_shape shape = { 4, 8, 2 };
+    accel_matrix *mat;
+    struct packed p;
+    assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
+
+    assert_int_equal(pack_matrix(accel_find_kind("mac"), &shape, mat, &p, NULL), ACCEL_OK);
+    assert_int_equal(p.steps, 2);
+    assert_int_equal(p.code_beats, 4);
+    assert_int_equal(p.codes[0], 0x3C);  /* step 0, high bits of 0 1 2 3 3 2 1 0 */
+    assert_int_equal(p.codes[4], 0x5A);  /* step 0, low bits */
+    assert_int_equal(p.codes[8], 0x01);  /* step 1, high bit of 2 */
+    assert_int_equal(p.codes[12], 0x00); /* step 1, low bit of 2 */
+    assert_int_equal(p.header_beats, 6);
+    assert_int_equal(p.headers[0], 0x5FFD);                  /* sh 5, sc -3 */
+    assert_int_equal(p.headers[4], 0x10000 - 70000 + 65536); /* low half of oc */
+    assert_int_equal(p.headers[8], 0xFFFE);                  /* its upper half */
+    assert_int_equal(p.headers[1], 0);                       /* padding rows */
+    assert_int_equal(p.headers[9], 0);
+    pack_free(&p);
+
+    assert_int_equal(pack_matrix(accel_find_kind("bitserial"), &shape, mat, &p, NULL), ACCEL_OK);
+    assert_int_equal(p.codes[0], 0xC3);  /* plane 1, step 0: inverted */
+    assert_int_equal(p.codes[4] & 1, 0); /* plane 1, step 1 */
+    assert_int_equal(p.codes[8], 0x5A);  /* plane 0, step 0 */
+    pack_free(&p);
+
+    assert_int_equal(pack_matrix(accel_find_kind("lut"), &shape, mat, &p, NULL), ACCEL_OK);
+    /* pairs of 0xC3, first lane first: (1,1) (0,0) (0,0) (1,1) -> entry 0, negate 0 1 1 0 */
+    assert_int_equal(p.codes[0], 0x28);
+    /* pairs of 0x5A: (0,1) (0,1) (1,0) (1,0) -> entry 1 each, negate 1 1 0 0 */
+    assert_int_equal(p.codes[8], 0x5F);
+    pack_free(&p);
+    accel_matrix_free(mat);
+}
+
+static void packing_adds_nothing_to_rows_that_fill_the_array(void **state)
+{
+    (void)state;
+    struct rng rng = { 3 };
+    const struct pack_shape shape = { 32, 64, 8 };
+    struct packed p;
+    accel_matrix *mat = random_matrix(&rng, ACCEL_TERNARY, 0, 64, 256, 0);
+    assert_int_equal(pack_matrix(accel_find_kind("lut"), &shape, mat, &p, NULL), ACCEL_OK);
+    assert_int_equal(p.code_beats * 32 * 64, 64 * 256 * 2);
+    assert_int_equal(p.header_beats * 8, 64);
+    assert_true(p.row_header);
+    pack_free(&p);
+    accel_matrix_free(mat);
+}
+
+static const char *refuse_all(accel_format f)
+{
+    (void)f;
+    return "it is a test";
+}
+
+static void what_no_command_can_describe_is_refused(void **state)
+{
+    (void)state;
+    struct rng rng = { 3 };
+    struct packed p = { .row_tiles = 77 };
+    struct accel_error err;
+    const struct pe_kind *mac = accel_find_kind("mac");
+    accel_matrix *mat = random_matrix(&rng, ACCEL_INT(1), 16, 2, 32, 0);
+    const struct pack_shape bad[] = {
+        { 3, 8, 1 },   { 0, 8, 1 }, { 512, 8, 1 }, { 4, 4, 1 }, { 4, 12, 1 },
+        { 4, 512, 1 }, { 4, 8, 8 }, { 4, 8, 3 },   { 4, 8, 0 },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(pack_matrix(mac, &bad[i], mat, &p, &err), ACCEL_E_ARG);
+    const struct pe_kind picky = { .name = "picky", .refuse = refuse_all };
+    assert_int_equal(pack_matrix(&picky, &shapes[0], mat, &p, &err), ACCEL_E_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "picky"));
+    assert_non_null(strstr(err.text, "int1"));
+    assert_non_null(strstr(err.text, "it is a test"));
+    accel_matrix_free(mat);
+
+    mat = random_matrix(&rng, ACCEL_INT(1), 0, 4 * 65536, 1, 0);
+    assert_int_equal(pack_matrix(mac, &shapes[0], mat, &p, &err), ACCEL_E_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "row tiles"));
+    accel_matrix_free(mat);
+    mat = random_matrix(&rng, ACCEL_INT(1), 0, 1, 8 * 65536, 0);
+    assert_int_equal(pack_matrix(mac, &shapes[0], mat, &p, &err), ACCEL_E_UNSUPPORTED);
+    accel_matrix_free(mat);
+    assert_int_equal(p.row_tiles, 77); /* untouched throughout */
+    assert_int_equal(pack_matrix(NULL, &shapes[0], NULL, &p, &err), ACCEL_E_ARG);
+}
+
+static void kinds_are_found_by_name_only(void **state)
+{
+    (void)state;
+    assert_int_equal(accel_kind_count, 3);
+    for (size_t i = 0; i < accel_kind_count; i++)
+        assert_ptr_equal(accel_find_kind(accel_kinds[i].name), &accel_kinds[i]);
+    assert_null(accel_find_kind("ma"));
+    assert_null(accel_find_kind(""));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(streams_of_every_kind_format_and_group_give_the_contracts_numbers),
+        cmocka_unit_test(streams_of_every_shape_give_the_contracts_numbers),
+        cmocka_unit_test(two_bit_codes_lie_where_the_description_says),
+        cmocka_unit_test(packing_adds_nothing_to_rows_that_fill_the_array),
+        cmocka_unit_test(what_no_command_can_describe_is_refused),
+        cmocka_unit_test(kinds_are_found_by_name_only),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
