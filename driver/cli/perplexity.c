@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+enum { CHUNK_TOKENS = 512 };
+
 static int show(void *user, uint64_t done, uint64_t total)
 {
     (void)user;
@@ -11,8 +13,10 @@ static int show(void *user, uint64_t done, uint64_t total)
     return 0;
 }
 
-int run_perplexity(const struct options *o)
+int run_perplexity(const struct options *given)
 {
+    struct options with_context = *given;
+    const struct options *o = &with_context;
     accel_dev *dev = NULL;
     accel_model *model = NULL;
     accel_llm *llm = NULL;
@@ -21,6 +25,9 @@ int run_perplexity(const struct options *o)
     struct accel_caps caps;
     char *text = NULL;
     size_t len;
+    /* The definition says 512, whatever context the model claims. */
+    if (!with_context.context)
+        with_context.context = CHUNK_TOKENS;
     if (!o->text)
         return usage_error("perplexity needs a text: -f FILE");
     int rc = read_file(o->text, &text, &len);

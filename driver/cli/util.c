@@ -187,7 +187,7 @@ int prefill(accel_llm *llm, accel_dev *dev, const uint32_t *ids, size_t count, f
         err->status = ACCEL_E_CONTEXT;
         snprintf(err->text, sizeof err->text,
                  "the prompt has %zu tokens, but the context holds %u: shorten -p or raise "
-                 "--context if the model allows",
+                 "--context",
                  count, info.context - info.position);
         return ACCEL_E_CONTEXT;
     }

@@ -66,7 +66,7 @@ struct accel_tensor_info {
 int accel_model_get_tensor(const accel_model *model, size_t index, struct accel_tensor_info *info);
 
 /** Make the matrix of tensor `index` just as accel_llm_open does: ggml blocks keep their codes,
- * float tensors (and block types without an exact form) are quantized to format and group.
+ * float tensors are quantized to format and group.
  * @return ACCEL_OK, _E_ARG (not a matrix), else as accel_matrix_from_ggml */
 int accel_model_matrix(const accel_model *model, size_t index, accel_format format, uint32_t group,
                        accel_matrix **mat, struct accel_error *err);
@@ -89,7 +89,8 @@ typedef struct accel_llm accel_llm;
 struct accel_llm_options {
     accel_format format;        /**< for float tensors; 0: ACCEL_INT(8) */
     uint32_t     group;         /**< for float tensors, as in accel.h; used when format is not 0 */
-    uint32_t     context;       /**< tokens in the KV cache; 0: the model's, at most 4096 */
+    uint32_t     context;       /**< tokens in the KV cache, at most 2^24; more than the model was
+                                     made for is allowed; 0: the model's, at most 4096 */
     uint32_t     batch;         /**< most columns in one job; 0: what the device takes, at most 128 */
     uint64_t     deadline_ns;   /**< of every job, as in accel_job; 0: none */
 };

@@ -37,28 +37,6 @@ int accel_model_get_tensor(const accel_model *model, size_t index, struct accel_
     return ACCEL_OK;
 }
 
-/* Block types without an exact form: decode every row, then quantize. */
-static int requantize(const struct gguf_tensor *t, uint32_t rows, uint32_t cols,
-                      accel_format format, uint32_t group, accel_matrix **mat,
-                      struct accel_error *err)
-{
-    size_t count, bytes, row_bytes = t->size / rows;
-    float *w = NULL;
-    int rc = ACCEL_OK;
-    if (!mul_size(rows, cols, &count) || !mul_size(count, sizeof *w, &bytes) ||
-        !(w = malloc(bytes)))
-        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for %u x %u values", rows, cols);
-    for (uint32_t r = 0; r < rows && !rc; r++)
-        rc = ggml_dequantize_row(t->type, (const uint8_t *)t->data + r * row_bytes,
-                                 w + (size_t)r * cols, cols);
-    if (rc)
-        accel_fail(err, rc, "no decoder for this block type");
-    else
-        rc = accel_matrix_quantize(format, group, rows, cols, w, mat, err);
-    free(w);
-    return rc;
-}
-
 int model_matrix(const struct accel_model *model, const struct gguf_tensor *t, accel_format format,
                  uint32_t group, accel_matrix **mat, struct accel_error *err)
 {
@@ -69,8 +47,6 @@ int model_matrix(const struct accel_model *model, const struct gguf_tensor *t, a
     uint32_t rows = (uint32_t)t->ne[1], cols = (uint32_t)t->ne[0];
     int rc = accel_matrix_from_ggml(t->type, t->data, t->size, rows, cols, format, group, mat,
                                     &why);
-    if (rc == ACCEL_E_UNSUPPORTED)
-        rc = requantize(t, rows, cols, format, group, mat, &why);
     if (rc)
         return accel_fail(err, rc, "%s: tensor %.*s: %.120s", gguf_path(model->file),
                           (int)(t->name.len < 60 ? t->name.len : 60), t->name.data, why.text);
