@@ -14,6 +14,9 @@ extern "C" {
 /* Write status and a formatted sentence to err (may be NULL); returns status. */
 int accel_fail(struct accel_error *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+#ifdef __clang_analyzer__   /* else it follows paths on which accel_fail succeeds */
+#define accel_fail(err, status, ...) ((accel_fail)(err, status, __VA_ARGS__), (status))
+#endif
 
 /* What err (may be NULL) holds after success; public calls begin with it. */
 static inline void accel_no_error(struct accel_error *err)

@@ -40,7 +40,7 @@ const char *accel_strerror(int status)
     }
 }
 
-int accel_fail(struct accel_error *err, int status, const char *fmt, ...)
+int(accel_fail)(struct accel_error *err, int status, const char *fmt, ...)
 {
     if (err) {
         va_list args;
