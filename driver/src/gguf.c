@@ -1,7 +1,7 @@
 /* gguf.c - GGUF v2/v3 reader: one pass over the header that trusts no length in it.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef _POSIX_C_SOURCE
-#define _POSIX_C_SOURCE 200809L     /* open, fstat, mmap beside -std=c11 */
+#define _POSIX_C_SOURCE 200809L /* open, fstat, mmap beside -std=c11 */
 #endif
 #include "gguf.h"
 
@@ -18,54 +18,66 @@
 #include <unistd.h>
 
 enum {
-    MAX_KEY = 65535,            /* the format's own limit */
-    MAX_NAME = 255,             /* writers stay below 64 */
-    MIN_ALIGNMENT = 8,          /* less would misalign the widest element type */
+    MAX_KEY = 65535,   /* the format's own limit */
+    MAX_NAME = 255,    /* writers stay below 64 */
+    MIN_ALIGNMENT = 8, /* less would misalign the widest element type */
     MAX_ALIGNMENT = 1 << 20,
     DEFAULT_ALIGNMENT = 32,
-    KV_BYTES_MIN = 8 + 1 + 4 + 1,           /* length, key, type, value */
-    TENSOR_BYTES_MIN = 8 + 1 + 4 + 4 + 8,   /* length, name, n_dims, type, offset */
+    KV_BYTES_MIN = 8 + 1 + 4 + 1,         /* length, key, type, value */
+    TENSOR_BYTES_MIN = 8 + 1 + 4 + 4 + 8, /* length, name, n_dims, type, offset */
     LABEL_BYTES = 72,
-    SHOWN_BYTES = 48            /* of a key or name in a message */
+    SHOWN_BYTES = 48 /* of a key or name in a message */
 };
 
 enum value_type {
-    VALUE_U8, VALUE_I8, VALUE_U16, VALUE_I16, VALUE_U32, VALUE_I32, VALUE_F32, VALUE_BOOL,
-    VALUE_STRING, VALUE_ARRAY, VALUE_U64, VALUE_I64, VALUE_F64, VALUE_TYPES
+    VALUE_U8,
+    VALUE_I8,
+    VALUE_U16,
+    VALUE_I16,
+    VALUE_U32,
+    VALUE_I32,
+    VALUE_F32,
+    VALUE_BOOL,
+    VALUE_STRING,
+    VALUE_ARRAY,
+    VALUE_U64,
+    VALUE_I64,
+    VALUE_F64,
+    VALUE_TYPES
 };
 
 /* Bytes of a value; 0: has a length of its own. */
 static const uint8_t value_bytes[VALUE_TYPES] = { 1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8 };
 
 struct kv {
-    struct gguf_str key;        /* first: sorted by gguf_sort_names */
-    uint32_t        type;
-    uint32_t        elem;       /* of an array */
-    uint64_t        count;      /* of an array */
-    const uint8_t  *value;      /* the scalar, the string's length, or the first element */
-    size_t         *strings;    /* of an array of strings: where each begins, from value */
+    struct gguf_str key; /* first: sorted by gguf_sort_names */
+    uint32_t type;
+    uint32_t elem;        /* of an array */
+    uint64_t count;       /* of an array */
+    const uint8_t *value; /* the scalar, the string's length, or the first element */
+    size_t *strings;      /* of an array of strings: where each begins, from value */
 };
 
 struct gguf_file {
-    char               *path;
-    char                label[LABEL_BYTES];
-    const uint8_t      *base;
-    size_t              size;
-    bool                mapped;
-    struct kv          *kv;
-    size_t              n_kv, cap_kv;
-    size_t             *kv_order;
+    char *path;
+    char label[LABEL_BYTES];
+    const uint8_t *base;
+    size_t size;
+    bool mapped;
+    struct kv *kv;
+    size_t n_kv, cap_kv;
+    size_t *kv_order;
     struct gguf_tensor *tensor;
-    size_t              n_tensors, cap_tensors;
-    size_t             *tensor_order;
+    size_t n_tensors, cap_tensors;
+    size_t *tensor_order;
 };
 
 /* The header is read front to back; what names the place in messages. */
 struct reader {
-    struct gguf_file   *f;
+    struct gguf_file *f;
     struct accel_error *err;
-    size_t              pos;
-    char                what[SHOWN_BYTES + 32];
+    size_t pos;
+    char what[SHOWN_BYTES + 32];
 };
 
 /* ---- names ---- */
@@ -83,8 +95,8 @@ const char *gguf_escape(struct gguf_str s, char *buf, size_t cap)
         unsigned char c = (unsigned char)s.data[i];
         bool plain = c >= 0x20 && c < 0x7f && c != '\\';
         size_t need = plain ? 1 : 4;
-        size_t left = cap - 1 - out;                /* room, the terminator kept apart */
-        size_t after = i + 1 < s.len ? 3 : 0;       /* for the dots, should the next not fit */
+        size_t left = cap - 1 - out;          /* room, the terminator kept apart */
+        size_t after = i + 1 < s.len ? 3 : 0; /* for the dots, should the next not fit */
         if (left < need + after) {
             memcpy(buf + out, "...", 3);
             out += 3;
@@ -110,7 +122,7 @@ static void set_label(struct gguf_file *f, const char *path)
     if (len > LABEL_BYTES - 1) {
         from = len - (LABEL_BYTES - 1 - 3);
         while (from < len && ((unsigned char)path[from] & 0xc0) == 0x80)
-            from++;                                 /* not the middle of a UTF-8 sequence */
+            from++; /* not the middle of a UTF-8 sequence */
         memcpy(f->label, "...", 3);
         out = 3;
     }
@@ -155,8 +167,8 @@ int gguf_sort_names(const void *records, size_t stride, size_t n, size_t **order
             size_t a = lo, b = mid;
             for (size_t k = lo; k < hi; k++) {
                 bool left = a < mid &&
-                    (b == hi || gguf_str_compare(name_of(records, stride, from[a]),
-                                                 name_of(records, stride, from[b])) <= 0);
+                            (b == hi || gguf_str_compare(name_of(records, stride, from[a]),
+                                                         name_of(records, stride, from[b])) <= 0);
                 to[k] = left ? from[a++] : from[b++];
             }
         }
@@ -172,7 +184,7 @@ int gguf_sort_names(const void *records, size_t stride, size_t n, size_t **order
 size_t gguf_search_names(const void *records, size_t stride, const size_t *order, size_t n,
                          struct gguf_str name)
 {
-    size_t lo = 0, hi = n;      /* names before lo are <= name, from hi on > name */
+    size_t lo = 0, hi = n; /* names before lo are <= name, from hi on > name */
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
         if (gguf_str_compare(name_of(records, stride, order[mid]), name) <= 0)
@@ -198,14 +210,18 @@ static uint64_t load_le(const uint8_t *p, size_t bytes)
 static bool number_u64(const uint8_t *p, uint32_t type, uint64_t *v)
 {
     switch (type) {
-    case VALUE_U8: case VALUE_U16: case VALUE_U32: case VALUE_U64:
-        break;
-    case VALUE_I8: case VALUE_I16: case VALUE_I32: case VALUE_I64:
+    case VALUE_U8:
+    case VALUE_U16:
+    case VALUE_U32:
+    case VALUE_U64: break;
+    case VALUE_I8:
+    case VALUE_I16:
+    case VALUE_I32:
+    case VALUE_I64:
         if (p[value_bytes[type] - 1] & 0x80)
             return false;
         break;
-    default:
-        return false;
+    default: return false;
     }
     *v = load_le(p, value_bytes[type]);
     return true;
@@ -224,26 +240,16 @@ static bool number_f64(const uint8_t *p, uint32_t type, double *v)
         *v = (double)x;
         return true;
     }
-    case VALUE_F64:
-        memcpy(v, &raw, sizeof *v);
-        return true;
-    case VALUE_U8: case VALUE_U16: case VALUE_U32: case VALUE_U64:
-        *v = (double)raw;
-        return true;
-    case VALUE_I8:
-        *v = (double)(int8_t)raw;
-        return true;
-    case VALUE_I16:
-        *v = (double)(int16_t)raw;
-        return true;
-    case VALUE_I32:
-        *v = (double)(int32_t)raw;
-        return true;
-    case VALUE_I64:
-        *v = (double)(int64_t)raw;
-        return true;
-    default:
-        return false;
+    case VALUE_F64: memcpy(v, &raw, sizeof *v); return true;
+    case VALUE_U8:
+    case VALUE_U16:
+    case VALUE_U32:
+    case VALUE_U64: *v = (double)raw; return true;
+    case VALUE_I8: *v = (double)(int8_t)raw; return true;
+    case VALUE_I16: *v = (double)(int16_t)raw; return true;
+    case VALUE_I32: *v = (double)(int32_t)raw; return true;
+    case VALUE_I64: *v = (double)(int64_t)raw; return true;
+    default: return false;
     }
 }
 
@@ -258,7 +264,8 @@ static int truncated(const struct reader *r)
 {
     return accel_fail(r->err, ACCEL_E_CORRUPT,
                       "%s: the file ends inside %s (%zu bytes in all): it is truncated or corrupt, "
-                      "fetch it again", r->f->label, r->what, r->f->size);
+                      "fetch it again",
+                      r->f->label, r->what, r->f->size);
 }
 
 static int read_int(struct reader *r, size_t bytes, uint64_t *v)
@@ -287,7 +294,8 @@ static int read_str(struct reader *r, struct gguf_str *s)
     if (len > left(r))
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: a string of %" PRIu64 " bytes in %s runs past the end of the file: "
-                          "it is truncated or corrupt, fetch it again", r->f->label, len, r->what);
+                          "it is truncated or corrupt, fetch it again",
+                          r->f->label, len, r->what);
     s->data = (const char *)r->f->base + r->pos;
     s->len = (size_t)len;
     r->pos += s->len;
@@ -308,7 +316,7 @@ static int read_name(struct reader *r, size_t max, struct gguf_str *s)
     return ACCEL_OK;
 }
 
-static void set_place(struct reader *r, const char *place)     /* a short literal */
+static void set_place(struct reader *r, const char *place) /* a short literal */
 {
     memcpy(r->what, place, strlen(place) + 1);
 }
@@ -317,7 +325,7 @@ static void set_what(struct reader *r, const char *kind, struct gguf_str name)
 {
     char shown[SHOWN_BYTES];
     gguf_escape(name, shown, sizeof shown);
-    size_t k = strlen(kind), n = strlen(shown);     /* kind is a short literal */
+    size_t k = strlen(kind), n = strlen(shown); /* kind is a short literal */
     memcpy(r->what, kind, k);
     memcpy(r->what + k, " '", 2);
     memcpy(r->what + k + 2, shown, n);
@@ -363,9 +371,10 @@ static int read_array(struct reader *r, struct kv *kv)
     if (kv->elem >= VALUE_TYPES)
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: %s is an array of the unknown type %" PRIu32 ": the file is corrupt "
-                          "or newer than this reader", r->f->label, r->what, kv->elem);
+                          "or newer than this reader",
+                          r->f->label, r->what, kv->elem);
     kv->value = r->f->base + r->pos;
-    size_t each = value_bytes[kv->elem] ? value_bytes[kv->elem] : 8;    /* string: its length */
+    size_t each = value_bytes[kv->elem] ? value_bytes[kv->elem] : 8; /* string: its length */
     if (kv->count > left(r) / each)
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: %s claims %" PRIu64 " elements, more than the file has room for: "
@@ -406,7 +415,8 @@ static int read_kv(struct reader *r, struct kv *kv)
     if (kv->type >= VALUE_TYPES)
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: %s has the unknown value type %" PRIu32 ": the file is corrupt or "
-                          "newer than this reader", r->f->label, r->what, kv->type);
+                          "newer than this reader",
+                          r->f->label, r->what, kv->type);
     if (kv->type == VALUE_ARRAY)
         return read_array(r, kv);
     kv->value = r->f->base + r->pos;
@@ -428,7 +438,8 @@ static int index_names(struct reader *r, const char *kind, const void *records, 
             set_what(r, kind, name);
             return accel_fail(r->err, ACCEL_E_CORRUPT,
                               "%s: %s is there twice: the file is corrupt or was written by a "
-                              "broken tool, export it again", r->f->label, r->what);
+                              "broken tool, export it again",
+                              r->f->label, r->what);
         }
     }
     return ACCEL_OK;
@@ -440,7 +451,8 @@ static int read_metadata(struct reader *r, uint64_t n_kv)
     if (n_kv > left(r) / KV_BYTES_MIN)
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: claims %" PRIu64 " metadata keys, more than its %zu bytes can hold: "
-                          "it is truncated or corrupt, fetch it again", f->label, n_kv, f->size);
+                          "it is truncated or corrupt, fetch it again",
+                          f->label, n_kv, f->size);
     for (uint64_t i = 0; i < n_kv; i++) {
         set_place(r, "the list of metadata keys");
         void *p = f->kv;
@@ -449,7 +461,7 @@ static int read_metadata(struct reader *r, uint64_t n_kv)
         if (rc)
             return no_memory(r);
         f->kv[f->n_kv] = (struct kv){ .type = VALUE_TYPES };
-        rc = read_kv(r, &f->kv[f->n_kv++]);     /* counted even if it fails: close frees it */
+        rc = read_kv(r, &f->kv[f->n_kv++]); /* counted even if it fails: close frees it */
         if (rc)
             return rc;
     }
@@ -466,12 +478,11 @@ static int get_alignment(struct reader *r, uint64_t *alignment)
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: metadata key '%s' is not a whole number: export the file again",
                           r->f->label, key);
-    if (*alignment < MIN_ALIGNMENT || *alignment > MAX_ALIGNMENT ||
-        (*alignment & (*alignment - 1)))
+    if (*alignment < MIN_ALIGNMENT || *alignment > MAX_ALIGNMENT || (*alignment & (*alignment - 1)))
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: metadata key '%s' is %" PRIu64 ", not a power of two from %d to %d: "
-                          "export the file again with 32", r->f->label, key, *alignment,
-                          MIN_ALIGNMENT, MAX_ALIGNMENT);
+                          "export the file again with 32",
+                          r->f->label, key, *alignment, MIN_ALIGNMENT, MAX_ALIGNMENT);
     return ACCEL_OK;
 }
 
@@ -483,10 +494,11 @@ static int refuse_split(struct reader *r)
     if (!gguf_get_u64(r->f, "split.count", &count))
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: metadata key 'split.count' is not a whole number: export the file "
-                          "again", r->f->label);
+                          "again",
+                          r->f->label);
     if (count <= 1)
         return ACCEL_OK;
-    (void)gguf_get_u64(r->f, "split.no", &no);      /* optional, only for the message */
+    (void)gguf_get_u64(r->f, "split.no", &no); /* optional, only for the message */
     return accel_fail(r->err, ACCEL_E_UNSUPPORTED,
                       "%s: is part %" PRIu64 " of a model split into %" PRIu64 " files, which this "
                       "reader does not join: merge them first (llama-gguf-split --merge)",
@@ -500,7 +512,8 @@ static int check_shape(const struct reader *r, struct gguf_tensor *t)
     if (!info)
         return accel_fail(r->err, ACCEL_E_UNSUPPORTED,
                           "%s: %s has type id %" PRIu32 ", which is unknown or retired: quantize "
-                          "the model again to a current type", r->f->label, r->what, t->type);
+                          "the model again to a current type",
+                          r->f->label, r->what, t->type);
     for (uint32_t d = 0; d < t->n_dims; d++)
         if (!t->ne[d] || t->ne[d] > INT64_MAX)
             return accel_fail(r->err, ACCEL_E_CORRUPT,
@@ -518,8 +531,8 @@ static int check_shape(const struct reader *r, struct gguf_tensor *t)
         fits = !__builtin_mul_overflow(bytes, t->ne[d], &bytes);
     if (!fits || bytes > SIZE_MAX)
         return accel_fail(r->err, ACCEL_E_CORRUPT,
-                          "%s: %s has a shape whose size overflows (%" PRIu64 " x %" PRIu64 " x %"
-                          PRIu64 " x %" PRIu64 "): the file is corrupt, fetch it again",
+                          "%s: %s has a shape whose size overflows (%" PRIu64 " x %" PRIu64
+                          " x %" PRIu64 " x %" PRIu64 "): the file is corrupt, fetch it again",
                           r->f->label, r->what, t->ne[0], t->ne[1], t->ne[2], t->ne[3]);
     t->size = (size_t)bytes;
     return ACCEL_OK;
@@ -539,7 +552,8 @@ static int read_tensor(struct reader *r, struct gguf_tensor *t, uint64_t alignme
     if (t->n_dims > 4)
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: %s claims %" PRIu32 " dimensions, 4 is the most: the file is "
-                          "corrupt, fetch it again", r->f->label, r->what, t->n_dims);
+                          "corrupt, fetch it again",
+                          r->f->label, r->what, t->n_dims);
     for (uint32_t d = 0; d < 4; d++)
         t->ne[d] = 1;
     for (uint32_t d = 0; d < t->n_dims; d++)
@@ -564,7 +578,8 @@ static int read_tensor(struct reader *r, struct gguf_tensor *t, uint64_t alignme
         __builtin_add_overflow(end, alignment - 1, &end))
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: %s ends beyond what a file can hold: the file is corrupt, fetch it "
-                          "again", r->f->label, r->what);
+                          "again",
+                          r->f->label, r->what);
     *next = end & ~(alignment - 1);
     return ACCEL_OK;
 }
@@ -585,7 +600,8 @@ static int place_tensors(struct reader *r, uint64_t alignment)
             set_what(r, "tensor", t->name);
             return accel_fail(r->err, ACCEL_E_CORRUPT,
                               "%s: the file ends (at byte %zu) before the %zu bytes of %s: it is "
-                              "truncated, fetch it again", f->label, f->size, t->size, r->what);
+                              "truncated, fetch it again",
+                              f->label, f->size, t->size, r->what);
         }
         t->data = f->base + begin;
         fits = !__builtin_add_overflow(begin + t->size, mask, &begin);
@@ -616,8 +632,7 @@ static int read_tensors(struct reader *r, uint64_t n_tensors, uint64_t alignment
             return rc;
         f->n_tensors++;
     }
-    int rc = index_names(r, "tensor", f->tensor, sizeof *f->tensor, f->n_tensors,
-                         &f->tensor_order);
+    int rc = index_names(r, "tensor", f->tensor, sizeof *f->tensor, f->n_tensors, &f->tensor_order);
     return rc ? rc : place_tensors(r, alignment);
 }
 
@@ -633,7 +648,8 @@ static int read_version(struct reader *r)
         gguf_escape((struct gguf_str){ (const char *)f->base, 4 }, shown, sizeof shown);
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: not a GGUF file (it begins with '%s', not 'GGUF'): give a model "
-                          "in GGUF format", f->label, shown);
+                          "in GGUF format",
+                          f->label, shown);
     }
     r->pos = 4;
     int rc = read_u32(r, &version);
@@ -661,7 +677,7 @@ static int read_all(struct gguf_file *f, struct accel_error *err)
     uint64_t n_tensors = 0, n_kv = 0, alignment = 0;
     int rc = read_version(&r);
     if (!rc)
-        rc = read_int(&r, 8, &n_tensors);   /* negative ones are huge here, and refused as such */
+        rc = read_int(&r, 8, &n_tensors); /* negative ones are huge here, and refused as such */
     if (!rc)
         rc = read_int(&r, 8, &n_kv);
     if (!rc)
@@ -696,29 +712,25 @@ static int new_file(const char *path, struct gguf_file **out, struct accel_error
 static const char *why(int error)
 {
     switch (error) {
-    case ENOENT: case ENOTDIR:
-        return "no such file: check the path";
-    case EACCES: case EPERM:
-        return "permission denied: make it readable";
-    case EMFILE: case ENFILE:
-        return "too many open files: close some";
-    case ENAMETOOLONG:
-        return "the path is too long";
-    case ENOMEM:
-        return "not enough address space to map it";
-    default:
-        return NULL;
+    case ENOENT:
+    case ENOTDIR: return "no such file: check the path";
+    case EACCES:
+    case EPERM: return "permission denied: make it readable";
+    case EMFILE:
+    case ENFILE: return "too many open files: close some";
+    case ENAMETOOLONG: return "the path is too long";
+    case ENOMEM: return "not enough address space to map it";
+    default: return NULL;
     }
 }
 
-static int io_error(const struct gguf_file *f, const char *verb, int error,
-                    struct accel_error *err)
+static int io_error(const struct gguf_file *f, const char *verb, int error, struct accel_error *err)
 {
     const char *reason = why(error);
     if (reason)
         return accel_fail(err, ACCEL_E_IO, "%s: cannot %s the file: %s", f->label, verb, reason);
-    return accel_fail(err, ACCEL_E_IO, "%s: cannot %s the file: the system says error %d",
-                      f->label, verb, error);
+    return accel_fail(err, ACCEL_E_IO, "%s: cannot %s the file: the system says error %d", f->label,
+                      verb, error);
 }
 
 static int map_file(struct gguf_file *f, struct accel_error *err)
@@ -755,7 +767,7 @@ static int map_file(struct gguf_file *f, struct accel_error *err)
     f->size = (size_t)st.st_size;
     f->mapped = true;
 out:
-    close(fd);      /* a mapping outlives its descriptor */
+    close(fd); /* a mapping outlives its descriptor */
     return rc;
 }
 
@@ -781,8 +793,10 @@ int gguf_open_memory(const void *data, size_t size, const char *name, struct ggu
                      struct accel_error *err)
 {
     if ((!data && size) || !name || !out || (uintptr_t)data % MIN_ALIGNMENT)
-        return accel_fail(err, ACCEL_E_ARG, "gguf_open_memory: data must be aligned to %d bytes, "
-                          "nothing may be NULL", MIN_ALIGNMENT);
+        return accel_fail(err, ACCEL_E_ARG,
+                          "gguf_open_memory: data must be aligned to %d bytes, "
+                          "nothing may be NULL",
+                          MIN_ALIGNMENT);
     struct gguf_file *f;
     int rc = new_file(name, &f, err);
     if (rc)
@@ -901,8 +915,8 @@ static const uint8_t *element(const struct kv *kv, uint64_t i)
 {
     if (!kv || kv->type != VALUE_ARRAY || i >= kv->count)
         return NULL;
-    return kv->value + (kv->elem == VALUE_STRING ? kv->strings[i]
-                                                 : (size_t)i * value_bytes[kv->elem]);
+    return kv->value +
+           (kv->elem == VALUE_STRING ? kv->strings[i] : (size_t)i * value_bytes[kv->elem]);
 }
 
 bool gguf_array_str(const struct gguf_file *f, const char *key, uint64_t i, struct gguf_str *v)

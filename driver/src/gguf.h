@@ -10,17 +10,17 @@
 struct gguf_file;
 
 struct gguf_str {
-    const char *data;      /* not terminated; points into the file */
-    size_t      len;
+    const char *data; /* not terminated; points into the file */
+    size_t len;
 };
 
 struct gguf_tensor {
     struct gguf_str name;
-    uint32_t    n_dims;
-    uint64_t    ne[4];     /* fastest first; missing dims are 1, none is 0 */
-    uint32_t    type;      /* enum ggml_type id, known to ggml_types.h */
-    const void *data;      /* aligned to 8 bytes or more */
-    size_t      size;      /* bytes; checked against the file and the shape */
+    uint32_t n_dims;
+    uint64_t ne[4];   /* fastest first; missing dims are 1, none is 0 */
+    uint32_t type;    /* enum ggml_type id, known to ggml_types.h */
+    const void *data; /* aligned to 8 bytes or more */
+    size_t size;      /* bytes; checked against the file and the shape */
 };
 
 /* Open and check the whole file. The file must not shrink while it is open.
@@ -30,14 +30,15 @@ int gguf_open(const char *path, struct gguf_file **out, struct accel_error *err)
  * name is used in messages. */
 int gguf_open_memory(const void *data, size_t size, const char *name, struct gguf_file **out,
                      struct accel_error *err);
-void gguf_close(struct gguf_file *f);   /* NULL is fine */
+void gguf_close(struct gguf_file *f); /* NULL is fine */
 const char *gguf_path(const struct gguf_file *f);
 /* The path as messages show it: control bytes escaped, a long one cut from the left. */
 const char *gguf_label(const struct gguf_file *f);
 
 size_t gguf_tensor_count(const struct gguf_file *f);
 const struct gguf_tensor *gguf_tensor_at(const struct gguf_file *f, size_t i); /* or NULL */
-const struct gguf_tensor *gguf_find_tensor(const struct gguf_file *f, const char *name); /* or NULL */
+const struct gguf_tensor *gguf_find_tensor(const struct gguf_file *f,
+                                           const char *name); /* or NULL */
 
 /* Metadata. Each returns false if the key is absent or of another type; any integer width is taken
  * as u64 if not negative, any of f32/f64/integer as f64. */

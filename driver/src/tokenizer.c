@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY "tokenizer.ggml."
+#define KEY   "tokenizer.ggml."
 #define SPACE "\xe2\x96\x81" /* U+2581, how a vocabulary writes a space */
-#define NONE UINT32_MAX
+#define NONE  UINT32_MAX
 
 enum {
     SPACE_BYTES = 3,
@@ -77,7 +77,8 @@ static int check_model(const struct gguf_file *f, struct accel_error *err)
     if (!gguf_has(f, KEY "model"))
         return accel_fail(err, ACCEL_E_CORRUPT,
                           "%s: has no tokenizer (metadata key '" KEY "model' is missing): export "
-                          "the model again together with its vocabulary", gguf_label(f));
+                          "the model again together with its vocabulary",
+                          gguf_label(f));
     if (!gguf_get_str(f, KEY "model", &model))
         return accel_fail(err, ACCEL_E_CORRUPT,
                           "%s: metadata key '" KEY "model' is not a string: export the file again",
@@ -92,7 +93,8 @@ static int check_model(const struct gguf_file *f, struct accel_error *err)
                           gguf_label(f));
     return accel_fail(err, ACCEL_E_UNSUPPORTED,
                       "%s: its tokenizer is '%s', only 'llama' (SentencePiece BPE) is supported: "
-                      "use a Llama 2 style model", gguf_label(f), shown);
+                      "use a Llama 2 style model",
+                      gguf_label(f), shown);
 }
 
 static int array_count(const struct gguf_file *f, const char *key, uint64_t *count,
@@ -102,8 +104,8 @@ static int array_count(const struct gguf_file *f, const char *key, uint64_t *cou
         return ACCEL_OK;
     return accel_fail(err, ACCEL_E_CORRUPT,
                       "%s: metadata key '%s' %s: export the model again together with its "
-                      "vocabulary", gguf_label(f), key,
-                      gguf_has(f, key) ? "is not an array" : "is missing");
+                      "vocabulary",
+                      gguf_label(f), key, gguf_has(f, key) ? "is not an array" : "is missing");
 }
 
 static int check_counts(const struct gguf_file *f, uint32_t *n, struct accel_error *err)
@@ -116,7 +118,8 @@ static int check_counts(const struct gguf_file *f, uint32_t *n, struct accel_err
     if (!tokens || tokens >= NONE)
         return accel_fail(err, ACCEL_E_CORRUPT,
                           "%s: metadata key '" KEY "tokens' lists %" PRIu64 " tokens: export the "
-                          "model again together with its vocabulary", gguf_label(f), tokens);
+                          "model again together with its vocabulary",
+                          gguf_label(f), tokens);
     for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
         rc = array_count(f, beside[i], &count, err);
         if (rc)
@@ -131,12 +134,13 @@ static int check_counts(const struct gguf_file *f, uint32_t *n, struct accel_err
     return ACCEL_OK;
 }
 
-static int wrong_element(const struct gguf_file *f, const char *key, uint32_t id,
-                         const char *what, struct accel_error *err)
+static int wrong_element(const struct gguf_file *f, const char *key, uint32_t id, const char *what,
+                         struct accel_error *err)
 {
     return accel_fail(err, ACCEL_E_CORRUPT,
                       "%s: element %" PRIu32 " of metadata key '%s' is %s: export the model again "
-                      "together with its vocabulary", gguf_label(f), id, key, what);
+                      "together with its vocabulary",
+                      gguf_label(f), id, key, what);
 }
 
 static int read_tokens(const struct gguf_file *f, struct tokenizer *t, struct accel_error *err)
@@ -158,13 +162,20 @@ static int read_tokens(const struct gguf_file *f, struct tokenizer *t, struct ac
         if (type == TYPE_BYTE && byte < 0)
             return wrong_element(f, KEY "tokens", id, "a byte token not written as <0xHH>", err);
         /* Some converters mark byte tokens as normal ones, so the text decides. */
-        if (byte >= 0 && (t->byte_id[byte] == NONE || type == TYPE_BYTE))
+        bool text = type != TYPE_CONTROL && type != TYPE_UNKNOWN;
+        if (byte >= 0 && text && (t->byte_id[byte] == NONE || type == TYPE_BYTE))
             t->byte_id[byte] = id;
         if (type == TYPE_USER && token->text.len > MAX_WHOLE)
-            return wrong_element(f, KEY "tokens", id, "a user-defined token beyond 256 bytes",
-                                 err);
+            return wrong_element(f, KEY "tokens", id, "a user-defined token beyond 256 bytes", err);
     }
     return ACCEL_OK;
+}
+
+/* The byte that token id stands for, or -1. */
+static int token_byte(const struct tokenizer *t, uint32_t id)
+{
+    int byte = byte_of(t->token[id].text);
+    return byte >= 0 && (t->type[id] == TYPE_BYTE || t->byte_id[byte] == id) ? byte : -1;
 }
 
 /* Copy the tokens that `want` has a bit for, by type, in the order of their texts. Of two that
@@ -178,7 +189,7 @@ static int select_tokens(const struct tokenizer *t, unsigned want, const size_t 
     uint32_t n = 0;
     for (uint32_t i = 0; i < t->n; i++) {
         const struct token *token = &t->token[order[i]];
-        if (!(want >> t->type[token->id] & 1) || !token->text.len)
+        if (!(want >> t->type[token->id] & 1) || !token->text.len || token_byte(t, token->id) >= 0)
             continue;
         if (n && !gguf_str_compare((*out)[n - 1].text, token->text))
             n--;
@@ -194,8 +205,9 @@ static int index_tokens(struct tokenizer *t, struct accel_error *err)
     int rc = gguf_sort_names(t->token, sizeof *t->token, t->n, &order);
     /* Control, unknown and byte tokens stand for no text: "<s>" in a prompt is three letters. */
     if (!rc)
-        rc = select_tokens(t, 1u << TYPE_UNDEFINED | 1u << TYPE_NORMAL | 1u << TYPE_UNUSED |
-                           1u << TYPE_USER, order, &t->word, &t->n_words);
+        rc = select_tokens(
+            t, 1u << TYPE_UNDEFINED | 1u << TYPE_NORMAL | 1u << TYPE_UNUSED | 1u << TYPE_USER,
+            order, &t->word, &t->n_words);
     if (!rc)
         rc = select_tokens(t, 1u << TYPE_USER, order, &t->whole, &t->n_wholes);
     free(order);
@@ -461,8 +473,11 @@ static int try_pair(struct encoder *e, uint32_t left, uint32_t right)
     const struct token *token = find_word(e->t, s);
     if (!token)
         return ACCEL_OK;
-    return push(e, (struct pair){ .score = token->score, .left = left, .right = right,
-                                  .len = (uint32_t)s.len, .id = token->id });
+    return push(e, (struct pair){ .score = token->score,
+                                  .left = left,
+                                  .right = right,
+                                  .len = (uint32_t)s.len,
+                                  .id = token->id });
 }
 
 /* The text with U+2581 for every space. */
@@ -531,6 +546,7 @@ static int cut_symbols(struct encoder *e)
 static int merge(struct encoder *e)
 {
     int rc = ACCEL_OK;
+    e->n_heap = 0;
     for (uint32_t i = 1; i < e->n_symbols && !rc; i++)
         rc = try_pair(e, i - 1, i);
     while (e->n_heap && !rc) {
@@ -635,8 +651,8 @@ size_t tokenizer_piece(const struct tokenizer *t, uint32_t id, char *out, size_t
     if (id >= t->n || t->type[id] == TYPE_CONTROL || t->type[id] == TYPE_UNKNOWN)
         return 0;
     struct gguf_str s = t->token[id].text;
-    int byte = byte_of(s);
-    if (byte >= 0 && t->byte_id[byte] == id) {
+    int byte = token_byte(t, id);
+    if (byte >= 0) {
         if (cap)
             out[0] = (char)byte;
         return 1;

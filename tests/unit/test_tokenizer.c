@@ -15,8 +15,8 @@ static int may_allocate(void)
 {
     return allocations_left < 0 || (allocations_left && allocations_left--);
 }
-#define malloc(n) (may_allocate() ? malloc(n) : NULL)
-#define calloc(n, m) (may_allocate() ? calloc(n, m) : NULL)
+#define malloc(n)     (may_allocate() ? malloc(n) : NULL)
+#define calloc(n, m)  (may_allocate() ? calloc(n, m) : NULL)
 #define realloc(p, n) (may_allocate() ? realloc(p, n) : NULL)
 #include "tokenizer.c" // NOLINT(bugprone-suspicious-include)
 #undef malloc
@@ -219,7 +219,8 @@ static void merges_build_on_merges_only_if_each_step_is_a_token(void **state)
     (void)state;
     begin(6, words, scores);
     created();
-    encodes_to("abcd", 1, F, D, C, FIRST_BYTE + 'd', -1); /* no "abc", no "cd": "abcd" unreachable */
+    encodes_to("abcd", 1, F, D, C, FIRST_BYTE + 'd',
+               -1); /* no "abc", no "cd": "abcd" unreachable */
 }
 
 static void what_is_no_token_becomes_its_bytes(void **state)
@@ -242,9 +243,13 @@ static void a_code_point_is_one_symbol_and_broken_ones_are_bytes(void **state)
     created();
     encodes_to("\xc3\xa9\xe2\x82\xac\xf0\x9f\x99\x82", 1, A, B, C, D, -1);
     encodes_to("\xc3", 1, A, FIRST_BYTE + 0xc3, -1);
-    encodes_to("\xc3" "a", 1, A, FIRST_BYTE + 0xc3, E_, -1);
+    encodes_to("\xc3"
+               "a",
+               1, A, FIRST_BYTE + 0xc3, E_, -1);
     encodes_to("\xa9\xc3\xa9", 1, A, FIRST_BYTE + 0xa9, B, -1);
-    encodes_to("\xe2\x82" "a", 1, A, FIRST_BYTE + 0xe2, FIRST_BYTE + 0x82, E_, -1);
+    encodes_to("\xe2\x82"
+               "a",
+               1, A, FIRST_BYTE + 0xe2, FIRST_BYTE + 0x82, E_, -1);
     encodes_to("\xf0\x9f\x99", 1, A, FIRST_BYTE + 0xf0, FIRST_BYTE + 0x9f, FIRST_BYTE + 0x99, -1);
     encodes_to("\xff\xc0\xfe", 1, A, FIRST_BYTE + 0xff, FIRST_BYTE + 0xc0, FIRST_BYTE + 0xfe, -1);
 }
@@ -337,7 +342,7 @@ static void user_defined_tokens_are_cut_out_whole_and_the_longest_wins(void **st
     begin_with_types(8, words, scores, types);
     created();
     encodes_to("abab", 1, A, FIRST_WORD + 6, -1);
-    encodes_to("aba", 1, A, B, E_, -1);              /* "ba" is cut out before "ab" can merge */
+    encodes_to("aba", 1, A, B, E_, -1); /* "ba" is cut out before "ab" can merge */
     encodes_to("ababb ", 1, A, FIRST_WORD + 6, FIRST_WORD + 7, -1);
     encodes_to("bb", 1, A, C, C, -1);
 }
@@ -364,6 +369,33 @@ static void byte_tokens_are_known_by_text_even_if_marked_normal(void **state)
     char c = 0;
     assert_int_equal(tokenizer_piece(tok, 2, &c, 1), 1);
     assert_int_equal(c, 'a');
+}
+
+static void control_tokens_never_stand_for_a_byte(void **state)
+{
+    static const char *const words[] = { "<s>", "</s>", "<0x61>", "<0x61>", "<0x61>", SP };
+    static const float scores[] = { 0, 0, 0, 0, 0, 0 };
+    static const int32_t types[] = { 3, 3, 3, 1, 2, 1 };
+    (void)state;
+    gw_begin(&writer);
+    gw_vocabulary(&writer, 6, words, scores, types);
+    gw_kv_int(&writer, "tokenizer.ggml.bos_token_id", GW_U32, 0);
+    created();
+    encodes_to("a", 0, 5, 3, -1);
+    assert_int_equal(tokenizer_piece(tok, 2, NULL, 0), 0);
+}
+
+static void the_text_of_a_byte_token_is_not_that_byte(void **state)
+{
+    static const char *const words[] = { "<s>", "</s>", "<0x61>", SP,   "<",   "0",    "x",
+                                         "6",   "1",    ">",      "<0", "<0x", "<0x6", "<0x61" };
+    static const float scores[14] = { 0 };
+    (void)state;
+    gw_begin(&writer);
+    gw_vocabulary(&writer, 14, words, scores, NULL);
+    created();
+    encodes_to("<0x61>", 1, 3, 13, 9, -1); /* merging goes on until only "<0x61>" is left to make */
+    encodes_to("a", 1, 3, 2, -1);
 }
 
 static void a_byte_without_a_token_is_an_error_that_names_it(void **state)
@@ -584,7 +616,8 @@ static void arrays_that_do_not_match_are_named_with_their_lengths(void **state)
     begin_arrays(GW_STR, 3, GW_STR, 3, GW_I32);
     refused(ACCEL_E_CORRUPT, "element 0 of metadata key 'tokenizer.ggml.scores' is not a number");
     begin_arrays(GW_STR, 3, GW_F32, 3, GW_F32);
-    refused(ACCEL_E_CORRUPT, "element 0 of metadata key 'tokenizer.ggml.token_type' is not a token");
+    refused(ACCEL_E_CORRUPT,
+            "element 0 of metadata key 'tokenizer.ggml.token_type' is not a token");
     begin_arrays(GW_STR, 3, GW_F32, 3, GW_I32);
     created();
 }
@@ -874,6 +907,8 @@ int main(void)
         T(user_defined_tokens_are_cut_out_whole_and_the_longest_wins),
         T(of_two_tokens_with_one_text_the_later_is_used),
         T(byte_tokens_are_known_by_text_even_if_marked_normal),
+        T(control_tokens_never_stand_for_a_byte),
+        T(the_text_of_a_byte_token_is_not_that_byte),
         T(a_byte_without_a_token_is_an_error_that_names_it),
         T(random_vocabularies_encode_as_the_naive_definition_does),
         T(a_text_of_two_megabytes_encodes_in_reasonable_time),
