@@ -254,8 +254,8 @@ $(B)/lint/%.tidy: %.c $(HEADERS) .clang-tidy
 $(B)/lint/cppcheck: $(LINT_C) $(HEADERS)
 	$(call say,CPPCHECK,driver tests)
 	@mkdir -p $(@D)
-	$(Q)$(if $(LINT_C),cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-	    --suppress=missingIncludeSystem --error-exitcode=1 -Idriver/include -Idriver/src $(LINT_C))
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+	    --suppress=missingIncludeSystem --error-exitcode=1 -Idriver/include -Idriver/src $(LINT_C)
 	@touch $@
 
 lint-format:

@@ -42,9 +42,9 @@ void attention_rotate(float *v, const float *turn, size_t pairs)
     {                                                                                          \
         float acc[Width] = { 0 };                                                              \
         for (size_t t = 0; t < count; t++)                                                     \
-            for (size_t d = 0; d < Width; d++)                                                 \
+            for (size_t d = 0; d < (Width); d++)                                               \
                 acc[d] += w[t] * v[t * dim + d];                                               \
-        for (size_t d = 0; d < Width; d++)                                                     \
+        for (size_t d = 0; d < (Width); d++)                                                   \
             out[d] = acc[d];                                                                   \
     }
 WEIGHTED_SUM(32)

@@ -327,6 +327,7 @@ static void aligner_free(struct aligner *a)
     free(a->offset);
 }
 
+/* On failure, too, the caller frees it. */
 static int aligner_init(struct aligner *a, accel_format f, uint32_t groups, struct accel_error *err)
 {
     memset(a, 0, sizeof *a);
@@ -337,7 +338,6 @@ static int aligner_init(struct aligner *a, accel_format f, uint32_t groups, stru
     a->offset = calloc(groups, sizeof *a->offset);
     if (a->sums && a->scale && a->offset)
         return ACCEL_OK;
-    aligner_free(a);
     return accel_fail(err, ACCEL_E_NOMEM, "out of memory: scales of %u groups", groups);
 }
 

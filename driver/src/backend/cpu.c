@@ -8,6 +8,7 @@
 
 #include "../matrix.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -380,7 +381,7 @@ static int cpu_open(struct accel_dev *dev, const char *params, struct accel_erro
     /* a mark, not memory: weights loaded on this device keep the matrix as it is */
     dev->priv = reference ? (void *)(uintptr_t)reference_path : NULL;
     struct accel_caps *caps = &dev->caps;
-    strcpy(caps->uri, reference ? "cpu:path=reference" : "cpu:");
+    snprintf(caps->uri, sizeof caps->uri, "%s", reference ? "cpu:path=reference" : "cpu:");
     strcpy(caps->backend, "cpu");
     strcpy(caps->pe, "golden");
     caps->rows = 1;
