@@ -115,8 +115,8 @@ static const char *store(struct options *o, unsigned bit, const char *v)
         o->top_k = (uint32_t)n;
         return NULL;
     case FLAG(CONTEXT):
-        if (!get_u64(v, 1 << 24, &n) || n == 0)
-            return "a whole number, 1 to 2^24";
+        if (!get_u64(v, 1 << 20, &n) || n == 0)
+            return "a whole number, 1 to 2^20";
         o->context = (uint32_t)n;
         return NULL;
     case FLAG(GROUP):

@@ -89,7 +89,7 @@ typedef struct accel_llm accel_llm;
 struct accel_llm_options {
     accel_format format;        /**< for float tensors; 0: ACCEL_INT(8) */
     uint32_t     group;         /**< for float tensors, as in accel.h; used when format is not 0 */
-    uint32_t     context;       /**< tokens in the KV cache, at most 2^24; more than the model was
+    uint32_t     context;       /**< tokens in the KV cache, at most 2^20; more than the model was
                                      made for is allowed; 0: the model's, at most 4096 */
     uint32_t     batch;         /**< most columns in one job; 0: what the device takes, at most 128 */
     uint64_t     deadline_ns;   /**< of every job, as in accel_job; 0: none */

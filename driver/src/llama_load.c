@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_CONTEXT = 1 << 24, DEFAULT_CONTEXT = 4096, DEFAULT_BATCH = 128 };
+enum { MOST_CONTEXT = 1 << 20, DEFAULT_CONTEXT = 4096, DEFAULT_BATCH = 128 };
 
 /* ---- linear layers ---- */
 
@@ -205,9 +205,9 @@ int accel_llm_open(const accel_model *model, accel_dev *dev,
     }
     if (!accel_format_valid(o.format))
         return accel_fail(err, ACCEL_E_ARG, "0x%x is no weight format", (unsigned)o.format);
-    if (o.context > MAX_CONTEXT)
+    if (o.context > MOST_CONTEXT)
         return accel_fail(err, ACCEL_E_ARG, "a context of %u tokens is above the limit of %d",
-                          o.context, MAX_CONTEXT);
+                          o.context, MOST_CONTEXT);
     struct accel_llm *llm = calloc(1, sizeof *llm);
     if (!llm)
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a model on a device");
