@@ -18,6 +18,7 @@
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .SUFFIXES:
+.SECONDARY:
 ifeq (,$(filter -j%,$(MAKEFLAGS)))
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 1)
 endif
@@ -70,10 +71,11 @@ RTL_LIST := rtl/files.f
 RTL      := $(if $(wildcard $(RTL_LIST)),$(shell sed -e 's://.*$$::' $(RTL_LIST)))
 
 # Each of these adds its own section:
-#   sim/sim.mk              SIM_OBJS, SIM_LIBS, SIM_CFLAGS: the sim: backend; RTL_TESTS: testbench programs
+#   sim/sim.mk              SIM_OBJS, SIM_LIBS, SIM_CFLAGS: the sim: backend
+#   sim/tb/tb.mk            RTL_TESTS: testbench programs
 #   synth/synth.mk          synth-report
 #   tests/formal/formal.mk  FORMAL_TESTS: quick proofs that print ok and not ok lines
--include $(wildcard sim/sim.mk synth/synth.mk tests/formal/formal.mk)
+-include $(wildcard sim/sim.mk sim/tb/tb.mk synth/synth.mk tests/formal/formal.mk)
 
 # ------------------------------------------------------------------------------------- flags
 
@@ -192,7 +194,7 @@ SUITE_rtl  := --suite rtl $(RTL_TESTS)
 SUITE_formal := --suite formal $(FORMAL_TESTS)
 SUITE_sum  := --after --suite coverage tests/coverage
 
-.PHONY: test test-programs test-unit test-asan test-tsan test-cli test-fuzz coverage cov-clean
+.PHONY: test test-programs test-unit test-asan test-tsan test-cli test-rtl test-fuzz coverage cov-clean
 test: test-programs ## build and run every test; results also in build/test/junit.xml
 	@$(RUN_TESTS) $(SUITE_unit) $(SUITE_cli) $(SUITE_rtl) $(SUITE_formal) $(SUITE_asan) $(SUITE_cov) $(SUITE_fuzz) \
 	    $(SUITE_sum)
@@ -211,6 +213,9 @@ test-tsan: $(UNIT_tsan) ## unit tests under ThreadSanitizer (not part of test)
 
 test-cli: all ## tests of the accel command
 	@$(RUN_TESTS) $(SUITE_cli)
+
+test-rtl: $(RTL_TESTS) ## testbenches of the RTL modules; TB_SEED=random for other stalls and data
+	@$(RUN_TESTS) $(SUITE_rtl)
 
 test-fuzz: $(FUZZERS) ## each fuzzer for FUZZ_SECONDS
 	@$(RUN_TESTS) $(SUITE_fuzz)
@@ -292,9 +297,9 @@ $(B)/lint/iverilog-%: $(RTL) $(RTL_LIST)
 $(B)/lint/yosys-%: $(RTL) $(RTL_LIST)
 	$(call say,YOSYS,$(RTL_TOP) kind $*)
 	@mkdir -p $(@D)
-	$(Q)yosys -q -p 'read_verilog $(RTL); \
-	    hierarchy -check -top $(RTL_TOP) -chparam Kind $* -chparam Rows 4 -chparam Lanes 8 -chparam ScaleUnits 4; \
-	    proc; opt_clean; check -assert' >$@.log 2>&1 || { cat $@.log; exit 1; }
+	$(Q)yosys -q -p 'read_verilog $(RTL)' \
+	    -p 'hierarchy -check -top $(RTL_TOP) -chparam Kind $* -chparam Rows 4 -chparam Lanes 8 -chparam ScaleUnits 4' \
+	    -p 'proc; opt_clean; check -assert' >$@.log 2>&1 || { cat $@.log; exit 1; }
 	@touch $@
 
 # ------------------------------------------------------------------------------------- bench
