@@ -298,7 +298,7 @@ $(B)/lint/yosys-%: $(RTL) $(RTL_LIST)
 	$(call say,YOSYS,$(RTL_TOP) kind $*)
 	@mkdir -p $(@D)
 	$(Q)yosys -q -p 'read_verilog $(RTL)' \
-	    -p 'hierarchy -check -top $(RTL_TOP) -chparam Kind $* -chparam Rows 4 -chparam Lanes 8 -chparam ScaleUnits 4' \
+	    -p 'hierarchy -check -top $(RTL_TOP) -chparam Kind $* -chparam Rows 4 -chparam Lanes 8 -chparam ScaleUnits 4 -chparam WDepth 512' \
 	    -p 'proc; opt_clean; check -assert' >$@.log 2>&1 || { cat $@.log; exit 1; }
 	@touch $@
 
