@@ -1,0 +1,53 @@
+# tb.mk - testbenches of the RTL: one Verilated top for each module and shape, one program a bench.
+# SPDX-License-Identifier: Apache-2.0
+#
+# A top is NAME:MODULE:PARAMETER=VALUE:...; its class is VNAME. A bench sim/tb/tb_BENCH.cpp uses the tops of
+# TB_TOPS_BENCH. Verilator's time is not what counts here, the C++ compiler's is: small shapes, -O1, loops left rolled.
+
+TB      := $(SIM)/tb
+TB_RTL  := rtl/files.f $(shell cat rtl/files.f)
+
+TB_BENCHES := fifo plane_gather weight_buffer act_buffer counters requant tile_drain
+TB_TOPS_fifo          := fifo_2x8:fifo:Depth=2:Width=8 fifo_8x37:fifo:Depth=8:Width=37
+TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40
+TB_TOPS_weight_buffer := weight_buffer:weight_buffer:Depth=8:Width=24
+TB_TOPS_act_buffer    := act_buffer_16x16:act_buffer:Lanes=16:Depth=16 act_buffer_256x4:act_buffer:Lanes=256:Depth=4
+TB_TOPS_counters      := counters:counters:Kind=2:Rows=16:Lanes=32:ScaleUnits=4:MaxN=8:XDepth=128:WDepth=64
+TB_TOPS_requant       := requant:requant
+TB_TOPS_tile_drain    := tile_drain_16x4:tile_drain:Rows=16:ScaleUnits=4 tile_drain_16x16:tile_drain:Rows=16:ScaleUnits=16
+
+# The counters are set to values that no test could reach by counting.
+TB_VFLAGS_counters    := --public-flat-rw
+
+RTL_TESTS = $(TB_BENCHES:%=$(TB)/tb_%)
+
+# Registers without reset and x begin as random bits, so that nothing depends on them being zero.
+TB_VFLAGS   := -O3 --x-assign unique --x-initial unique --noassert --trace-fst
+TB_CXXFLAGS := -std=c++17 -O1 -faligned-new -Idriver/include -Idriver/src -Isim/tb -Itests/unit \
+               -isystem $(SIM_ROOT)/include -isystem $(SIM_ROOT)/include/vltstd -DVM_TRACE=1 -DVM_TRACE_FST=1 \
+               -DVM_COVERAGE=0 -DVM_SC=0
+tb_name      = $(call field,$1,1)
+tb_words     = $(subst :, ,$1)
+tb_params    = $(addprefix -G,$(wordlist 3,$(words $(tb_words)),$(tb_words)))
+
+define tb_top
+$(TB)/$(tb_name)/model.o: $(TB_RTL) sim/tb/tb.mk
+	$$(call say,VERILATE,$(tb_name))
+	@rm -rf $$(@D) && mkdir -p $$(@D)
+	$$(Q)$(VERILATOR) --cc $(TB_VFLAGS) $(TB_VFLAGS_$(tb_name)) -Mdir $$(@D) --prefix V$(tb_name) \
+	    --top-module $(call field,$1,2) $(tb_params) -f rtl/files.f
+	@cd $$(@D) && for f in *.cpp; do echo "#include \"$$$$f\""; done >all.cc
+	$$(Q)$(CXX) $(TB_CXXFLAGS) -w -x c++ -c -o $$@ $$(@D)/all.cc
+endef
+$(foreach t,$(sort $(foreach b,$(TB_BENCHES),$(TB_TOPS_$b))),$(eval $(call tb_top,$t)))
+
+tb_models = $(foreach t,$(TB_TOPS_$1),$(TB)/$(call field,$t,1)/model.o)
+define tb_bench
+$(TB)/tb_$1: $(or $(TB_SRC_$1),sim/tb/tb_$1.cpp) sim/tb/tb_no_sim.cpp $(wildcard sim/tb/*.h) $(tb_models) $(SIM)/runtime.a \
+             $(B)/release/libaccel.a
+	$$(call say,CXX,$$@)
+	$$(Q)$(CXX) $(TB_CXXFLAGS) -Wall -Wextra $(TB_CPPFLAGS_$1) $(foreach m,$(tb_models),-I$(dir $m)) -o $$@ \
+	    $$(filter %.cpp %.o,$$^) -Wl,--start-group $(SIM)/runtime.a $(B)/release/libaccel.a -Wl,--end-group \
+	    $(SIM_LIBS) -lpthread -lm
+endef
+$(foreach b,$(TB_BENCHES),$(eval $(call tb_bench,$b)))
