@@ -133,10 +133,10 @@ static void json_row(struct json *j, const struct result *r, const char *format,
     json_int(j, "group", group);
     json_number(j, "prefill_tokens_per_second", per_second(&r->prefill));
     json_number(j, "tokens_per_second", per_second(&r->decode));
-    json_number(j, "prefill_cycles_per_token", cycles_per_token(&r->prefill));
-    json_number(j, "cycles_per_token", cycles_per_token(&r->decode));
-    json_number(j, "prefill_utilisation", accel_utilisation(&r->prefill.stats));
-    json_number(j, "utilisation", accel_utilisation(&r->decode.stats));
+    json_counted(j, "prefill_cycles_per_token", cycles_per_token(&r->prefill), &r->prefill);
+    json_counted(j, "cycles_per_token", cycles_per_token(&r->decode), &r->decode);
+    json_counted(j, "prefill_utilisation", accel_utilisation(&r->prefill.stats), &r->prefill);
+    json_counted(j, "utilisation", accel_utilisation(&r->decode.stats), &r->decode);
     json_number(j, "format_bits", r->format_bits);
     json_number(j, "bits_per_weight", (double)r->info.code_bits / weights);
     json_number(j, "bits_per_weight_with_headers",

@@ -12,11 +12,11 @@
 /* Exit codes; docs/cli.md lists them. Other library errors: 10 + the number of the error. */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_MISMATCH = 3, EXIT_LIBRARY = 10 };
 
-#define FOR_FLAGS(X)                                                                            \
-    X(DEVICE)                                                                                   \
-    X(DEVICES) X(MODEL) X(PROMPT) X(COUNT) X(TEMPERATURE) X(SEED) X(TEXT) X(TOP_K) X(TOP_P)     \
-        X(FORMAT) X(FORMATS) X(GROUP) X(CONTEXT) X(CHUNKS) X(CLOCK) X(LINK) X(DEADLINE) X(JOBS) \
-            X(JSON)
+#define FOR_FLAGS(X)                                                                       \
+    X(DEVICE)                                                                              \
+    X(DEVICES)                                                                             \
+    X(MODEL) X(PROMPT) X(COUNT) X(TEMPERATURE) X(SEED) X(TEXT) X(TOP_K) X(TOP_P) X(FORMAT) \
+        X(FORMATS) X(GROUP) X(CONTEXT) X(CHUNKS) X(CLOCK) X(LINK) X(DEADLINE) X(JOBS) X(JSON)
 #define X(name) FLAG_##name##_BIT,
 enum { FOR_FLAGS(X) FLAG_COUNT };
 #undef X
@@ -80,6 +80,8 @@ struct phase {
     struct accel_stats stats;
 };
 double per_second(const struct phase *p);
+/* v, or null if the device of the phase counts no cycles. */
+void json_counted(struct json *j, const char *key, double v, const struct phase *p);
 double cycles_per_token(const struct phase *p);
 /* Feed count tokens in batches with a progress line; logits of the last one. Counts in phase. */
 int prefill(accel_llm *llm, accel_dev *dev, const uint32_t *ids, size_t count, float *logits,

@@ -144,10 +144,10 @@ static void report_json(const struct session *s, const struct options *o,
     json_number(&j, "tokens_per_second", per_second(p));
     json_number(&j, "prefill_tokens_per_second", per_second(&s->prefill));
     json_number(&j, "decode_tokens_per_second", per_second(&s->decode));
-    json_number(&j, "cycles_per_token", cycles_per_token(p));
-    json_number(&j, "prefill_cycles_per_token", cycles_per_token(&s->prefill));
-    json_number(&j, "utilisation", accel_utilisation(&p->stats));
-    json_number(&j, "prefill_utilisation", accel_utilisation(&s->prefill.stats));
+    json_counted(&j, "cycles_per_token", cycles_per_token(p), p);
+    json_counted(&j, "prefill_cycles_per_token", cycles_per_token(&s->prefill), &s->prefill);
+    json_counted(&j, "utilisation", accel_utilisation(&p->stats), p);
+    json_counted(&j, "prefill_utilisation", accel_utilisation(&s->prefill.stats), &s->prefill);
     json_number(&j, "bits_per_weight", (double)info->code_bits / (double)info->weights);
     json_number(&j, "bits_per_weight_with_headers",
                 (double)(info->code_bits + info->header_bits) / (double)info->weights);

@@ -127,18 +127,25 @@ int read_file(const char *path, char **text, size_t *len)
     return EXIT_OK;
 }
 
+/* Why stdout broke first: a later write may fail for no reason of its own. */
+static int output_error;
+
 bool output_broken(void)
 {
-    return fflush(stdout) != 0 || ferror(stdout);
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return false;
+    if (!output_error)
+        output_error = errno ? errno : EIO;
+    return true;
 }
 
 int finish_output(void)
 {
-    errno = 0;
     if (!output_broken())
         return EXIT_OK;
-    if (errno && errno != EPIPE)
-        fprintf(stderr, "accel: writing the output failed: %s\n", strerror(errno));
+    if (output_error != EPIPE)
+        fprintf(stderr, "accel: writing the output failed: %s\n", strerror(output_error));
     return EXIT_FAILED;
 }
 
@@ -170,6 +177,14 @@ void progress_clear(void)
 double per_second(const struct phase *p)
 {
     return p->seconds > 0 ? (double)p->tokens / p->seconds : 0;
+}
+
+void json_counted(struct json *j, const char *key, double v, const struct phase *p)
+{
+    if (p->stats.cycles)
+        json_number(j, key, v);
+    else
+        json_null(j, key);
 }
 
 double cycles_per_token(const struct phase *p)
