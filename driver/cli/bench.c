@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -166,16 +167,50 @@ static int bench_device(const struct options *o, const accel_model *model, const
         if ((rc = look_at(model, formats[i], o->group, &floats, &r.format_bits)) ||
             (rc = measure(o, model, dev, formats[i], &r)))
             break;
-        if (o->json)
+        if (j)
             json_row(j, &r, name, o->group);
-        else
+        if (!o->json)
             print_row(&r, name);
     }
     accel_close(dev);
     return rc;
 }
 
-int run_bench(const struct options *o)
+static void print_head(void)
+{
+    printf("%-34s %-9s %8s %8s %11s %11s %7s %7s %7s %7s %7s\n", "", "", "tokens/s", "",
+           "cycles/tok.", "", "utilis.", "", "bits/w.", "with", "stream");
+    printf("%-34s %-9s %8s %8s %11s %11s %7s %7s %7s %7s %7s\n", "device", "format", "prefill",
+           "decode", "prefill", "decode", "prefill", "decode", "codes", "headers", "effic.");
+}
+
+/* The devices of -d, or all; each one once, by the name it gives itself. */
+static int find_devices(const struct options *o, struct device_list *list)
+{
+    struct device_list all = { .count = 0 };
+    if (o->device_count)
+        for (unsigned i = 0; i < o->device_count; i++)
+            add_device(&all, o->devices[i], NULL);
+    else
+        accel_list(add_device, &all);
+    for (unsigned i = 0; i < all.count; i++) {
+        struct accel_caps caps;
+        accel_dev *dev;
+        int rc = open_device(all.uri[i], &dev);
+        if (rc)
+            return rc;
+        accel_get_caps(dev, &caps);
+        accel_close(dev);
+        bool known = false;
+        for (unsigned k = 0; k < list->count; k++)
+            known = known || strcmp(list->uri[k], caps.uri) == 0;
+        if (!known)
+            add_device(list, caps.uri, NULL);
+    }
+    return EXIT_OK;
+}
+
+static int bench_all(const struct options *o, const accel_model *model, struct json *j)
 {
     static const accel_format usual[] = { ACCEL_BIP(1), ACCEL_TERNARY, ACCEL_INT(2), ACCEL_INT(3),
                                           ACCEL_INT(4), ACCEL_INT(6),  ACCEL_INT(8) };
@@ -183,47 +218,57 @@ int run_bench(const struct options *o)
     const accel_format *formats = o->formats;
     unsigned count = o->format_count;
     struct device_list list = { .count = 0 };
-    struct json j = { .out = stdout };
-    accel_model *model;
     bool floats;
     double bits;
-    int rc = open_model(o, &model);
-    if (rc)
+    int rc = look_at(model, ACCEL_INT(8), 32, &floats, &bits);
+    if (rc || (rc = find_devices(o, &list)))
         return rc;
-    if ((rc = look_at(model, ACCEL_INT(8), 32, &floats, &bits)))
-        goto out;
-    if (count && !floats) {
-        rc = usage_error("--format: %s has quantized tensors, which keep their format; give a "
-                         "model of F32, F16 or BF16 tensors",
-                         model_path(o));
-        goto out;
-    }
+    if (count && !floats)
+        return usage_error("--format: %s has quantized tensors, which keep their format; give a "
+                           "model of F32, F16 or BF16 tensors",
+                           o->model);
     if (!count) {
         formats = floats ? usual : from_file;
         count = floats ? sizeof usual / sizeof *usual : 1;
     }
-    if (o->device_count)
-        for (unsigned i = 0; i < o->device_count; i++)
-            add_device(&list, o->devices[i], NULL);
-    else
-        accel_list(add_device, &list);
-    if (o->json) {
-        json_object(&j, NULL);
-        json_string(&j, "model", model_path(o));
-        json_int(&j, "prompt_tokens", PROMPT_TOKENS);
-        json_int(&j, "tokens", o->count);
-        json_array(&j, "rows");
-    } else {
-        printf("%-34s %-9s %8s %8s %11s %11s %7s %7s %7s %7s %7s\n", "", "", "tokens/s", "",
-               "cycles/tok.", "", "utilis.", "", "bits/w.", "with", "stream");
-        printf("%-34s %-9s %8s %8s %11s %11s %7s %7s %7s %7s %7s\n", "device", "format", "prefill",
-               "decode", "prefill", "decode", "prefill", "decode", "codes", "headers", "effic.");
+    if (j) {
+        json_object(j, NULL);
+        json_string(j, "model", o->model);
+        json_int(j, "prompt_tokens", PROMPT_TOKENS);
+        json_int(j, "tokens", o->count);
+        json_array(j, "rows");
     }
+    if (!o->json)
+        print_head();
     for (unsigned i = 0; i < list.count && !rc; i++)
-        rc = bench_device(o, model, list.uri[i], formats, count, &j);
-    if (o->json) {
-        json_end_array(&j);
-        json_end_object(&j);
+        rc = bench_device(o, model, list.uri[i], formats, count, j);
+    if (j) {
+        json_end_array(j);
+        json_end_object(j);
+    }
+    return rc;
+}
+
+int run_bench(const struct options *given)
+{
+    struct options o = *given;
+    struct json j = { .out = stdout };
+    accel_model *model;
+    o.model = model_path(given, BENCH_MODEL);
+    if (!o.model)
+        return EXIT_USAGE;
+    int rc = open_model(&o, &model);
+    if (rc)
+        return rc;
+    if (o.save && !(j.out = fopen(o.save, "w"))) {
+        fprintf(stderr, "accel: %s: %s\n", o.save, strerror(errno));
+        rc = exit_code(ACCEL_E_IO);
+        goto out;
+    }
+    rc = bench_all(&o, model, o.json || o.save ? &j : NULL);
+    if (o.save && fclose(j.out) != 0 && !rc) {
+        fprintf(stderr, "accel: %s: %s\n", o.save, strerror(errno));
+        rc = exit_code(ACCEL_E_IO);
     }
 out:
     accel_model_free(model);

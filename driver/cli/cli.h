@@ -12,11 +12,12 @@
 /* Exit codes; docs/cli.md lists them. Other library errors: 10 + the number of the error. */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_MISMATCH = 3, EXIT_LIBRARY = 10 };
 
-#define FOR_FLAGS(X)                                                                       \
-    X(DEVICE)                                                                              \
-    X(DEVICES)                                                                             \
-    X(MODEL) X(PROMPT) X(COUNT) X(TEMPERATURE) X(SEED) X(TEXT) X(TOP_K) X(TOP_P) X(FORMAT) \
-        X(FORMATS) X(GROUP) X(CONTEXT) X(CHUNKS) X(CLOCK) X(LINK) X(DEADLINE) X(JOBS) X(JSON)
+#define FOR_FLAGS(X)                                                                         \
+    X(DEVICE)                                                                                \
+    X(DEVICES)                                                                               \
+    X(MODEL)                                                                                 \
+    X(PROMPT) X(COUNT) X(TEMPERATURE) X(SEED) X(TEXT) X(TOP_K) X(TOP_P) X(FORMAT) X(FORMATS) \
+        X(GROUP) X(CONTEXT) X(CHUNKS) X(CLOCK) X(LINK) X(DEADLINE) X(JOBS) X(SAVE) X(JSON)
 #define X(name) FLAG_##name##_BIT,
 enum { FOR_FLAGS(X) FLAG_COUNT };
 #undef X
@@ -28,7 +29,7 @@ struct options {
     unsigned given; /* FLAG bits that were on the command line */
     const char *devices[MAX_LIST];
     unsigned device_count;
-    const char *model, *prompt, *text;
+    const char *model, *prompt, *text, *save;
     uint64_t count, seed, chunks, jobs;
     double temperature, top_p;
     uint32_t top_k, context, group;
@@ -55,8 +56,10 @@ void print_command_help(const struct command *c);
 int report_error(const struct accel_error *err);
 int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int exit_code(int status);
-/* The model named by -m or the default; NULL and a message if there is none. */
-const char *model_path(const struct options *o);
+#define DEFAULT_MODEL "models/stories-ternary-tq2_0.gguf"
+#define BENCH_MODEL   "models/stories-f16.gguf"
+/* The model named by -m or the fallback; NULL and a message if there is none. */
+const char *model_path(const struct options *o, const char *fallback);
 /* Device, model and both together; a message is printed on failure. Returns an exit code. */
 int open_device(const char *uri, accel_dev **dev);
 int open_model(const struct options *o, accel_model **model);

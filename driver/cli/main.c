@@ -30,11 +30,12 @@ static const struct command commands[] = {
       "not. With one -d compares with cpu:, with none sim: with cpu:.",
       LLM | FLAG(DEVICES) | FLAG(PROMPT) | FLAG(COUNT), 16, 0, run_verify },
     { "bench", "measure devices and formats",
-      "Runs a prompt of 64 tokens and -n more on every device in every format. Default devices:\n"
-      "all that accel list shows. Default formats: bipolar1, ternary, int2, int3, int4, int6,\n"
-      "int8 for a model of float tensors; the file's own for any other.",
-      FLAG(MODEL) | FLAG(DEVICES) | FLAG(COUNT) | FLAG(FORMATS) | FLAG(GROUP) | REPORT, 16, 0,
-      run_bench },
+      "Runs a prompt of 64 tokens and -n more on every device in every format. Default model:\n" BENCH_MODEL
+      ". Default devices: all that accel list shows. Default\n"
+      "formats: bipolar1, ternary, int2, int3, int4, int6, int8 for a model of float tensors; the\n"
+      "file's own for any other.",
+      FLAG(MODEL) | FLAG(DEVICES) | FLAG(COUNT) | FLAG(FORMATS) | FLAG(GROUP) | FLAG(SAVE) | REPORT,
+      16, 0, run_bench },
     { "selftest", "compare a device with the reference on random jobs",
       "Runs random matrices of every format and group size on the device and on cpu: and\n"
       "compares every result bit. Exits with 3 at the first difference.",

@@ -37,6 +37,7 @@ static const struct flag flags[] = {
     { FLAG(LINK), NULL, "--link", "MBS", "link of the projection in 10^6 bytes/s (default 40)" },
     { FLAG(DEADLINE), NULL, "--deadline", "MS", "stop if a job takes longer, in device time" },
     { FLAG(JOBS), NULL, "--jobs", "N", "random jobs for each format and group" },
+    { FLAG(SAVE), NULL, "--save", "FILE", "write the JSON to FILE and the table to the terminal" },
     { FLAG(JSON), NULL, "--json", NULL, "write one JSON object instead of text" },
 };
 enum { FLAGS = sizeof flags / sizeof *flags };
@@ -99,6 +100,7 @@ static const char *store(struct options *o, unsigned bit, const char *v)
         return NULL;
     case FLAG(MODEL): o->model = v; return *v ? NULL : "a file name";
     case FLAG(PROMPT): o->prompt = v; return NULL;
+    case FLAG(SAVE): o->save = v; return *v ? NULL : "a file name";
     case FLAG(TEXT): o->text = v; return *v ? NULL : "a file name";
     case FLAG(COUNT): return get_u64(v, 1 << 24, &o->count) ? NULL : "a whole number up to 2^24";
     case FLAG(SEED): return get_u64(v, UINT64_MAX, &o->seed) ? NULL : "a whole number below 2^64";

@@ -44,9 +44,8 @@ const char *first_device(const struct options *o)
     return o->device_count ? o->devices[0] : "sim:";
 }
 
-const char *model_path(const struct options *o)
+const char *model_path(const struct options *o, const char *fallback)
 {
-    const char *fallback = "models/stories-ternary-tq2_0.gguf";
     if (o->model)
         return o->model;
     if (access(fallback, R_OK) == 0)
@@ -64,7 +63,7 @@ int open_device(const char *uri, accel_dev **dev)
 int open_model(const struct options *o, accel_model **model)
 {
     struct accel_error err = { 0 };
-    const char *path = model_path(o);
+    const char *path = model_path(o, DEFAULT_MODEL);
     if (!path)
         return EXIT_USAGE;
     return accel_model_open(path, model, &err) ? report_error(&err) : EXIT_OK;

@@ -168,10 +168,14 @@ report $? "verify --json tells the verdict"
 expect "verify refuses more tokens than the context holds" 17 err 'do not fit' verify -d cpu: -d cpu: -n 600
 expect "bench prints a row for each format" 0 out '^cpu: .* int3 ' \
     bench -d cpu: -m $F16 -n 1 --format int3 --format bipolar1
-accel bench -d cpu: -n 1 --json
+accel bench -d cpu: -m $TERNARY -n 1 --json
 [ "$rc" -eq 0 ] && json "$T/out"
 report $? "bench --json is JSON"
-expect "bench refuses a format for a quantized model" 2 err 'keep their format' bench -d cpu: -n 1 --format int4
+accel bench -d cpu: -d cpu: -m $TERNARY -n 1 --save "$T/bench.json"
+[ "$rc" -eq 0 ] && json "$T/bench.json" && [ "$(grep -c '^cpu: ' "$T/out")" -eq 1 ]
+report $? "bench --save writes JSON beside the table and measures a device once"
+expect "bench names a file it cannot write" 13 err '/none/x' bench -d cpu: -m $TERNARY --save /none/x
+expect "bench refuses a format for a quantized model" 2 err 'keep their format' bench -d cpu: -m $TERNARY -n 1 --format int4
 
 # ---- the simulated core ----
 if have_sim; then
