@@ -12,16 +12,31 @@
 /* Exit codes; docs/cli.md lists them. Other library errors: 10 + the number of the error. */
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_MISMATCH = 3, EXIT_LIBRARY = 10 };
 
-#define FOR_FLAGS(X)                                                                         \
-    X(DEVICE)                                                                                \
-    X(DEVICES)                                                                               \
-    X(MODEL)                                                                                 \
-    X(PROMPT) X(COUNT) X(TEMPERATURE) X(SEED) X(TEXT) X(TOP_K) X(TOP_P) X(FORMAT) X(FORMATS) \
-        X(GROUP) X(CONTEXT) X(CHUNKS) X(CLOCK) X(LINK) X(DEADLINE) X(JOBS) X(SAVE) X(JSON)
-#define X(name) FLAG_##name##_BIT,
-enum { FOR_FLAGS(X) FLAG_COUNT };
-#undef X
-#define FLAG(name) (1u << FLAG_##name##_BIT)
+/* The flags there are; FLAG(name) is a bit of a set of them. */
+enum {
+    FLAG_DEVICE,
+    FLAG_DEVICES,
+    FLAG_MODEL,
+    FLAG_PROMPT,
+    FLAG_COUNT,
+    FLAG_TEMPERATURE,
+    FLAG_SEED,
+    FLAG_TEXT,
+    FLAG_TOP_K,
+    FLAG_TOP_P,
+    FLAG_FORMAT,
+    FLAG_FORMATS,
+    FLAG_GROUP,
+    FLAG_CONTEXT,
+    FLAG_CHUNKS,
+    FLAG_CLOCK,
+    FLAG_LINK,
+    FLAG_DEADLINE,
+    FLAG_JOBS,
+    FLAG_SAVE,
+    FLAG_JSON,
+};
+#define FLAG(name) (1u << FLAG_##name)
 
 enum { MAX_LIST = 32 };
 
@@ -93,9 +108,9 @@ int prefill(accel_llm *llm, accel_dev *dev, const uint32_t *ids, size_t count, f
 int run_list(const struct options *o);
 int run_info(const struct options *o);
 int run_run(const struct options *o);
-int run_perplexity(const struct options *o);
+int run_perplexity(const struct options *given);
 int run_verify(const struct options *o);
-int run_bench(const struct options *o);
+int run_bench(const struct options *given);
 int run_selftest(const struct options *o);
 
 #endif

@@ -190,12 +190,12 @@ static int make_angles(struct accel_llm *llm, struct accel_error *err)
 }
 
 int accel_llm_open(const accel_model *model, accel_dev *dev,
-                   const struct accel_llm_options *options, accel_llm **out,
+                   const struct accel_llm_options *options, accel_llm **llm,
                    struct accel_error *err)
 {
     struct accel_llm_options o = { 0 };
     struct accel_caps caps;
-    if (!model || !dev || !out)
+    if (!model || !dev || !llm)
         return accel_fail(err, ACCEL_E_ARG, "accel_llm_open needs a model, a device and a place");
     if (options)
         o = *options;
@@ -208,29 +208,29 @@ int accel_llm_open(const accel_model *model, accel_dev *dev,
     if (o.context > MOST_CONTEXT)
         return accel_fail(err, ACCEL_E_ARG, "a context of %u tokens is above the limit of %d",
                           o.context, MOST_CONTEXT);
-    struct accel_llm *llm = calloc(1, sizeof *llm);
-    if (!llm)
+    struct accel_llm *l = calloc(1, sizeof *l);
+    if (!l)
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a model on a device");
     accel_get_caps(dev, &caps);
-    llm->model = model;
-    llm->dev = dev;
-    llm->deadline_ns = o.deadline_ns;
-    llm->info.context = o.context                               ? o.context
-                        : model->info.context < DEFAULT_CONTEXT ? model->info.context
-                                                                : DEFAULT_CONTEXT;
-    llm->info.batch = o.batch ? o.batch : DEFAULT_BATCH;
-    if (caps.max_n && llm->info.batch > caps.max_n)
-        llm->info.batch = caps.max_n;
-    if (llm->info.batch > llm->info.context)
-        llm->info.batch = llm->info.context;
+    l->model = model;
+    l->dev = dev;
+    l->deadline_ns = o.deadline_ns;
+    l->info.context = o.context                               ? o.context
+                      : model->info.context < DEFAULT_CONTEXT ? model->info.context
+                                                              : DEFAULT_CONTEXT;
+    l->info.batch = o.batch ? o.batch : DEFAULT_BATCH;
+    if (caps.max_n && l->info.batch > caps.max_n)
+        l->info.batch = caps.max_n;
+    if (l->info.batch > l->info.context)
+        l->info.batch = l->info.context;
     int rc;
-    if ((rc = make_buffers(llm, err)) || (rc = make_angles(llm, err)) ||
-        (rc = llama_load(llm, o.format, o.group, err)))
+    if ((rc = make_buffers(l, err)) || (rc = make_angles(l, err)) ||
+        (rc = llama_load(l, o.format, o.group, err)))
         goto out;
-    *out = llm;
+    *llm = l;
 out:
     if (rc)
-        accel_llm_free(llm);
+        accel_llm_free(l);
     return rc;
 }
 
