@@ -438,7 +438,7 @@ static int align_powers(struct accel_matrix *m, uint32_t row, const struct align
     return accel_fail(err, ACCEL_E_OVERFLOW, "matrix row %u: its scales are beyond float32", row);
 }
 
-/* Give row its sc, sh, oc and row scale from a->scale and a->offset; its codes are there already. */
+/* Give row its sc, sh, oc and row scale from a->scale and a->offset. Its codes are there. */
 static int align_row(struct accel_matrix *m, uint32_t row, struct aligner *a,
                      struct accel_error *err)
 {

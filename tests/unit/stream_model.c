@@ -126,7 +126,7 @@ static int64_t requantize(int64_t acc, uint64_t mul, unsigned shift)
 
 static const char *requantize_tile(struct reader *r, int64_t *results)
 {
-    uint16_t low[256], high[256], shift[256];
+    uint16_t low[256] = { 0 }, high[256] = { 0 }, shift[256] = { 0 };
     const char *bad = take_words(r, low);
     if (!bad)
         bad = take_words(r, high);

@@ -111,7 +111,7 @@ static void the_fast_path_equals_the_definition_for_every_format_and_group(void 
     accel_close(dev);
 }
 
-/* Longer than one 32-bit sum can hold: uint8 codes of 255 against -128 pass 2^31 at 65793 columns. */
+/* Longer than a 32-bit sum can hold: 255 times -128 passes 2^31 at 65793 columns. */
 static void rows_longer_than_a_32_bit_sum_stay_exact(void **state)
 {
     (void)state;

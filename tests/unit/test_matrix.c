@@ -179,7 +179,7 @@ static void the_proof_refuses_exactly_what_some_activations_would_overflow(void 
     accel_matrix_free(mat);
 }
 
-/* The worst activations for a row, signs opposite to its effective weights, stay within acc_bits. */
+/* The worst activations for a row have the signs of its weights: they stay within acc_bits. */
 static void the_worst_activations_stay_within_the_proved_bits(void **state)
 {
     (void)state;
@@ -351,6 +351,18 @@ static void weights_that_are_no_numbers_are_refused_by_row_and_column(void **sta
     assert_null(mat);
 }
 
+/* Every header within its bits, every row scale a normal float. */
+static void check_fields(const accel_matrix *mat)
+{
+    for (size_t i = 0; i < (size_t)mat->rows * mat->groups; i++) {
+        assert_in_range(mat->sc[i] + 2048, 0, 4095);
+        assert_in_range(mat->sh[i], 0, 15);
+        assert_in_range(mat->oc[i] + 524288, 0, 1048575);
+    }
+    for (uint32_t m = 0; m < mat->rows; m++)
+        assert_true(isnormal(mat->row_scale[m]));
+}
+
 static void weights_of_any_size_make_a_provable_matrix(void **state)
 {
     (void)state;
@@ -371,6 +383,48 @@ static void weights_of_any_size_make_a_provable_matrix(void **state)
         accel_matrix_get_info(mat, &info);
         assert_true(info.acc_bits <= 48);
         assert_true(info.scale_error <= 1.0);
+        check_fields(mat);
+        accel_matrix_free(mat);
+    }
+}
+
+/* Two groups whose scales or offsets sit on an edge of the header's fields. */
+static void scales_on_the_edges_of_the_fields_fit(void **state)
+{
+    (void)state;
+    static const struct {
+        accel_format format;
+        float first[2], second[2]; /* smallest and largest weight of a group */
+        double error;              /* of values, at most */
+    } cases[] = {
+        { ACCEL_INT(2), { 0, 2047.75f }, { 0, 1 }, 0.5 },         /* rounds up to 12 bits */
+        { ACCEL_INT(2), { 0, 2047 * 32768.0f }, { 0, 2047 }, 0 }, /* all of sh's span */
+        { ACCEL_INT(2), { 0, 2047 * 65536.0f }, { 0, 2047 }, 1 }, /* and one octave more */
+        { ACCEL_INT(2), { 0, 1e9f }, { 0, 1 }, 1e9 * 0x1p-12 },   /* far apart, large first */
+        { ACCEL_INT(2), { 0, 1 }, { 0, 1e9f }, 1e9 * 0x1p-12 },   /* large last */
+        { ACCEL_INT(2), { 0, 1e-38f }, { 0, 3e-39f }, 1e-38 },    /* near the end of float */
+        { ACCEL_INT(2), { 0, 3e38f }, { 0, 1e-38f }, 3e38 * 0x1p-12 },
+        { ACCEL_UINT(2), { 1e6f, 1e6f + 3 }, { 0, 3 }, 4 },           /* offset beyond 19 bits */
+        { ACCEL_UINT(2), { 1e6f, 1e6f + 3 }, { 1e6f, 1e6f + 3 }, 3 }, /* the same, uniform */
+        { ACCEL_UINT(2), { -524287, -524284 }, { 5, 5 }, 512 },
+        { ACCEL_UINT(2), { 7, 7 }, { -1e5f, -1e5f }, 0.5 }, /* offsets only */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        float w[32];
+        for (int k = 0; k < 32; k++) {
+            const float *from = k < 16 ? cases[i].first : cases[i].second;
+            w[k] = from[k % 2];
+        }
+        accel_matrix *mat;
+        assert_int_equal(accel_matrix_quantize(cases[i].format, 16, 1, 32, w, &mat, NULL),
+                         ACCEL_OK);
+        check_fields(mat);
+        for (uint32_t k = 0; k < 32; k++) {
+            double off = fabs(accel_matrix_value(mat, 0, k) - (double)w[k]);
+            if (!(off <= cases[i].error))
+                fail_msg("case %zu, column %u: %g became %g", i, k, (double)w[k],
+                         accel_matrix_value(mat, 0, k));
+        }
         accel_matrix_free(mat);
     }
 }
@@ -698,6 +752,7 @@ int main(void)
         cmocka_unit_test(rows_of_zeros_and_of_one_value_are_exact),
         cmocka_unit_test(weights_that_are_no_numbers_are_refused_by_row_and_column),
         cmocka_unit_test(weights_of_any_size_make_a_provable_matrix),
+        cmocka_unit_test(scales_on_the_edges_of_the_fields_fit),
         cmocka_unit_test(half_scales_of_similar_size_are_kept_exactly),
         cmocka_unit_test(one_scale_in_every_row_becomes_one_group_a_row),
         cmocka_unit_test(every_block_type_keeps_its_weights_within_the_reported_error),

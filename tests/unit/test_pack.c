@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Packs, runs the model of the core and compares with the contract; fails the test if they differ. */
+/* Packs, runs the model of the core and compares with the contract. */
 static void check_streams(const struct pe_kind *kind, const struct pack_shape *shape,
                           const struct accel_matrix *mat, uint32_t n, struct rng *rng)
 {
@@ -119,7 +119,74 @@ static void streams_of_every_shape_give_the_contracts_numbers(void **state)
     }
 }
 
-/* One row, eight lanes, two bits: every bit of the streams by hand. */
+/* The requantization words follow each tile's headers: {mul low, mul high, shift} of all rows. */
+static void requantized_streams_give_the_contracts_int8(void **state)
+{
+    (void)state;
+    struct rng rng = { 91 };
+    const struct pack_shape *shape = &shapes[0];
+    const uint32_t rows = 7, cols = 50, n = 2, tiles = 2;
+    accel_matrix *mat = random_matrix(&rng, ACCEL_INT(3), 16, rows, cols, 1);
+    struct packed p;
+    assert_int_equal(pack_matrix(accel_find_kind("lut"), shape, mat, &p, NULL), ACCEL_OK);
+    assert_int_equal(p.row_tiles, tiles);
+    int8_t x[2 * 50];
+    random_activations(&rng, x, sizeof x);
+    uint8_t *padded = malloc((size_t)n * p.group_pad);
+    size_t tile_words = p.header_beats / tiles * shape->scale_units;
+    uint16_t *h = calloc(tiles * (tile_words + 12), sizeof *h);
+    assert_true(padded && h);
+    for (uint32_t i = 0; i < n; i++)
+        pack_activations(&p, shape->lanes, cols, 16, x + (size_t)i * cols,
+                         (int8_t *)padded + (size_t)i * p.group_pad);
+    uint32_t mul[7];
+    unsigned shift[7];
+    for (uint32_t t = 0; t < tiles; t++) {
+        uint16_t *to = h + t * (tile_words + 12);
+        memcpy(to, p.headers + t * tile_words, tile_words * sizeof *h);
+        for (uint32_t r = 0; r < 4 && 4 * t + r < rows; r++) {
+            uint32_t m = 4 * t + r;
+            mul[m] = rng_below(&rng, INT32_MAX);
+            shift[m] = 48 + rng_below(&rng, 15);
+            to[tile_words + r] = (uint16_t)mul[m];
+            to[tile_words + 4 + r] = (uint16_t)(mul[m] >> 16);
+            to[tile_words + 8 + r] = (uint16_t)shift[m];
+        }
+    }
+    struct stream_array array = { 2, shape->rows, shape->lanes, shape->scale_units };
+    struct stream_command command = { .row_tiles = tiles,
+                                      .columns = n,
+                                      .steps = p.steps,
+                                      .chunk_steps = p.chunk_steps,
+                                      .planes = p.planes,
+                                      .coding = p.coding,
+                                      .asymmetric = p.asymmetric,
+                                      .row_header = p.row_header,
+                                      .requantize = true };
+    struct stream_data data = { padded,
+                                p.codes,
+                                h,
+                                (size_t)n * p.steps,
+                                p.code_beats,
+                                p.header_beats + tiles * 12 / shape->scale_units };
+    int64_t results[2 * 2 * 4], acc[2 * 7];
+    assert_null(stream_model(&array, &command, &data, results));
+    cpu_reference(mat, x, n, cols, acc);
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t m = 0; m < rows; m++)
+            assert_int_equal(results[(m / 4 * n + i) * 4 + m % 4],
+                             accel_requantize(acc[i * rows + m], mul[m], shift[m]));
+    data.h_beats--;
+    assert_non_null(stream_model(&array, &command, &data, results));
+    data.h_beats += 2;
+    assert_non_null(stream_model(&array, &command, &data, results));
+    pack_free(&p);
+    free(padded);
+    free(h);
+    accel_matrix_free(mat);
+}
+
+/* One row, two steps of eight lanes, two bits: every bit of the streams by hand. */
 static void two_bit_codes_lie_where_the_description_says(void **state)
 {
     (void)state;
@@ -231,6 +298,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(streams_of_every_kind_format_and_group_give_the_contracts_numbers),
         cmocka_unit_test(streams_of_every_shape_give_the_contracts_numbers),
+        cmocka_unit_test(requantized_streams_give_the_contracts_int8),
         cmocka_unit_test(two_bit_codes_lie_where_the_description_says),
         cmocka_unit_test(packing_adds_nothing_to_rows_that_fill_the_array),
         cmocka_unit_test(what_no_command_can_describe_is_refused),

@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "pack.h"
 
-/* With each bit b standing for +1 (b = 1) or -1 (b = 0), a pair of lanes adds up to one of
- * x0+x1, x0-x1, x1-x0, -x0-x1: one of two table entries (chosen by whether the bits differ), negated
- * if the first bit is 0. */
+/* With each bit b standing for +1 (b = 1) or -1 (b = 0), a pair of lanes adds up to one of x0+x1,
+ * x0-x1, x1-x0, -x0-x1: one of two table entries (chosen by whether the bits differ), negated if the
+ * first bit is 0. */
 void lut_recode(uint8_t *row, uint32_t lanes)
 {
     for (uint32_t i = 0; i < lanes / 8; i++) {
