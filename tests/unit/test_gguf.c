@@ -709,6 +709,14 @@ static void tensors_whose_sizes_sum_past_64_bits_are_refused(void **state)
     w.next_offset = 0; /* no data */
     gw_finish(&w);
     refused(&w, ACCEL_E_CORRUPT, "tensor 'b' ends beyond what a file can hold");
+    /* The sum fits, its padding does not. */
+    static const uint64_t almost[] = { ((uint64_t)1 << 63) - 8 };
+    gw_begin(&w);
+    gw_tensor(&w, "a", GGML_F32, 1, ne, (uint64_t)1 << 63);
+    gw_tensor(&w, "b", GGML_I8, 1, almost, 0);
+    w.next_offset = 0;
+    gw_finish(&w);
+    refused(&w, ACCEL_E_CORRUPT, "tensor 'b' ends beyond what a file can hold");
 }
 
 /* ---- cost, memory, files ---- */

@@ -335,26 +335,27 @@ static void control_tokens_are_not_found_in_text(void **state)
 
 static void user_defined_tokens_are_cut_out_whole_and_the_longest_wins(void **state)
 {
-    static const char *const words[] = { SP, "a", "b", "ab", "ba", "aba", "abab", ("b" SP) };
+    static const char *const words[] = { SP, "a", "b", "ab", "ba", "bab", "abab", ("b" SP) };
     static const float scores[] = { 0, 0, 0, 0, 0, 0, 0, 5 };
-    static const int32_t types[] = { 1, 1, 1, 1, 4, 1, 4, 1 };
+    static const int32_t types[] = { 1, 1, 1, 1, 4, 4, 4, 1 };
     (void)state;
     begin_with_types(8, words, scores, types);
     created();
     encodes_to("abab", 1, A, FIRST_WORD + 6, -1);
     encodes_to("aba", 1, A, B, E_, -1); /* "ba" is cut out before "ab" can merge */
+    encodes_to("bab", 1, A, F, -1);
     encodes_to("ababb ", 1, A, FIRST_WORD + 6, FIRST_WORD + 7, -1);
     encodes_to("bb", 1, A, C, C, -1);
 }
 
 static void of_two_tokens_with_one_text_the_later_is_used(void **state)
 {
-    static const char *const words[] = { SP, "a", "a" };
-    static const float scores[] = { 0, 0, 0 };
+    static const char *const words[] = { SP, "a", "b", "c", "d", "a", "b", "c", "d" };
+    static const float scores[9] = { 0 };
     (void)state;
-    begin(3, words, scores);
+    begin(9, words, scores);
     created();
-    encodes_to("a", 1, A, C, -1);
+    encodes_to("abcd", 1, A, FIRST_WORD + 5, FIRST_WORD + 6, FIRST_WORD + 7, FIRST_WORD + 8, -1);
 }
 
 static void byte_tokens_are_known_by_text_even_if_marked_normal(void **state)
