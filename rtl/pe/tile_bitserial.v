@@ -47,23 +47,40 @@ module tile_bitserial #(
             for (i = 0; i < Lanes; i = i + 1) x1[i*32+:32] <= {{24{x_i[i*8+7]}}, x_i[i*8+:8]};
         end
 
-    // ---- stage 2: gate, add up by a tree, accumulate; only 24 bits of each row's word are ever used
+    // ---- stage 2: gate, add up by a tree, accumulate; only 24 bits of each row's word are ever used.
+    // The tree is walked leaf by leaf, level l keeping its left operand in t[l]: scalars simulate fastest.
     reg                   v2;               // p is complete
     reg signed [16:0]     sum2;
     reg [Rows*32-1:0]     p, p_next;
-    reg [Lanes*32-1:0]    tree;
-    integer               r, k, h;
+    /*verilator tracing_off*/               // traced scalars would have to be kept in memory
+    reg [31:0]            t0, t1, t2, t3, t4, t5, t6, t7, v;
+    integer               r, k;
+    /*verilator tracing_on*/
     always @* begin
         p_next = p;
-        tree   = {Lanes*32{1'b0}};
+        {t0, t1, t2, t3, t4, t5, t6, t7, v} = 288'd0;
         if (v1)
             for (r = 0; r < Rows; r = r + 1) begin
-                for (k = 0; k < Lanes; k = k + 1)
-                    tree[k*32+:32] = x1[k*32+:32] & {32{w1[r*Lanes+k]}};
-                for (h = Lanes / 2; h > 0; h = h / 2)
-                    for (k = 0; k < h; k = k + 1)
-                        tree[k*32+:32] = tree[2*k*32+:32] + tree[(2*k+1)*32+:32];
-                p_next[r*32+:32] = tree[31:0] +
+                for (k = 0; k < Lanes; k = k + 1) begin
+                    v = x1[k*32+:32] & {32{w1[r*Lanes+k]}};
+                    if (k % 2   == 1)   v = t0 + v;
+                    if (k % 4   == 3)   v = t1 + v;
+                    if (k % 8   == 7)   v = t2 + v;
+                    if (k % 16  == 15)  v = t3 + v;
+                    if (k % 32  == 31)  v = t4 + v;
+                    if (k % 64  == 63)  v = t5 + v;
+                    if (k % 128 == 127) v = t6 + v;
+                    if (k % 256 == 255) v = t7 + v;
+                    if      (k % 2   == 0)   t0 = v;
+                    else if (k % 4   == 1)   t1 = v;
+                    else if (k % 8   == 3)   t2 = v;
+                    else if (k % 16  == 7)   t3 = v;
+                    else if (k % 32  == 15)  t4 = v;
+                    else if (k % 64  == 31)  t5 = v;
+                    else if (k % 128 == 63)  t6 = v;
+                    else if (k % 256 == 127) t7 = v;
+                end
+                p_next[r*32+:32] = v +
                     (first1 ? 32'd0 : plane1 ? {{8{p[r*32+22]}}, p[r*32+:23], 1'b0} : {{8{p[r*32+23]}}, p[r*32+:24]});
             end
     end

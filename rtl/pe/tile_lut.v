@@ -43,17 +43,11 @@ module tile_lut #(
     endfunction
 
     // a + b + c. A LUT4 fabric's carry chain has no free carry input: there c enters by one more bit.
-    function [31:0] add_carry(input [31:0] a, input [31:0] b, input c);
 `ifdef YOSYS
-        reg [32:0] wide;
-        begin
-            wide      = {a, 1'b1} + {b, c};
-            add_carry = wide[32:1];
-        end
+`define ADD_CARRY(a, b, c) (({a, 1'b1} + {b, c}) >> 1)
 `else
-        add_carry = a + b + {31'd0, c};
+`define ADD_CARRY(a, b, c) (a + b + {31'd0, c})
 `endif
-    endfunction
 
     // ---- stage 1: the tables. Entry e of a cell: x0 +- x1 (+- x2 +- x3), minus where e has the bit.
     wire                          en;       // both stages move
@@ -94,40 +88,50 @@ module tile_lut #(
             table1 <= table_next;
         end
 
-    // ---- stage 2: look up, add up by a tree, accumulate; only 24 bits of each row's word are ever used
+    // ---- stage 2: look up, add up by a tree, accumulate; only 24 bits of each row's word are ever used.
+    // The tree is walked leaf by leaf, level l keeping its left operand in t[l]: scalars simulate fastest.
+    // Each of its adders, and the accumulator's, takes one cell's sign as carry.
     reg                    v2;              // p is complete
     reg signed [16:0]      sum2;
     reg [Rows*32-1:0]      p, p_next;
-    reg [Cells*32-1:0]     tree;
-    reg [Cells-1:0]        neg;
-    integer                r, k, h;
+    /*verilator tracing_off*/               // traced scalars would have to be kept in memory
+    reg [31:0]             t0, t1, t2, t3, t4, t5, t6, v;
+    integer                r, k, at;
+    /*verilator tracing_on*/
     always @* begin
         p_next = p;
-        tree   = {Cells*32{1'b0}};
-        neg    = {Cells{1'b0}};
+        {t0, t1, t2, t3, t4, t5, t6, v} = 256'd0;
+        at = 0;
         if (v1)
             for (r = 0; r < Rows; r = r + 1) begin
                 for (k = 0; k < Cells; k = k + 1) begin
-                    neg[k] = w1[r*Lanes+k*TableK+TableK-1];
+                    at = r * Lanes + k * TableK;
                     if (TableK == 2)
-                        tree[k*32+:32] = {32{neg[k]}} ^
-                            (w1[r*Lanes+k*2] ? table1[(k*Entries+1)*32+:32] : table1[k*Entries*32+:32]);
+                        v = w1[at] ? table1[(k*Entries+1)*32+:32] : table1[k*Entries*32+:32];
                     else
-                        tree[k*32+:32] = {32{neg[k]}} ^
-                            (w1[r*Lanes+k*TableK+2]
-                             ? (w1[r*Lanes+k*TableK+1]
-                                ? (w1[r*Lanes+k*TableK] ? table1[(k*Entries+Entries-1)*32+:32] : table1[(k*Entries+Entries-2)*32+:32])
-                                : (w1[r*Lanes+k*TableK] ? table1[(k*Entries+Entries-3)*32+:32] : table1[(k*Entries+Entries-4)*32+:32]))
-                             : (w1[r*Lanes+k*TableK+1]
-                                ? (w1[r*Lanes+k*TableK] ? table1[(k*Entries+Entries-5)*32+:32] : table1[(k*Entries+Entries-6)*32+:32])
-                                : (w1[r*Lanes+k*TableK] ? table1[(k*Entries+1)*32+:32] : table1[(k*Entries)*32+:32])));
+                        v = w1[at+TableK-2]
+                            ? (w1[at+1] ? (w1[at] ? table1[((k+1)*Entries-1)*32+:32] : table1[((k+1)*Entries-2)*32+:32])
+                                        : (w1[at] ? table1[((k+1)*Entries-3)*32+:32] : table1[((k+1)*Entries-4)*32+:32]))
+                            : (w1[at+1] ? (w1[at] ? table1[((k+1)*Entries-5)*32+:32] : table1[((k+1)*Entries-6)*32+:32])
+                                        : (w1[at] ? table1[(k*Entries+1)*32+:32] : table1[k*Entries*32+:32]));
+                    v = v ^ {32{w1[at+TableK-1]}};
+                    if (k % 2   == 1)   v = `ADD_CARRY(t0, v, w1[r*Lanes+(Cells/2+k/2+1)*TableK-1]);
+                    if (k % 4   == 3)   v = `ADD_CARRY(t1, v, w1[r*Lanes+(Cells/4+k/4+1)*TableK-1]);
+                    if (k % 8   == 7)   v = `ADD_CARRY(t2, v, w1[r*Lanes+(Cells/8+k/8+1)*TableK-1]);
+                    if (k % 16  == 15)  v = `ADD_CARRY(t3, v, w1[r*Lanes+(Cells/16+k/16+1)*TableK-1]);
+                    if (k % 32  == 31)  v = `ADD_CARRY(t4, v, w1[r*Lanes+(Cells/32+k/32+1)*TableK-1]);
+                    if (k % 64  == 63)  v = `ADD_CARRY(t5, v, w1[r*Lanes+(Cells/64+k/64+1)*TableK-1]);
+                    if (k % 128 == 127) v = `ADD_CARRY(t6, v, w1[r*Lanes+(Cells/128+k/128+1)*TableK-1]);
+                    if      (k % 2   == 0)  t0 = v;
+                    else if (k % 4   == 1)  t1 = v;
+                    else if (k % 8   == 3)  t2 = v;
+                    else if (k % 16  == 7)  t3 = v;
+                    else if (k % 32  == 15) t4 = v;
+                    else if (k % 64  == 31) t5 = v;
+                    else if (k % 128 == 63) t6 = v;
                 end
-                for (h = Cells / 2; h > 0; h = h / 2)   // adder k of a level takes the sign of cell h + k
-                    for (k = 0; k < h; k = k + 1)
-                        tree[k*32+:32] = add_carry(tree[2*k*32+:32], tree[(2*k+1)*32+:32], neg[h+k]);
-                p_next[r*32+:32] = add_carry(tree[31:0],
-                    first1 ? 32'd0 : plane1 ? {{8{p[r*32+22]}}, p[r*32+:23], 1'b0} : {{8{p[r*32+23]}}, p[r*32+:24]},
-                    neg[0]);
+                t0 = first1 ? 32'd0 : plane1 ? {{8{p[r*32+22]}}, p[r*32+:23], 1'b0} : {{8{p[r*32+23]}}, p[r*32+:24]};
+                p_next[r*32+:32] = `ADD_CARRY(t0, v, w1[r*Lanes+TableK-1]);
             end
     end
     always @(posedge clk_i)
@@ -155,4 +159,5 @@ module tile_lut #(
         .dbl_i(1'b0), .half_i(coding_i == Signed || coding_i == Unsigned), .corr_i(corr), .sum_i(sum2),
         .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
 endmodule
+`undef ADD_CARRY
 `default_nettype wire

@@ -48,30 +48,45 @@ module tile_mac #(
             for (i = 0; i < Lanes; i = i + 1) x1[i*32+:32] <= {{24{x_i[i*8+7]}}, x_i[i*8+:8]};
         end
 
-    // ---- stage 2: multiply, add up by a tree, accumulate; only 24 bits of each row's word are ever used
+    // ---- stage 2: multiply, add up by a tree, accumulate; only 24 bits of each row's word are ever used.
+    // The tree is walked leaf by leaf, level l keeping its left operand in t[l]: scalars simulate fastest.
     reg                     v2;             // p is complete
     reg signed [16:0]       sum2;
     reg [Rows*32-1:0]       p, p_next;
-    reg [Lanes*32-1:0]      tree;
-    reg [31:0]              w;
+    /*verilator tracing_off*/               // traced scalars would have to be kept in memory
+    reg [31:0]              t0, t1, t2, t3, t4, t5, t6, t7, v;
     wire                    is_signed = coding_i == Signed;
-    integer                 r, k, h;
+    integer                 r, k, at;
+    /*verilator tracing_on*/
     always @* begin
         p_next = p;
-        tree   = {Lanes*32{1'b0}};
-        w      = 32'd0;
+        {t0, t1, t2, t3, t4, t5, t6, t7, v} = 288'd0;
+        at = 0;
         if (v1)
             for (r = 0; r < Rows; r = r + 1) begin
                 for (k = 0; k < Lanes; k = k + 1) begin
-                    w = {{24{w1[7*Plane+r*Lanes+k] & is_signed}},
-                         w1[7*Plane+r*Lanes+k], w1[6*Plane+r*Lanes+k], w1[5*Plane+r*Lanes+k], w1[4*Plane+r*Lanes+k],
-                         w1[3*Plane+r*Lanes+k], w1[2*Plane+r*Lanes+k], w1[1*Plane+r*Lanes+k], w1[r*Lanes+k]};
-                    tree[k*32+:32] = $signed(w) * $signed(x1[k*32+:32]);
+                    at = r * Lanes + k;
+                    v = {{24{w1[7*Plane+at] & is_signed}}, w1[7*Plane+at], w1[6*Plane+at], w1[5*Plane+at],
+                         w1[4*Plane+at], w1[3*Plane+at], w1[2*Plane+at], w1[1*Plane+at], w1[at]};
+                    v = $signed(v) * $signed(x1[k*32+:32]);
+                    if (k % 2   == 1)   v = t0 + v;
+                    if (k % 4   == 3)   v = t1 + v;
+                    if (k % 8   == 7)   v = t2 + v;
+                    if (k % 16  == 15)  v = t3 + v;
+                    if (k % 32  == 31)  v = t4 + v;
+                    if (k % 64  == 63)  v = t5 + v;
+                    if (k % 128 == 127) v = t6 + v;
+                    if (k % 256 == 255) v = t7 + v;
+                    if      (k % 2   == 0)   t0 = v;
+                    else if (k % 4   == 1)   t1 = v;
+                    else if (k % 8   == 3)   t2 = v;
+                    else if (k % 16  == 7)   t3 = v;
+                    else if (k % 32  == 15)  t4 = v;
+                    else if (k % 64  == 31)  t5 = v;
+                    else if (k % 128 == 63)  t6 = v;
+                    else if (k % 256 == 127) t7 = v;
                 end
-                for (h = Lanes / 2; h > 0; h = h / 2)
-                    for (k = 0; k < h; k = k + 1)
-                        tree[k*32+:32] = tree[2*k*32+:32] + tree[(2*k+1)*32+:32];
-                p_next[r*32+:32] = tree[31:0] + (first1 ? 32'd0 : {{8{p[r*32+23]}}, p[r*32+:24]});
+                p_next[r*32+:32] = v + (first1 ? 32'd0 : {{8{p[r*32+23]}}, p[r*32+:24]});
             end
     end
     always @(posedge clk_i)
