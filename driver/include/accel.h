@@ -203,7 +203,8 @@ struct accel_caps {
     uint32_t rows, lanes;     /**< array shape; 1, 1 for cpu */
     uint32_t scale_units;     /**< rows whose group results are scaled in one cycle; 0 for cpu */
     uint32_t max_n;           /**< columns in one job */
-    uint32_t max_steps;       /**< activation buffer: n * ceil(cols / lanes) may not exceed it */
+    uint32_t max_steps;       /**< activation buffer: n * steps of a column may not exceed it; a step
+                                   holds lanes values, and every group begins a new one */
     uint32_t acc_bits;        /**< 48 */
     uint32_t queue;           /**< jobs that may be in flight */
     uint64_t clock_hz;        /**< device time base for deadlines; 0 for cpu */

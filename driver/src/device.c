@@ -294,6 +294,15 @@ static int check_requant(const struct accel_job *job, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* Steps of the activation buffer that a column takes: groups are padded to whole steps, but a row
+ * that is one group is not padded to the group's end. */
+static uint64_t steps_of(const struct accel_weights *w, uint64_t lanes)
+{
+    if (w->group == 0 || w->cols <= w->group)
+        return (w->cols + lanes - 1) / lanes;
+    return (((uint64_t)w->cols - 1) / w->group + 1) * ((w->group + lanes - 1) / lanes);
+}
+
 static int check_job(const accel_dev *dev, const struct accel_job *job, struct accel_error *err)
 {
     const struct accel_weights *w = job->weights;
@@ -322,7 +331,7 @@ static int check_job(const accel_dev *dev, const struct accel_job *job, struct a
         return accel_fail(err, ACCEL_E_UNSUPPORTED,
                           "job: %u columns, %s takes %u at once; split the job", job->n, caps->uri,
                           caps->max_n);
-    uint64_t steps = ((uint64_t)w->cols + caps->lanes - 1) / caps->lanes * job->n;
+    uint64_t steps = steps_of(w, caps->lanes) * job->n;
     if (steps > caps->max_steps)
         return accel_fail(err, ACCEL_E_UNSUPPORTED,
                           "job: %u columns of %u activations need %llu steps, the buffer of %s has "

@@ -287,8 +287,8 @@ static void jobs_beyond_the_activation_buffer_are_refused(void **state)
     struct fixture f;
     struct accel_error err;
     setup(&f);
-    f.dev->caps.lanes = 16;
-    f.dev->caps.max_steps = 8; /* 3 columns need 9 */
+    f.dev->caps.lanes = 32;
+    f.dev->caps.max_steps = 8; /* 3 columns of 3 groups need 9, as each group begins a step */
     assert_int_equal(accel_run(f.dev, &f.job, NULL, &err), ACCEL_E_UNSUPPORTED);
     assert_non_null(strstr(err.text, "9 steps"));
     f.job.n = 2;
