@@ -54,6 +54,7 @@ module group_scale #(
     localparam Jw = Slices > 1 ? $clog2(Slices) : 1;
     localparam Nw = $clog2(MaxN);
     localparam LastSlice = Slices - 1;
+    localparam Aw = Slices > 1 ? Nw + Jw : Nw;
 
     wire [Nw-1:0] c_col;
     wire          c_valid, c_first, c_last, c_col_last, c_tile_last;
@@ -84,8 +85,16 @@ module group_scale #(
     // ---- control along the pipeline; address of an accumulator: column, slice
     reg              v1, v2, v3, v4;
     reg              first1, first2, last1, last2, end1, end2, end3, end4;
-    reg  [Nw+Jw-1:0] at1, at2, at_prev;
+    reg  [Aw-1:0]    at1, at2, at_prev;
+    wire [Aw-1:0]    at0;
     reg              prev;                  // the slice before the one in cycle 3 was written to at_prev
+    generate
+        if (Slices > 1) begin : g_at
+            assign at0 = {c_col, slice};
+        end else begin : g_at_col
+            assign at0 = c_col;
+        end
+    endgenerate
     assign en = !(v4 && !r_ready_i);
     always @(posedge clk_i)
         if (rst_i) begin
@@ -106,7 +115,7 @@ module group_scale #(
             first1 <= c_first;
             last1  <= c_last;
             end1   <= c_last && c_col_last && c_tile_last && slice_last;
-            at1    <= {c_col, slice};
+            at1    <= at0;
             first2 <= first1;
             last2  <= last1;
             end2   <= end1;

@@ -58,8 +58,17 @@ module header_loader #(
     reg [ScaleUnits*16-1:0] word1 [0:2*Slices-1];
     reg [ScaleUnits*4-1:0]  word2 [0:2*Slices-1];
     wire unused_ok = &{1'b0, slice_i};
-    wire [Jw:0] wr_at = {wr_set, slice};
-    wire [Jw:0] rd_at = {rd_set, slice_i[Jw-1:0]};
+    localparam Aw = Slices > 1 ? Jw + 1 : 1;
+    wire [Aw-1:0] wr_at, rd_at;             // set, slice
+    generate
+        if (Slices > 1) begin : g_at
+            assign wr_at = {wr_set, slice};
+            assign rd_at = {rd_set, slice_i[Jw-1:0]};
+        end else begin : g_at_set
+            assign wr_at = wr_set;
+            assign rd_at = rd_set;
+        end
+    endgenerate
 
     reg [ScaleUnits*4-1:0] nibbles;         // oc's top nibbles: word 2 is sign-extended to 16 bits
     integer i;
