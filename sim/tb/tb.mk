@@ -5,16 +5,39 @@
 # TB_TOPS_BENCH. Verilator's time is not what counts here, the C++ compiler's is: small shapes, -O1, loops left rolled.
 
 TB      := $(SIM)/tb
+space   := $() $()
 TB_RTL  := rtl/files.f $(shell cat rtl/files.f)
 
-TB_BENCHES := fifo plane_gather weight_buffer act_buffer counters requant tile_drain
+TB_BENCHES := fifo plane_gather weight_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale
 TB_TOPS_fifo          := fifo_2x8:fifo:Depth=2:Width=8 fifo_8x37:fifo:Depth=8:Width=37
 TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40
 TB_TOPS_weight_buffer := weight_buffer:weight_buffer:Depth=8:Width=24
 TB_TOPS_act_buffer    := act_buffer_16x16:act_buffer:Lanes=16:Depth=16 act_buffer_256x4:act_buffer:Lanes=256:Depth=4
 TB_TOPS_counters      := counters:counters:Kind=2:Rows=16:Lanes=32:ScaleUnits=4:MaxN=8:XDepth=128:WDepth=64
 TB_TOPS_requant       := requant:requant
+TB_TOPS_sequencer     := sequencer_one:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=0:Requant=1 \
+                         sequencer_all:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=1:Requant=0
+TB_TOPS_header_loader := header_loader_8x2:header_loader:Rows=8:ScaleUnits=2 header_loader_8x8:header_loader:Rows=8:ScaleUnits=8
+TB_TOPS_group_scale   := group_scale_8x2:group_scale:Rows=8:ScaleUnits=2:MaxN=4 group_scale_8x8:group_scale:Rows=8:ScaleUnits=8:MaxN=4 \
+                         group_scale_plain:group_scale:Rows=8:ScaleUnits=4:MaxN=4:Requant=0
 TB_TOPS_tile_drain    := tile_drain_16x4:tile_drain:Rows=16:ScaleUnits=4 tile_drain_16x16:tile_drain:Rows=16:ScaleUnits=16
+
+# A tile bench for each kind that the library can pack, and for lut with tables of four lanes. The tile of kind K
+# is module tile_K, unless TB_TILE_K names another, with parameters.
+TB_KINDS   := $(sort lut4 $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/pack/kinds.c))
+TB_TILE_lut4 := tile_lut:TableK=4
+TB_SHAPES  := 8:8:2 4:64:4 16:16:4 32:32:8
+tb_tile     = $(or $(TB_TILE_$1),tile_$1)
+tb_x        = $(subst $(space),x,$(wordlist 1,2,$(subst :, ,$1)))
+define tb_kind
+TB_BENCHES += tile_$1
+TB_SRC_tile_$1 := sim/tb/tb_tile.cpp
+TB_TOPS_tile_$1 := $(foreach s,$(TB_SHAPES),tile_$1_$(call tb_x,$s):$(call tb_tile,$1):Rows=$(call field,$s,1):Lanes=$(call field,$s,2):ScaleUnits=$(call field,$s,3))
+TB_CPPFLAGS_tile_$1 := -DKIND='"$1"' $(foreach s,$(TB_SHAPES),-include Vtile_$1_$(call tb_x,$s).h) \
+    -D'SHAPES(X)=$(foreach s,$(TB_SHAPES),X(Vtile_$1_$(call tb_x,$s),$(call field,$s,1),$(call field,$s,2),$(call field,$s,3)))' \
+    -D'PAIR_SHAPE=pair_job<16,16,4,Vtile_$1_16x16>'
+endef
+$(foreach k,$(TB_KINDS),$(eval $(call tb_kind,$k)))
 
 # The counters are set to values that no test could reach by counting.
 TB_VFLAGS_counters    := --public-flat-rw

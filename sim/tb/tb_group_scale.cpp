@@ -1,0 +1,203 @@
+/* tb_group_scale.cpp - group_scale.v: acc += (sc D + oc S) << sh, exactly, in order, requantized or not.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tb.h"
+
+#include "Vgroup_scale_8x2.h"
+#include "Vgroup_scale_8x8.h"
+#include "Vgroup_scale_plain.h"
+#include "accel.h"
+
+namespace
+{
+
+constexpr unsigned MaxN = 4;
+
+int64_t wrap48(int64_t v)
+{
+    return (int64_t)((uint64_t)v << 16) >> 16;
+}
+
+template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::Job &job)
+{
+    constexpr unsigned Slices = Rows / Units;
+    struct Ctl {
+        unsigned col;
+        bool chunk_first, chunk_last, col_last, tile_last;
+    };
+    struct Slice {
+        int32_t d[Units], sum;
+    };
+    struct Result {
+        int64_t v[Units];
+    };
+    struct Header {
+        int sc[Rows], oc[Rows];
+        unsigned sh[Rows];
+    };
+    struct Rq {
+        uint32_t mul[Rows];
+        unsigned shift[Rows];
+    };
+    tb::Rng &rng = job.rng;
+    tb::Dut<Top> dut(job);
+    std::deque<Header> headers;
+    std::deque<Rq> rqs;
+    std::deque<Result> results;
+    tb::Source<Ctl> ctl(dut, dut->ctl_valid_i, dut->ctl_ready_o, job.stall(), [&](const Ctl &c) {
+        dut->col_i = (CData)c.col;
+        dut->chunk_first_i = c.chunk_first;
+        dut->chunk_last_i = c.chunk_last;
+        dut->col_last_i = c.col_last;
+        dut->tile_last_i = c.tile_last;
+    });
+    tb::Source<Slice> d(dut, dut->d_valid_i, dut->d_ready_o, job.stall(), [&](const Slice &s) {
+        for (unsigned u = 0; u < Units; u++)
+            tb::put_bits(dut->d_i, u * 24, 24, (uint64_t)s.d[u]);
+        tb::put_bits(dut->sum_i, 0, 17, (uint64_t)s.sum);
+    });
+    tb::Sink<Result> out(
+        dut, dut->r_valid_o, dut->r_ready_i, job.stall(),
+        [&](Result &r) {
+            for (unsigned u = 0; u < Units; u++)
+                r.v[u] = tb::get_signed(dut->r_o, u * 48, 48);
+        },
+        [&](const Result &r) {
+            CHECK(!results.empty(), "a result more than the job has");
+            for (unsigned u = 0; u < Units; u++)
+                CHECK_EQ(r.v[u], results.front().v[u], "result");
+            results.pop_front();
+            CHECK_EQ(dut->job_done_o, results.empty(), "job_done with a result");
+        });
+    tb::Stall hdr = job.stall(), rqv = job.stall();
+    dut->hdr_valid_i = dut->rq_valid_i = dut->clear_i = 0;
+    dut.reset();
+    for (int j = 0; j < 12; j++) {
+        const unsigned tiles = rng.range(1, 3), n = rng.one_in(2) ? 1 : rng.range(1, MaxN);
+        const unsigned chunks = rng.range(1, 6);
+        const bool row_header = rng.one_in(3), rq = Requant && rng.one_in(2);
+        const unsigned size = rng.one_in(3) ? 16
+                                            : rng.range(1, 10); /* of shifts: 48 bits may not do */
+        bool expect_overflow = false;
+        headers.clear();
+        rqs.clear();
+        for (unsigned t = 0; t < tiles; t++) {
+            int64_t acc[MaxN][Rows] = {};
+            Header h = {};
+            Rq q = {};
+            for (unsigned r = 0; r < Rows; r++) {
+                q.mul[r] = (uint32_t)(rng.next() >> 33);
+                q.shift[r] = rng.range(20, 62);
+            }
+            for (unsigned c = 0; c < chunks; c++) {
+                if (c == 0 || !row_header) {
+                    for (unsigned r = 0; r < Rows; r++) {
+                        h.sc[r] = (int)rng.bits(12);
+                        h.oc[r] = rng.one_in(2) ? (int)rng.bits(20) : 0;
+                        h.sh[r] = rng.below(size);
+                    }
+                    headers.push_back(h);
+                }
+                for (unsigned i = 0; i < n; i++) {
+                    ctl.queue.push_back({ i, c == 0, c + 1 == chunks, i + 1 == n, t + 1 == tiles });
+                    const int sum = (int)rng.bits(16);
+                    for (unsigned s = 0; s < Slices; s++) {
+                        Slice in;
+                        Result r;
+                        in.sum = sum;
+                        for (unsigned u = 0; u < Units; u++) {
+                            const unsigned row = s * Units + u;
+                            in.d[u] = (int32_t)rng.bits(24);
+                            const int64_t term = ((int64_t)h.sc[row] * in.d[u] +
+                                                  (int64_t)h.oc[row] * sum) *
+                                                 ((int64_t)1 << h.sh[row]);
+                            const int64_t v = acc[i][row] + term;
+                            expect_overflow |= v != wrap48(v);
+                            acc[i][row] = r.v[u] = wrap48(v);
+                            if (rq)
+                                r.v[u] = accel_requantize(r.v[u], q.mul[row], q.shift[row]);
+                        }
+                        d.queue.push_back(in);
+                        if (c + 1 == chunks)
+                            results.push_back(r);
+                    }
+                }
+            }
+            if (rq)
+                rqs.push_back(q);
+        }
+        const uint64_t begin = dut.now(), slices = d.queue.size();
+        dut->row_header_i = row_header;
+        dut->requant_i = rq;
+        dut->clear_i = 1;
+        dut->hdr_valid_i = dut->rq_valid_i = 0;
+        dut.drive();
+        dut.step();
+        dut->clear_i = 0;
+        unsigned slice = 0;
+        bool hdr_up = false, rq_up = false;
+        while (!results.empty()) {
+            hdr_up = !headers.empty() && (hdr_up || !hdr.now());
+            rq_up = !rqs.empty() && (rq_up || !rqv.now());
+            dut->hdr_valid_i = hdr_up;
+            dut->rq_valid_i = rq_up;
+            dut.eval();
+            CHECK_EQ(dut->slice_o, slice, "slice");
+            for (unsigned u = 0; u < Units; u++) {
+                const unsigned row = dut->slice_o * Units + u;
+                tb::put_bits(dut->sc_i, u * 12, 12,
+                             hdr_up ? (uint64_t)headers.front().sc[row] : rng.next());
+                tb::put_bits(dut->sh_i, u * 4, 4, hdr_up ? headers.front().sh[row] : rng.next());
+                tb::put_bits(dut->oc_i, u * 20, 20,
+                             hdr_up ? (uint64_t)headers.front().oc[row] : rng.next());
+                tb::put_bits(dut->mul_i, u * 31, 31, rq_up ? rqs.front().mul[row] : rng.next());
+                tb::put_bits(dut->shift_i, u * 6, 6, rq_up ? rqs.front().shift[row] : rng.next());
+            }
+            dut.drive();
+            const bool accept = dut->d_valid_i && dut->d_ready_o;
+            const bool free = dut->hdr_free_o, rq_free = dut->rq_free_o;
+            CHECK(!accept || hdr_up, "a slice was accepted without its header");
+            CHECK(!free || (accept && slice + 1 == Slices),
+                  "a header was freed before its last slice");
+            CHECK(!rq_free || free, "multipliers were freed before the headers");
+            dut.step();
+            if (accept)
+                slice = (slice + 1) % Slices;
+            if (free) {
+                CHECK(!headers.empty(), "more headers were freed than there are");
+                headers.pop_front();
+                hdr_up = false;
+            }
+            if (rq_free) {
+                CHECK(!rqs.empty(), "more multipliers were freed than there are");
+                rqs.pop_front();
+                rq_up = false;
+            }
+        }
+        CHECK(headers.empty() && rqs.empty(), "headers were not freed");
+        CHECK(ctl.queue.empty() && d.queue.empty(), "results came before their slices");
+        CHECK_EQ(dut->overflow_o, expect_overflow, "overflow");
+        if (job.number % 4 == 3 && !hdr_up)
+            CHECK(dut.now() - begin <= slices + 8, "%u slices took %u cycles", (unsigned)slices,
+                  (unsigned)(dut.now() - begin));
+        for (int t = 0; t < 6; t++) {
+            dut->hdr_valid_i = dut->rq_valid_i = 0;
+            dut.drive();
+            CHECK(!dut->r_valid_o, "a result more than the job has");
+            dut.step();
+        }
+    }
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    tb::Runner run(argc, argv);
+    run.test("group_scale of 4 slices accumulates exactly and frees headers after use", 80,
+             job<Vgroup_scale_8x2, 8, 2, true>);
+    run.test("group_scale of 1 slice forwards the sum it has just written", 80,
+             job<Vgroup_scale_8x8, 8, 8, true>);
+    run.test("group_scale without requantizers gives the same accumulators", 80,
+             job<Vgroup_scale_plain, 8, 4, false>);
+    return run.finish();
+}

@@ -1,0 +1,222 @@
+/* tb_sequencer.cpp - sequencer.v: the loops of a GEMM beat by beat, legal and illegal commands, ids.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "tb.h"
+
+#include "Vsequencer_all.h"
+#include "Vsequencer_one.h"
+
+#include <array>
+
+namespace
+{
+
+constexpr unsigned Lanes = 32, MaxN = 4, XDepth = 32, MaxChunk = 256 / Lanes;
+
+struct Command {
+    uint32_t word[4];
+};
+struct Gemm {
+    unsigned op, id, tiles, n, steps, chunk, planes, coding;
+    bool asym, row_header, x_load, rq;
+    unsigned junk; /* bit that should be 0, or 0 */
+    Command encode() const
+    {
+        Command c = { { op | id << 16, tiles | n << 16, steps | chunk << 16,
+                        planes | coding << 4 | (unsigned)asym << 6 | (unsigned)row_header << 7 |
+                            (unsigned)x_load << 8 | (unsigned)rq << 9 } };
+        if (junk)
+            c.word[junk / 32] |= 1u << junk % 32;
+        return c;
+    }
+};
+struct Issued {
+    unsigned x_addr, first, plane, plane0, last, col, chunk_first, chunk_last, col_last, tile_last,
+        rewind, free;
+};
+struct Completion {
+    unsigned v;
+};
+
+Gemm random_gemm(tb::Rng &rng)
+{
+    Gemm g = {};
+    g.op = 1;
+    g.id = rng.below(65536);
+    g.n = rng.range(1, MaxN);
+    g.steps = rng.one_in(4) ? XDepth / g.n : rng.range(1, XDepth / g.n);
+    g.tiles = rng.range(1, 3);
+    g.chunk = rng.one_in(3) ? MaxChunk : rng.range(1, MaxChunk);
+    g.planes = rng.range(1, 8);
+    g.coding = rng.below(3);
+    g.asym = rng.one_in(2);
+    g.row_header = rng.one_in(2);
+    g.x_load = true;
+    return g;
+}
+
+template <class Top, bool AllPlanes, bool Requant> void job(tb::Job &job)
+{
+    tb::Rng &rng = job.rng;
+    tb::Dut<Top> dut(job);
+    std::deque<Gemm> sent;
+    std::deque<Completion> done;
+    std::deque<Issued> beats;
+    unsigned loaded = 0, count = 0; /* the activation buffer */
+    bool running = false, overflow = false, ended = false;
+    Gemm now = {};
+    tb::Source<Command> in(dut, dut->cmd_valid_i, dut->cmd_ready_o, job.stall(),
+                           [&](const Command &c) { std::memcpy(&dut->cmd_i, c.word, 16); });
+    tb::Sink<Completion> out(
+        dut, dut->cpl_valid_o, dut->cpl_ready_i, job.stall(),
+        [&](Completion &c) { c.v = dut->cpl_o; },
+        [&](const Completion &c) {
+            CHECK(!done.empty(), "a completion without a command");
+            CHECK(c.v == done.front().v, "completion is %06x, expected %06x", c.v, done.front().v);
+            done.pop_front();
+        });
+    tb::Stall ready = job.stall(), x_avail = job.stall(), w_avail = job.stall(), slow = job.stall();
+    bool start = false;
+    unsigned starts = 0;
+    in.taken = [&](const Command &) {
+        const Gemm g = sent.front();
+        sent.pop_front();
+        const bool fits = g.x_load || g.n * g.steps <= loaded;
+        const bool legal = g.op == 1 && g.tiles && g.n && g.n <= MaxN && g.steps && g.chunk &&
+                           g.chunk <= MaxChunk && g.planes && g.planes <= 8 && g.coding != 3 &&
+                           (uint64_t)g.n * g.steps <= XDepth && fits && (Requant || !g.rq) &&
+                           !g.junk;
+        CHECK_EQ(dut->start_o, legal, "start");
+        if (!legal) {
+            done.push_back({ (g.op == 0 ? 0u : 1u) << 16 | g.id });
+            return;
+        }
+        CHECK_EQ(dut->x_start_o, g.x_load, "x_start");
+        if (g.x_load)
+            CHECK_EQ(dut->x_count_o, g.n * g.steps, "x_count");
+        start = running = true;
+        starts++;
+        ended = false;
+        now = g;
+        if (g.x_load) {
+            loaded = 0;
+            count = g.n * g.steps;
+        }
+        const unsigned planes = AllPlanes ? 1 : g.planes;
+        for (unsigned t = 0; t < g.tiles; t++)
+            for (unsigned c = 0; c < g.steps; c += g.chunk)
+                for (unsigned i = 0; i < g.n; i++)
+                    for (unsigned p = 0; p < planes; p++)
+                        for (unsigned s = c; s < std::min(c + g.chunk, g.steps); s++) {
+                            const bool end = s + 1 == std::min(c + g.chunk, g.steps) &&
+                                             p + 1 == planes;
+                            const bool last_col = i + 1 == g.n;
+                            beats.push_back({ i * g.steps + s, p == 0 && s == c, p != 0 && s == c,
+                                              p == 0, end, i, c == 0, c + g.chunk >= g.steps,
+                                              last_col, t + 1 == g.tiles, end && !last_col,
+                                              last_col });
+                        }
+    };
+    dut->job_done_i = 0;
+    dut->x_avail_i = dut->w_avail_i = dut->ready_i = 0;
+    dut->x_loaded_i = 0;
+    dut->overflow_i = 0;
+    dut.reset();
+    const unsigned commands = 40;
+    for (unsigned k = 0; k < commands; k++) {
+        Gemm g = random_gemm(rng);
+        g.rq = Requant && rng.one_in(2);
+        switch (rng.below(24)) { /* one thing wrong at a time */
+        case 0: g.op = 0; break;
+        case 1: g.op = rng.range(2, 255); break;
+        case 2: g.tiles = 0; break;
+        case 3: g.n = 0; break;
+        case 4: g.n = MaxN + 1, g.steps = 1; break;
+        case 5: g.n = 65535, g.steps = rng.range(1, 65535); break;
+        case 6: g.steps = 0; break;
+        case 7: g.steps = XDepth / g.n + 1; break;
+        case 8: g.steps = 65536 / g.n; break; /* n * steps is 0 in 16 bits */
+        case 9: g.chunk = 0; break;
+        case 10: g.chunk = MaxChunk + 1; break;
+        case 11: g.planes = 0; break;
+        case 12: g.planes = rng.range(9, 15); break;
+        case 13: g.coding = 3; break;
+        case 14: g.junk = rng.one_in(2) ? rng.range(8, 15) : rng.range(106, 127); break;
+        case 15: g.rq = true; break;
+        case 16:
+        case 17:
+        case 18: g.x_load = false; break;
+        default: break;
+        }
+        g.steps &= 0xffff;
+        sent.push_back(g);
+        in.queue.push_back(g.encode());
+    }
+    while (!sent.empty() || running || !done.empty()) {
+        dut->x_avail_i = !x_avail.now();
+        dut->w_avail_i = !w_avail.now();
+        dut->ready_i = !ready.now();
+        dut->x_loaded_i = (CData)loaded;
+        dut->overflow_i = overflow;
+        /* the last result some cycles after the last beat */
+        dut->job_done_i = running && !start && beats.empty() && ended && !slow.now();
+        const bool job_done = dut->job_done_i;
+        dut.drive();
+        CHECK_EQ(dut->busy_o, running, "busy");
+        CHECK_EQ(dut->want_o, !beats.empty(), "want");
+        const bool issue = !beats.empty() && dut->x_avail_i && dut->w_avail_i && dut->ready_i;
+        CHECK_EQ(dut->issue_o, issue, "issue");
+        if (running) {
+            CHECK_EQ(dut->planes_o, now.planes, "planes");
+            CHECK_EQ(dut->coding_o, now.coding, "coding");
+            CHECK_EQ(dut->asym_o, now.asym, "asym");
+            CHECK_EQ(dut->row_header_o, now.row_header, "row_header");
+            CHECK_EQ(dut->requant_o, now.rq, "requant");
+            CHECK_EQ(dut->row_tiles_o, now.tiles, "row_tiles");
+            CHECK_EQ(dut->steps_o, now.steps, "steps");
+            CHECK_EQ(dut->chunk_steps_o, now.chunk, "chunk_steps");
+        }
+        if (!beats.empty()) {
+            const Issued &b = beats.front();
+            CHECK_EQ(dut->x_addr_o, b.x_addr, "x_addr");
+            CHECK_EQ(dut->first_o, b.first, "first");
+            CHECK_EQ(dut->plane_o, b.plane, "plane");
+            CHECK_EQ(dut->plane0_o, b.plane0, "plane0");
+            CHECK_EQ(dut->last_o, b.last, "last");
+            CHECK_EQ(dut->col_o, b.col, "col");
+            CHECK_EQ(dut->chunk_first_o, b.chunk_first, "chunk_first");
+            CHECK_EQ(dut->chunk_last_o, b.chunk_last, "chunk_last");
+            CHECK_EQ(dut->col_last_o, b.col_last, "col_last");
+            CHECK_EQ(dut->tile_last_o, b.tile_last, "tile_last");
+            CHECK_EQ(dut->w_rewind_o, b.rewind, "rewind");
+            CHECK_EQ(dut->w_free_o, b.free, "free");
+        }
+        if (job_done) {
+            done.push_back({ (overflow ? 2u : 0u) << 16 | now.id });
+            running = false;
+        }
+        start = false;
+        dut.step();
+        if (issue) {
+            beats.pop_front();
+            ended = beats.empty();
+            dut.alive();
+        }
+        if (loaded < count)
+            loaded++;
+        overflow = rng.one_in(10);
+    }
+    CHECK(starts > 0, "no command was legal");
+    CHECK_EQ(out.count, commands, "completions");
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    tb::Runner run(argc, argv);
+    run.test("sequencer walks every loop in order and refuses every illegal command", 60,
+             job<Vsequencer_one, false, true>);
+    run.test("sequencer walks every loop in order with all planes in a word", 60,
+             job<Vsequencer_all, true, false>);
+    return run.finish();
+}
