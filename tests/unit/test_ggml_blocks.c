@@ -214,7 +214,7 @@ static void random_blocks_decode_as_in_ggml(void **state)
     for (size_t v = 0; v < VECTORS; v++) {
         const struct vectors *t = &vectors[v];
         const struct ggml_type_info *size = ggml_type_find(t->type);
-        size_t block_bytes, float_bytes;
+        size_t block_bytes = 0, float_bytes = 0;
         uint8_t *blocks = read_all(vector_path(path, sizeof path, t->file, "blocks.bin"),
                                    &block_bytes);
         if (!blocks)
