@@ -86,7 +86,7 @@ BASE     := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fPIC -Idriver/
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS   ?=
 LDFLAGS  ?=
-LIBS     := $(SIM_LIBS) -lpthread -lm
+LIBS     := $(SIM_LIBS) $(if $(SIM_OBJS),-lstdc++) -lpthread -lm
 LINK      = $(if $(SIM_OBJS),$(CXX),$(CC))
 
 # One folder of objects for each way to compile: $(call variant,NAME,COMPILER,FLAGS). A change of flags
