@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KIND_MAC, KIND_BITSERIAL, KIND_LUT };
+enum { KIND_MAC, KIND_BITSERIAL, KIND_LUT, KIND_LUT4 };
 enum { CODING_SIGNED, CODING_UNSIGNED, CODING_BIPOLAR };
 
 /* Where the next beat of each stream is. */
@@ -26,12 +26,12 @@ static unsigned plane_bit(const struct stream_array *a, const uint8_t *word, uin
                           uint32_t lane)
 {
     size_t at = (size_t)row * a->lanes + lane;
-    if (a->kind != KIND_LUT)
+    if (a->kind != KIND_LUT && a->kind != KIND_LUT4)
         return word_bit(word, at);
-    size_t pair = (size_t)row * a->lanes + lane / 2 * 2;
-    unsigned entry = word_bit(word, pair), negate = word_bit(word, pair + 1);
-    unsigned first = !negate;
-    return lane % 2 == 0 ? first : (entry ^ first);
+    /* a cell's last bit negates; each of the others says whether a later lane differs from the first */
+    uint32_t cell = a->kind == KIND_LUT ? 2 : 4, in_cell = lane % cell;
+    unsigned first = !word_bit(word, at - in_cell + cell - 1);
+    return in_cell == 0 ? first : word_bit(word, at - 1) ^ first;
 }
 
 static int decode(const struct stream_array *a, const struct stream_command *c, unsigned u)

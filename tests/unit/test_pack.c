@@ -286,7 +286,7 @@ static void what_no_command_can_describe_is_refused(void **state)
 static void kinds_are_found_by_name_only(void **state)
 {
     (void)state;
-    assert_int_equal(accel_kind_count, 3);
+    assert_int_equal(accel_kind_count, 4);
     for (size_t i = 0; i < accel_kind_count; i++)
         assert_ptr_equal(accel_find_kind(accel_kinds[i].name), &accel_kinds[i]);
     assert_null(accel_find_kind("ma"));

@@ -8,6 +8,7 @@ const struct pe_kind accel_kinds[] = {
     { .name = "mac", .id = 0, .step_major = true },
     { .name = "bitserial", .id = 1, .offset_binary = true },
     { .name = "lut", .id = 2, .offset_binary = true, .recode = lut_recode },
+    { .name = "lut4", .id = 3, .offset_binary = true, .recode = lut4_recode },
 };
 const size_t accel_kind_count = sizeof accel_kinds / sizeof accel_kinds[0];
 

@@ -1,4 +1,5 @@
-/* lut.c - recode one bit-plane for the lookup-table kind: pairs of lanes become (entry, negate).
+/* lut.c - recode one bit-plane for the lookup-table kinds: cells of two (lut) or four lanes (lut4) become
+ * (entry, negate).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "pack.h"
 
@@ -11,5 +12,15 @@ void lut_recode(uint8_t *row, uint32_t lanes)
         unsigned even = row[i] & 0x55u;
         unsigned odd = (row[i] >> 1) & 0x55u;
         row[i] = (uint8_t)((even ^ odd) | ((even ^ 0x55u) << 1));
+    }
+}
+
+/* Four lanes: bit j of the entry says whether lane j + 1 differs in sign from the first. */
+void lut4_recode(uint8_t *row, uint32_t lanes)
+{
+    for (uint32_t i = 0; i < lanes / 8; i++) {
+        unsigned first = row[i] & 0x11u;
+        unsigned entry = ((row[i] >> 1) & 0x77u) ^ first * 7u;
+        row[i] = (uint8_t)(entry | (first ^ 0x11u) << 3);
     }
 }

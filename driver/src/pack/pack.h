@@ -6,5 +6,6 @@
 #include "../internal.h"
 
 void lut_recode(uint8_t *row, uint32_t lanes);
+void lut4_recode(uint8_t *row, uint32_t lanes);
 
 #endif
