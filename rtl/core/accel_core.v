@@ -88,6 +88,9 @@ module accel_core #(
         .last_o(last), .col_o(col), .chunk_first_o(chunk_first), .chunk_last_o(chunk_last), .col_last_o(col_last),
         .tile_last_o(tile_last));
 
+    reg           started;                  // one cycle after start: the job's registers are set
+    always @(posedge clk_i) started <= start && !rst_i;
+
     // ---- buffers
     wire [Lanes*8-1:0]          x;
     wire signed [16:0]          x_sum;
@@ -98,17 +101,29 @@ module accel_core #(
 
     wire                        g_valid, g_ready, g_take;
     wire [Plane*WordPlanes-1:0] g_data, w;
-    // codes are taken only while a job runs: planes and coding are then the right ones
-    assign g_take    = w_valid_i && busy;
-    wire   w_ready;
-    assign w_ready_o = w_ready && busy;
+    // codes are taken only while a job runs, and where planes are gathered only those of this job, since the next
+    // one's may come before it starts: planes and coding are then the right ones
+    wire   w_ready, w_open;
+    assign g_take    = w_valid_i && w_open;
+    assign w_ready_o = w_ready && w_open;
     generate
         if (WordPlanes == 8) begin : g_gather
+            reg  [15:0] tiles, left;        // row tiles and, in the first of them, steps not yet in the buffer
+            wire        step_last = left == 16'd1;
+            assign w_open = busy && tiles != 0 && !(g_valid && tiles == 16'd1 && step_last);
+            always @(posedge clk_i)
+                if (rst_i) tiles <= 16'd0;
+                else if (started) tiles <= row_tiles;
+                else if (g_valid && g_ready && step_last) tiles <= tiles - 16'd1;
+            always @(posedge clk_i)
+                if (started) left <= steps;
+                else if (g_valid && g_ready) left <= step_last ? steps : left - 16'd1;
             plane_gather #(.Width(Plane)) gather (
                 .clk_i(clk_i), .rst_i(rst_i), .planes_i(planes), .signed_i(coding == 2'd0),
                 .valid_i(g_take), .ready_o(w_ready), .data_i(w_i),
                 .valid_o(g_valid), .ready_i(g_ready), .data_o(g_data));
         end else begin : g_direct
+            assign w_open  = busy;
             assign g_valid = g_take;
             assign w_ready = g_ready;
             assign g_data  = w_i;
@@ -163,8 +178,6 @@ module accel_core #(
     endgenerate
 
     // ---- scaling, accumulators, results
-    reg                        started;     // one cycle after start: the job's registers are set
-    always @(posedge clk_i) started <= start && !rst_i;
     wire [$clog2(Rows)-1:0]    slice;
     wire                       hdr_valid, hdr_free, rq_valid, rq_free;
     wire [ScaleUnits*12-1:0]   sc;
