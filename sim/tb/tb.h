@@ -178,9 +178,7 @@ template <class Top> class Dut
     ~Dut()
     {
         if (fst_) {
-            top_->clk_i = 0;
-            top_->eval();
-            fst_->dump(10 * now_);
+            fst_->dump(10 * now_ + 10); /* the last cycle has a width */
             fst_->close();
         }
         top_->final();

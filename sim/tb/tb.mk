@@ -39,6 +39,20 @@ TB_CPPFLAGS_tile_$1 := -DKIND='"$1"' $(foreach s,$(TB_SHAPES),-include Vtile_$1_
 endef
 $(foreach k,$(TB_KINDS),$(eval $(call tb_kind,$k)))
 
+# The whole core of each kind. Its number in the RTL, Kind, is its place in the table.
+TB_KIND_lut4 := 3
+TB_KIND_IDS  := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)", \.id = \([0-9]*\).*/\1=\2/p' driver/src/pack/kinds.c)
+TB_CORES   := 8:16:2:4:64:256 16:32:16:8:64:128
+tb_kind_id  = $(firstword $(patsubst $1=%,%,$(filter $1=%,$(TB_KIND_IDS))) $(TB_KIND_$1))
+define tb_core
+TB_BENCHES += core_$1
+TB_SRC_core_$1 := sim/tb/tb_core.cpp
+TB_TOPS_core_$1 := $(foreach s,$(TB_CORES),core_$1_$(call tb_x,$s):accel_core:Kind=$(call tb_kind_id,$1):Rows=$(call field,$s,1):Lanes=$(call field,$s,2):ScaleUnits=$(call field,$s,3):MaxN=$(call field,$s,4):XDepth=$(call field,$s,5):WDepth=$(call field,$s,6))
+TB_CPPFLAGS_core_$1 := -DKIND='"$1"' $(foreach s,$(TB_CORES),-include Vcore_$1_$(call tb_x,$s).h) \
+    -D'SHAPES(X)=$(foreach s,$(TB_CORES),X(Vcore_$1_$(call tb_x,$s),$(call field,$s,1),$(call field,$s,2),$(call field,$s,3),$(call field,$s,4),$(call field,$s,5)))'
+endef
+$(foreach k,$(TB_KINDS),$(eval $(call tb_core,$k)))
+
 # The counters are set to values that no test could reach by counting.
 TB_VFLAGS_counters    := --public-flat-rw
 

@@ -1,0 +1,361 @@
+/* tb_core.cpp - the whole core: queues of commands, every stream stalled, against the golden model.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Built once a kind, with KIND its name and SHAPES(X) listing X(class, rows, lanes, scale units, MaxN, XDepth).
+ * The streams of all commands of a job are offered at once, as a host that runs ahead would. */
+#include "tb_matrix.h"
+
+namespace
+{
+
+const pe_kind *kind()
+{
+    return tb::find_kind(KIND);
+}
+
+struct Command {
+    uint32_t word[4];
+};
+
+enum { Cycles, ArrayBeats, WBeats, HBeats, XBeats, RBeats, WaitW, WaitX, WaitR, Jobs, Counters };
+
+template <unsigned Rows, unsigned Lanes, unsigned Units, unsigned MaxN, unsigned XDepth, class Top>
+class Bench
+{
+    static constexpr unsigned kBytes = Rows * Lanes / 8;
+    struct Codes {
+        uint8_t byte[kBytes];
+    };
+    struct Step {
+        int8_t x[Lanes];
+    };
+    struct Header {
+        uint16_t word[Units];
+    };
+    struct Result {
+        int64_t v[Units];
+    };
+    struct Completion {
+        uint32_t v;
+    };
+    /* What comes out of one GEMM, in order. */
+    struct Expected {
+        size_t results; /* results of all GEMMs up to and with this one */
+        uint32_t completion;
+    };
+
+  public:
+    Bench(tb::Job &job, tb::Golden &golden)
+        : rng_(job.rng), golden_(golden), dut_(job),
+          cmd_(dut_, dut_->cmd_valid_i, dut_->cmd_ready_o, job.stall(),
+               [this](const Command &c) { std::memcpy(&dut_->cmd_i, c.word, sizeof c.word); }),
+          x_(dut_, dut_->x_valid_i, dut_->x_ready_o, job.stall(),
+             [this](const Step &s) { std::memcpy(&dut_->x_i, s.x, sizeof s.x); }),
+          w_(dut_, dut_->w_valid_i, dut_->w_ready_o, job.stall(),
+             [this](const Codes &c) { std::memcpy(&dut_->w_i, c.byte, sizeof c.byte); }),
+          h_(dut_, dut_->h_valid_i, dut_->h_ready_o, job.stall(),
+             [this](const Header &h) { std::memcpy(&dut_->h_i, h.word, sizeof h.word); }),
+          r_(
+              dut_, dut_->r_valid_o, dut_->r_ready_i, job.stall(),
+              [this](Result &r) {
+                  for (unsigned u = 0; u < Units; u++)
+                      r.v[u] = tb::get_signed(dut_->r_o, u * 48, 48);
+              },
+              [this](const Result &r) {
+                  CHECK(!results_.empty(), "a result more than the commands ask for");
+                  for (unsigned u = 0; u < Units; u++)
+                      CHECK_EQ(r.v[u], results_.front().v[u], "result");
+                  results_.pop_front();
+              }),
+          cpl_(
+              dut_, dut_->cpl_valid_o, dut_->cpl_ready_i, job.stall(),
+              [this](Completion &c) { c.v = dut_->cpl_o; },
+              [this](const Completion &c) {
+                  CHECK(!done_.empty(), "a completion more than there were commands");
+                  CHECK(c.v == done_.front().completion, "completion %06x, expected %06x", c.v,
+                        done_.front().completion);
+                  CHECK(r_.count >= done_.front().results, "completed before the last result");
+                  done_.pop_front();
+              })
+    {
+        dut_->reg_addr_i = 0;
+        dut_.reset();
+    }
+
+    void commands(unsigned count)
+    {
+        for (unsigned i = 0; i < count; i++)
+            switch (rng_.below(8)) {
+            case 0: plain(0, 0); break;
+            case 1: illegal(); break;
+            case 2:
+                if (loaded_) {
+                    gemm(true);
+                    break;
+                } /* fallthrough */
+            default: gemm(false); break;
+            }
+    }
+
+    /* A random matrix by random columns, or by columns that are in the core already. */
+    void gemm(bool reuse)
+    {
+        if (!reuse) {
+            group_ = tb::kGroups[rng_.below(8)];
+            do {
+                cols_ = group_ ? rng_.range(1, 3 * group_) : rng_.range(1, 600);
+            } while (cols_ > XDepth * Lanes / 2);
+        }
+        accel_format f;
+        do {
+            f = tb::format_at(rng_.below(tb::kFormats));
+        } while (kind()->refuse && kind()->refuse(f));
+        const uint32_t rows = rng_.range(1, 3 * Rows);
+        const tb::Matrix mat = tb::random_matrix(rng_, f, rows, cols_, group_, rng_.one_in(2));
+        const pack_shape shape = { Rows, Lanes, Units };
+        const tb::Packed p(kind(), shape, mat.get());
+        CHECK(p.steps <= XDepth, "the bench asks for too much");
+        const uint32_t most = std::min(MaxN, XDepth / p.steps);
+        const uint32_t n = reuse            ? rng_.range(1, loaded_)
+                           : rng_.one_in(3) ? 1
+                                            : rng_.range(1, most);
+        if (!reuse) {
+            acts_ = tb::random_acts(rng_, n, cols_);
+            loaded_ = n;
+            std::vector<int8_t> column((size_t)p.steps * Lanes);
+            for (uint32_t i = 0; i < n; i++) {
+                pack_activations(&p, Lanes, cols_, mat->group, &acts_[(size_t)i * cols_],
+                                 column.data());
+                for (uint32_t s = 0; s < p.steps; s++) {
+                    Step step;
+                    std::memcpy(step.x, &column[(size_t)s * Lanes], Lanes);
+                    x_.queue.push_back(step);
+                }
+            }
+            total_[XBeats] += (uint64_t)n * p.steps;
+        }
+        const bool rq = rng_.one_in(3);
+        std::vector<uint32_t> mul(rows);
+        std::vector<uint8_t> shift(rows);
+        for (uint32_t r = 0; r < rows; r++) {
+            mul[r] = (uint32_t)(rng_.next() >> 33);
+            shift[r] = (uint8_t)rng_.range(28, 62);
+        }
+        for (size_t b = 0; b < p.code_beats; b++) {
+            Codes c;
+            std::memcpy(c.byte, p.codes + b * kBytes, kBytes);
+            w_.queue.push_back(c);
+        }
+        const size_t per_tile = p.header_beats / p.row_tiles;
+        for (uint32_t t = 0; t < p.row_tiles; t++) {
+            for (size_t b = 0; b < per_tile; b++) {
+                Header h;
+                std::memcpy(h.word, p.headers + (t * per_tile + b) * Units, sizeof h.word);
+                h_.queue.push_back(h);
+            }
+            for (unsigned word = 0; rq && word < 3; word++)
+                for (uint32_t r = 0; r < Rows; r += Units) {
+                    Header h = {};
+                    for (uint32_t u = 0, m = t * Rows + r; u < Units && m < rows; u++, m++)
+                        h.word[u] = (uint16_t)(word == 0   ? mul[m]
+                                               : word == 1 ? mul[m] >> 16
+                                                           : shift[m]);
+                    h_.queue.push_back(h);
+                }
+        }
+        total_[HBeats] += p.header_beats + (rq ? 3 * (Rows / Units) * p.row_tiles : 0);
+        total_[WBeats] += p.code_beats;
+        total_[ArrayBeats] += (uint64_t)p.row_tiles * p.steps * n *
+                              (kind()->step_major ? 1 : p.planes);
+        total_[Jobs]++;
+        const std::vector<int8_t> x(acts_.begin(), acts_.begin() + (size_t)n * cols_);
+        const std::vector<int64_t> y = golden_.run(mat.get(), x, n, rq ? mul.data() : nullptr,
+                                                   rq ? shift.data() : nullptr);
+        for (uint32_t t = 0; t < p.row_tiles; t++)
+            for (uint32_t i = 0; i < n; i++)
+                for (uint32_t r = 0; r < Rows; r += Units) {
+                    Result res = {}; /* rows that pad the last tile give 0 */
+                    for (uint32_t u = 0, m = t * Rows + r; u < Units && m < rows; u++, m++)
+                        res.v[u] = y[(size_t)i * rows + m];
+                    results_.push_back(res);
+                    total_[RBeats]++;
+                }
+        send({ { 1u | next_id_ << 16, p.row_tiles | n << 16, p.steps | p.chunk_steps << 16,
+                 p.planes | p.coding << 4 | (uint32_t)p.asymmetric << 6 |
+                     (uint32_t)p.row_header << 7 | (uint32_t)!reuse << 8 | (uint32_t)rq << 9 } },
+             0);
+    }
+
+    /* Every row at full scale until 48 bits do not do: status 2, and the next job is as good as new. */
+    void overflow()
+    {
+        const uint32_t steps = XDepth, chunk = 256 / Lanes;
+        for (uint32_t s = 0; s < steps; s++) {
+            Step step;
+            std::memset(step.x, -128, sizeof step.x);
+            x_.queue.push_back(step);
+        }
+        loaded_ = 0; /* by no matrix's layout */
+        for (uint32_t s = 0; s < steps * 8; s++) {
+            Codes c;
+            std::memset(c.byte, 0xff, sizeof c.byte); /* u = 255 */
+            for (unsigned r = 0; kind()->recode && r < Rows; r++)
+                kind()->recode(c.byte + r * Lanes / 8, Lanes);
+            w_.queue.push_back(c);
+        }
+        for (uint32_t r = 0; r < Rows; r += Units) {
+            Header h;
+            for (uint16_t &w : h.word)
+                w = 0xf7ff; /* sc 2047, sh 15 */
+            h_.queue.push_back(h);
+        }
+        int64_t acc = (int64_t)steps * Lanes * -128 * 255 * 2047 * 32768;
+        CHECK(acc < -((int64_t)1 << 47), "the bench does not overflow");
+        acc = (int64_t)((uint64_t)acc << 16) >> 16;
+        for (uint32_t r = 0; r < Rows; r += Units) {
+            Result res;
+            for (int64_t &v : res.v)
+                v = acc;
+            results_.push_back(res);
+        }
+        total_[XBeats] += steps;
+        total_[WBeats] += (uint64_t)steps * 8;
+        total_[HBeats] += Rows / Units;
+        total_[RBeats] += Rows / Units;
+        total_[ArrayBeats] += (uint64_t)steps * (kind()->step_major ? 1 : 8);
+        total_[Jobs]++;
+        send({ { 1u | next_id_ << 16, 1 | 1 << 16, steps | chunk << 16,
+                 8 | 1 << 4 | 1 << 7 | 1 << 8 } },
+             2);
+    }
+
+    void plain(uint32_t opcode, uint32_t status)
+    {
+        Command c = { { opcode | next_id_ << 16, (uint32_t)rng_.next(), (uint32_t)rng_.next(),
+                        (uint32_t)rng_.next() } };
+        send(c, status);
+    }
+
+    void illegal()
+    {
+        Command c = { { 1u | next_id_ << 16, 1 | 1 << 16, 1 | 1 << 16, 2 | 1 << 8 } };
+        switch (rng_.below(9)) {
+        case 0: c.word[0] ^= 3; break;          /* opcode 2 */
+        case 1: c.word[1] &= 0xffff0000; break; /* no row tiles */
+        case 2: c.word[1] = 1 | (MaxN + 1) << 16; break;
+        case 3: c.word[2] = 0 | 1 << 16; break; /* no steps */
+        case 4: c.word[2] = (XDepth + 1) | 1 << 16; break;
+        case 5: c.word[2] = 1 | (256 / Lanes + 1) << 16; break;
+        case 6: c.word[3] = 9 | 1 << 8; break; /* planes */
+        case 7: c.word[3] = 2 | 3 << 4 | 1 << 8; break;
+        default: c.word[3] |= 1u << rng_.range(10, 31); break;
+        }
+        send(c, 1);
+    }
+
+    /* Until all has come out; then everything must be used up, and the counters right. */
+    void run()
+    {
+        while (!done_.empty() || !results_.empty()) {
+            dut_.drive();
+            dut_.step();
+        }
+        CHECK(cmd_.queue.empty() && x_.queue.empty() && w_.queue.empty() && h_.queue.empty(),
+              "beats are left: x %zu w %zu h %zu", x_.queue.size(), w_.queue.size(),
+              h_.queue.size());
+        for (int t = 0; t < 20; t++) {
+            dut_.drive();
+            CHECK(!dut_->r_valid_o && !dut_->cpl_valid_o, "a beat more than the commands ask for");
+            dut_.step();
+        }
+        const auto reg = [this](unsigned addr) {
+            dut_->reg_addr_i = (CData)addr;
+            dut_.drive();
+            dut_.step();
+            dut_.alive();
+            return (uint64_t)dut_->reg_data_o;
+        };
+        const uint64_t want[] = { 0x4c434341, 1, kind()->id, Rows, Lanes, Units, MaxN, XDepth };
+        for (unsigned i = 0; i < sizeof want / sizeof *want; i++)
+            CHECK_EQ(reg(i), want[i], "register");
+        for (unsigned i : { ArrayBeats, WBeats, HBeats, XBeats, RBeats, Jobs })
+            CHECK(reg(16 + 2 * i) == total_[i], "counter %u is %llu, expected %llu", i,
+                  (unsigned long long)reg(16 + 2 * i), (unsigned long long)total_[i]);
+        const uint64_t busy = reg(16 + 2 * Cycles);
+        CHECK(busy >= total_[ArrayBeats] && busy < dut_.now(), "busy for %llu of %llu cycles",
+              (unsigned long long)busy, (unsigned long long)dut_.now());
+    }
+    uint64_t busy()
+    {
+        dut_->reg_addr_i = 16;
+        dut_.eval();
+        return dut_->reg_data_o;
+    }
+    uint64_t array_beats() const { return total_[ArrayBeats]; }
+
+  private:
+    tb::Rng &rng_;
+    tb::Golden &golden_;
+    tb::Dut<Top> dut_;
+    tb::Source<Command> cmd_;
+    tb::Source<Step> x_;
+    tb::Source<Codes> w_;
+    tb::Source<Header> h_;
+    tb::Sink<Result> r_;
+    tb::Sink<Completion> cpl_;
+    std::deque<Result> results_;
+    std::deque<Expected> done_;
+    std::vector<int8_t>
+        acts_; /* what the core holds: loaded_ columns for a matrix of cols_, group_ */
+    uint32_t loaded_ = 0, cols_ = 0, group_ = 0, next_id_ = 0xfff0;
+    uint64_t total_[Counters] = { 0 };
+
+    void send(const Command &c, uint32_t status)
+    {
+        cmd_.queue.push_back(c);
+        done_.push_back({ (size_t)total_[RBeats], status << 16 | next_id_ });
+        next_id_ = (next_id_ + 1) & 0xffff;
+    }
+};
+
+template <unsigned Rows, unsigned Lanes, unsigned Units, unsigned MaxN, unsigned XDepth, class Top>
+void cases(tb::Runner &run, tb::Golden &golden)
+{
+    using B = Bench<Rows, Lanes, Units, MaxN, XDepth, Top>;
+    const std::string core = "accel_core " KIND " rows " + std::to_string(Rows) + " lanes " +
+                             std::to_string(Lanes) + " ";
+    run.test(core + "equals the golden model with every stream stalled", 400, [&](tb::Job &job) {
+        B b(job, golden);
+        b.commands(8);
+        b.run();
+    });
+    run.test(core + "refuses illegal commands without taking a beat", 40, [&](tb::Job &job) {
+        B b(job, golden);
+        b.gemm(false);
+        for (int i = 0; i < 30; i++)
+            b.illegal();
+        b.gemm(true);
+        b.plain(0, 0);
+        b.gemm(false);
+        b.run();
+    });
+    run.test(core + "reports an overflow and is as good as new after it", 8, [&](tb::Job &job) {
+        B b(job, golden);
+        b.gemm(false);
+        b.overflow();
+        b.gemm(false);
+        b.run();
+    });
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    tb::Runner run(argc, argv);
+    tb::Golden golden;
+#define SHAPE(top, rows, lanes, units, max_n, x_depth) \
+    cases<rows, lanes, units, max_n, x_depth, top>(run, golden);
+    SHAPES(SHAPE)
+    return run.finish();
+}
