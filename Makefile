@@ -306,7 +306,7 @@ $(B)/lint/yosys-%: $(RTL) $(RTL_LIST)
 
 .PHONY: bench
 bench: $(B)/accel ## tokens/s, cycles/token and utilisation of every kind and format
-	@$(B)/accel bench -m '$(MODEL)'
+	@$(B)/accel bench --save $(B)/bench.json $(if $(N),-n $(N))
 
 # ------------------------------------------------------------------------------------- install
 

@@ -33,7 +33,7 @@ static const struct command commands[] = {
       "Runs a prompt of 64 tokens and -n more on every device in every format. Default model:\n" BENCH_MODEL
       ". Default devices: all that accel list shows. Default\n"
       "formats: bipolar1, ternary, int2, int3, int4, int6, int8 for a model of float tensors; the\n"
-      "file's own for any other.",
+      "file's own for any other. Default group: 128.",
       FLAG(MODEL) | FLAG(DEVICES) | FLAG(COUNT) | FLAG(FORMATS) | FLAG(GROUP) | FLAG(SAVE) | REPORT,
       16, 0, run_bench },
     { "selftest", "compare a device with the reference on random jobs",
