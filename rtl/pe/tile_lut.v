@@ -49,6 +49,9 @@ module tile_lut #(
 `define ADD_CARRY(a, b, c) (a + b + {31'd0, c})
 `endif
 
+    // s ? b : a. Simulated without a branch, which would be mispredicted every other time.
+`define MUX(s, a, b) ((a & {32{!s}}) | (b & {32{s}}))
+
     // ---- stage 1: the tables. Entry e of a cell: x0 +- x1 (+- x2 +- x3), minus where e has the bit.
     wire                          en;       // both stages move
     reg                           v1, first1, plane1, last1;
@@ -62,10 +65,10 @@ module tile_lut #(
         if (valid_i)
             for (c = 0; c < Cells; c = c + 1)
                 for (e = 0; e < Entries; e = e + 1)
-                    if (TableK == 2)
+                    if (TableK == 2)        // entry 1 is kept as its difference from entry 0, see stage 2
                         table_next[(c*Entries+e)*32+:32] =
-                            e == 0 ? lane(x_i[c*16+:8]) + lane(x_i[c*16+8+:8])
-                                   : lane(x_i[c*16+:8]) - lane(x_i[c*16+8+:8]);
+                            (lane(x_i[c*16+:8]) + lane(x_i[c*16+8+:8])) ^
+                            (e == 0 ? 32'd0 : lane(x_i[c*16+:8]) - lane(x_i[c*16+8+:8]));
                     else
                         table_next[(c*Entries+e)*32+:32] =
                             (((e & 1) == 0 ? lane(x_i[c*TableK*8+:8]) + lane(x_i[c*TableK*8+8+:8])
@@ -107,13 +110,13 @@ module tile_lut #(
                 for (k = 0; k < Cells; k = k + 1) begin
                     at = r * Lanes + k * TableK;
                     if (TableK == 2)
-                        v = w1[at] ? table1[(k*Entries+1)*32+:32] : table1[k*Entries*32+:32];
+                        v = table1[k*Entries*32+:32] ^ (table1[(k*Entries+1)*32+:32] & {32{w1[at]}});
                     else
-                        v = w1[at+TableK-2]
-                            ? (w1[at+1] ? (w1[at] ? table1[((k+1)*Entries-1)*32+:32] : table1[((k+1)*Entries-2)*32+:32])
-                                        : (w1[at] ? table1[((k+1)*Entries-3)*32+:32] : table1[((k+1)*Entries-4)*32+:32]))
-                            : (w1[at+1] ? (w1[at] ? table1[((k+1)*Entries-5)*32+:32] : table1[((k+1)*Entries-6)*32+:32])
-                                        : (w1[at] ? table1[(k*Entries+1)*32+:32] : table1[k*Entries*32+:32]));
+                        v = `MUX(w1[at+TableK-2],
+                            `MUX(w1[at+1], `MUX(w1[at], table1[k*Entries*32+:32], table1[(k*Entries+1)*32+:32]),
+                                 `MUX(w1[at], table1[((k+1)*Entries-6)*32+:32], table1[((k+1)*Entries-5)*32+:32])),
+                            `MUX(w1[at+1], `MUX(w1[at], table1[((k+1)*Entries-4)*32+:32], table1[((k+1)*Entries-3)*32+:32]),
+                                 `MUX(w1[at], table1[((k+1)*Entries-2)*32+:32], table1[((k+1)*Entries-1)*32+:32])));
                     v = v ^ {32{w1[at+TableK-1]}};
                     if (k % 2   == 1)   v = `ADD_CARRY(t0, v, w1[r*Lanes+(Cells/2+k/2+1)*TableK-1]);
                     if (k % 4   == 3)   v = `ADD_CARRY(t1, v, w1[r*Lanes+(Cells/4+k/4+1)*TableK-1]);
@@ -160,4 +163,5 @@ module tile_lut #(
         .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
 endmodule
 `undef ADD_CARRY
+`undef MUX
 `default_nettype wire
