@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# report.sh - area of each kind's whole tile: operand registers, tables, trees, accumulators and drain.
+# Usage: synth/report.sh OUT_DIR        writes OUT_DIR/report.json and OUT_DIR/report.txt, and prints the latter
+# Settings: TILES="KIND:ROWS:LANES:UNITS ..."  what to synthesize    JOBS=2  at once
+#           TECHS="ecp5 ice40"                 CHECK=1  first simulate small netlists against the RTL
+# Method and metric: docs/synthesis.md.
+# SPDX-License-Identifier: Apache-2.0
+set -uo pipefail
+dir=$1
+cd "$(dirname "$0")/.." || exit 1
+: "${TILES:=lut:32:64:4 lut4:8:64:1 bitserial:16:64:2 mac:4:32:1}" "${TECHS:=ecp5 ice40}" "${JOBS:=2}" "${CHECK:=1}"
+mkdir -p "$dir"
+rm -f "$dir/report.json" "$dir/report.txt"
+
+kinds=
+for t in $TILES; do kinds+=" ${t%%:*}"; done
+if [ "$CHECK" = 1 ]; then
+    synth/netlist_check.sh "$dir/check" "$kinds" | tee "$dir/check.txt"
+    if grep -q '^not ok' "$dir/check.txt" || ! grep -q '^ok' "$dir/check.txt"; then
+        echo 'report.sh: no area is reported of netlists that compute something else' >&2
+        exit 1
+    fi
+fi
+
+jobs=()
+for t in $TILES; do
+    IFS=: read -r kind rows lanes units <<<"$t"
+    for tech in $TECHS; do
+        jobs+=("synth/tile.sh $kind $tech $rows $lanes $units $dir/$kind-$tech")
+    done
+done
+printf '%s\n' "${jobs[@]}" | xargs -P "$JOBS" -I CMD bash -c 'CMD || echo "report.sh: failed: CMD" >&2; exit 0'
+
+# One line a tile and technology: the counts of its .stat, then JSON and the table of them.
+: >"$dir/counts"
+for t in $TILES; do
+    IFS=: read -r kind rows lanes units <<<"$t"
+    for tech in $TECHS; do
+        [ -s "$dir/$kind-$tech.stat" ] || exit 1
+        awk -v what="$kind $rows $lanes $units $tech" '
+            $1 == "LUT4" || $1 == "SB_LUT4" { lut = $2 }
+            $1 == "CCU2C" || $1 == "SB_CARRY" { carry = $2 }
+            $1 ~ /^TRELLIS_FF$|^SB_DFF/ { ff += $2 }
+            END { print what, lut + 0, carry + 0, ff + 0 }' "$dir/$kind-$tech.stat" >>"$dir/counts"
+    done
+done
+awk -v json="$dir/report.json" '
+    BEGIN {
+        printf "[" >json
+        printf "%-10s %-6s %-9s %8s %8s %8s   LUT4eq per MAC/cycle at weights of\n", "kind", "tech", "tile", "LUT4", "carry", "FF"
+        printf "%-10s %-6s %-9s %8s %8s %8s %8s %8s %8s %8s\n", "", "", "", "", "", "", "1 bit", "2 bit", "4 bit", "8 bit"
+    }
+    {
+        # An ECP5 carry cell replaces two LUT4s; an iCE40 carry sits beside a LUT4 that is counted already.
+        eq = $6 + ($5 == "ecp5" ? 2 * $7 : 0)
+        printf "%-10s %-6s %-9s %8d %8d %8d", $1, $5, $2 "x" $3, $6, $7, $8
+        for (w = 1; w <= 8; w *= 2) {
+            per = eq * ($1 == "mac" ? 1 : w) / ($2 * $3)
+            printf " %8.2f", per
+            printf "%s\n{\"kind\":\"%s\",\"format\":\"int%d\",\"lut4\":%d,\"ccu2c\":%d,\"ff\":%d,\"lut4eq_per_mac\":%.2f,\"lut4eq\":%d,\"rows\":%d,\"lanes\":%d,\"scale_units\":%d,\"shape\":\"%dx%d\",\"flow\":\"%s\"}",
+                sep, $1, w, $6, $5 == "ecp5" ? $7 : 0, $8, per, eq, $2, $3, $4, $2, $3, $5 >json
+            sep = ","
+        }
+        printf "\n"
+    }
+    END { print "\n]" >json }' "$dir/counts" >"$dir/report.txt"
+cat "$dir/report.txt"
