@@ -22,9 +22,9 @@ TB_TOPS_group_scale   := group_scale_8x2:group_scale:Rows=8:ScaleUnits=2:MaxN=4 
                          group_scale_plain:group_scale:Rows=8:ScaleUnits=4:MaxN=4:Requant=0
 TB_TOPS_tile_drain    := tile_drain_16x4:tile_drain:Rows=16:ScaleUnits=4 tile_drain_16x16:tile_drain:Rows=16:ScaleUnits=16
 
-# A tile bench for each kind that the library can pack, and for lut with tables of four lanes. The tile of kind K
-# is module tile_K, unless TB_TILE_K names another, with parameters.
-TB_KINDS   := $(sort lut4 $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/pack/kinds.c))
+# A tile bench for each kind that the library can pack. The tile of kind K is module tile_K, unless TB_TILE_K names
+# another, with parameters.
+TB_KINDS   := $(sort $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/pack/kinds.c))
 TB_TILE_lut4 := tile_lut:TableK=4
 TB_SHAPES  := 8:8:2 4:64:4 16:16:4 32:32:8
 tb_tile     = $(or $(TB_TILE_$1),tile_$1)
@@ -39,11 +39,10 @@ TB_CPPFLAGS_tile_$1 := -DKIND='"$1"' $(foreach s,$(TB_SHAPES),-include Vtile_$1_
 endef
 $(foreach k,$(TB_KINDS),$(eval $(call tb_kind,$k)))
 
-# The whole core of each kind. Its number in the RTL, Kind, is its place in the table.
-TB_KIND_lut4 := 3
+# The whole core of each kind.
 TB_KIND_IDS  := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)", \.id = \([0-9]*\).*/\1=\2/p' driver/src/pack/kinds.c)
 TB_CORES   := 8:16:2:4:64:256 16:32:16:8:64:128
-tb_kind_id  = $(firstword $(patsubst $1=%,%,$(filter $1=%,$(TB_KIND_IDS))) $(TB_KIND_$1))
+tb_kind_id  = $(patsubst $1=%,%,$(filter $1=%,$(TB_KIND_IDS)))
 define tb_core
 TB_BENCHES += core_$1
 TB_SRC_core_$1 := sim/tb/tb_core.cpp

@@ -63,7 +63,7 @@ template <class Top, unsigned Lanes, unsigned Depth> void job(tb::Job &job)
             expect = mem[addr];
         }
         for (; !entered.empty(); entered.pop_front()) {
-            /* a beat taken in the very cycle of a start belongs to nobody; the core never does it */
+            /* a beat taken in the cycle of a start belongs to nobody; the core never does that */
             if (!start)
                 mem[loaded++] = entered.front();
         }

@@ -1,7 +1,8 @@
 /* tb_core.cpp - the whole core: queues of commands, every stream stalled, against the golden model.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Built once a kind, with KIND its name and SHAPES(X) listing X(class, rows, lanes, scale units, MaxN, XDepth).
+ * Built once a kind, with KIND its name and SHAPES(X) listing
+ * X(class, rows, lanes, scale units, MaxN, XDepth).
  * The streams of all commands of a job are offered at once, as a host that runs ahead would. */
 #include "tb_matrix.h"
 
@@ -186,7 +187,7 @@ class Bench
              0);
     }
 
-    /* Every row at full scale until 48 bits do not do: status 2, and the next job is as good as new. */
+    /* Full scale until 48 bits do not do: status 2, and the next job is as good as new. */
     void overflow()
     {
         const uint32_t steps = XDepth, chunk = 256 / Lanes;

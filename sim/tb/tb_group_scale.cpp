@@ -1,4 +1,4 @@
-/* tb_group_scale.cpp - group_scale.v: acc += (sc D + oc S) << sh, exactly, in order, requantized or not.
+/* tb_group_scale.cpp - group_scale.v: acc += (sc D + oc S) << sh, exactly, requantized or not.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tb.h"
 

@@ -1,4 +1,4 @@
-/* tb_header_loader.cpp - header_loader.v: sets of headers in order, two ahead, requantization words.
+/* tb_header_loader.cpp - header_loader.v: sets of headers in order, two ahead, multipliers too.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tb.h"
 

@@ -163,28 +163,11 @@ class Golden
     accel_dev *dev_ = nullptr;
 };
 
-/* The kind of that name; lut4 (tables of four lanes) even where the library packs none. */
 inline const pe_kind *find_kind(const char *name)
 {
-    if (const pe_kind *k = accel_find_kind(name))
-        return k;
-    static const pe_kind lut4 = { "lut4",
-                                  3,
-                                  false,
-                                  true,
-                                  [](uint8_t *row, uint32_t lanes) {
-                                      for (uint32_t c = 0; c < lanes; c += 4) {
-                                          const unsigned b = row[c / 8] >> c % 8 & 15u;
-                                          const unsigned first = b & 1u, rest = b >> 1;
-                                          const unsigned w = (first ? 7u ^ rest : rest) | (!first)
-                                                                                              << 3;
-                                          row[c / 8] = (uint8_t)((row[c / 8] & ~(15u << c % 8)) |
-                                                                 w << c % 8);
-                                      }
-                                  },
-                                  nullptr };
-    CHECK(std::strcmp(name, lut4.name) == 0, "there is no PE kind %s", name);
-    return &lut4;
+    const pe_kind *k = accel_find_kind(name);
+    CHECK(k, "there is no PE kind %s", name);
+    return k;
 }
 
 } // namespace tb

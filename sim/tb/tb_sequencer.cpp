@@ -1,4 +1,4 @@
-/* tb_sequencer.cpp - sequencer.v: the loops of a GEMM beat by beat, legal and illegal commands, ids.
+/* tb_sequencer.cpp - sequencer.v: a GEMM beat by beat, legal and illegal commands, ids.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tb.h"
 
