@@ -9,7 +9,7 @@
 namespace
 {
 
-/* Multiply-accumulates of each format, group size and shape, at least; TB_MACS=N: other than 10^6 */
+/* Multiply-accumulates of each format, group size and shape, at least; TB_MACS=N: not 10^6 */
 uint64_t macs()
 {
     const char *env = std::getenv("TB_MACS");
