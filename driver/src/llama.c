@@ -73,14 +73,14 @@ static void add_residual(struct accel_llm *llm, size_t n)
 static void cache_token(struct accel_llm *llm, uint32_t layer, size_t i, size_t pos)
 {
     const struct accel_model_info *h = &llm->model->info;
-    size_t hd = h->head_dim, pairs = h->rope_dim / 2, context = llm->info.context;
+    size_t hd = h->head_dim, turned = h->rope_dim, context = llm->info.context;
     float *q = llm->y + i * llm->y_stride, *k = q + h->heads * hd, *v = k + h->kv_heads * hd;
-    const float *turn = llm->rope + pos * pairs * 2;
+    const float *turn = llm->rope + pos * turned * 2;
     for (size_t head = 0; head < h->heads; head++)
-        attention_rotate(q + head * hd, turn, pairs);
+        attention_rotate(q + head * hd, turn, turned);
     for (size_t head = 0; head < h->kv_heads; head++) {
         size_t base = ((size_t)layer * h->kv_heads + head) * hd * context;
-        attention_rotate(k + head * hd, turn, pairs);
+        attention_rotate(k + head * hd, turn, turned);
         for (size_t d = 0; d < hd; d++)
             llm->keys[base + d * context + pos] = k[head * hd + d];
         memcpy(llm->values + base + pos * hd, v + head * hd, hd * sizeof *v);

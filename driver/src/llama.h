@@ -33,7 +33,7 @@ struct accel_llm {
     struct linear head;
     struct accel_llm_info info;
 
-    float *rope;   /* [context][rope_dim / 2] of cosine, sine */
+    float *rope;   /* [context][2][rope_dim], see attention_rotate */
     float *keys;   /* [layers][kv_heads][head_dim][context] */
     float *values; /* [layers][kv_heads][context][head_dim] */
 
@@ -52,8 +52,9 @@ struct accel_llm {
  * keys is [dim][stride], values [count][dim], count >= 1. */
 void attention_head(const float *q, const float *keys, const float *values, size_t dim,
                     size_t stride, size_t count, float scale, float *scores, float *out);
-/* Rotate adjacent pairs of v by the angles in turn ([pairs] of cosine, sine). */
-void attention_rotate(float *v, const float *turn, size_t pairs);
+/* Rotate adjacent pairs of v: turn is [2][dim], the cosine for each element, then what the other
+ * element of its pair is multiplied by: minus the sine, the sine. */
+void attention_rotate(float *v, const float *turn, size_t dim);
 /* Fill rope for `context` positions; freqs (may be NULL) divides each frequency. */
 void attention_angles(float *rope, uint32_t context, const struct accel_model_info *h,
                       const float *freqs);

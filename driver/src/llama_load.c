@@ -149,10 +149,9 @@ static int make_buffers(struct accel_llm *llm, struct accel_error *err)
     const struct accel_model_info *h = &llm->model->info;
     uint32_t context = llm->info.context, batch = llm->info.batch;
     uint32_t q_dim = h->heads * h->head_dim, kv_dim = h->kv_heads * h->head_dim;
-    size_t pairs = h->rope_dim / 2;
     llm->q_stride = larger(larger(h->embd, h->ff), q_dim);
     llm->y_stride = larger(larger(h->embd, 2 * h->ff), q_dim + 2 * kv_dim);
-    llm->rope = array(context, pairs, 2, sizeof *llm->rope);
+    llm->rope = array(context, h->rope_dim, 2, sizeof *llm->rope);
     llm->keys = array(h->layers, kv_dim, context, sizeof *llm->keys);
     llm->values = array(h->layers, kv_dim, context, sizeof *llm->values);
     llm->x = array(batch, h->embd, 1, sizeof *llm->x);

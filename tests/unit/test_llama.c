@@ -304,6 +304,42 @@ static void logits_have_the_same_bits_for_every_batch_size(void **state)
     tiny_free(&t);
 }
 
+/* FNV-1a over the logits of a model. */
+static uint32_t hash_of(struct tiny_llama *t)
+{
+    tiny_build(t);
+    accel_model *m = open_tiny(t);
+    accel_llm *llm = load(m, NULL);
+    float *logits = eval_all(llm, ids, TOKENS);
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < (size_t)TOKENS * TINY_VOCAB; i++) {
+        uint32_t bits;
+        memcpy(&bits, &logits[i], sizeof bits);
+        hash = (hash ^ bits) * 16777619u;
+    }
+    free(logits);
+    accel_llm_free(llm);
+    accel_model_free(m);
+    tiny_free(t);
+    return hash;
+}
+
+/* The numbers are what gcc and clang give with and without optimization and vector units. */
+static void logits_have_the_same_bits_whatever_compiler_made_the_library(void **state)
+{
+    (void)state;
+    struct tiny_llama t;
+    tiny_default(&t);
+    assert_int_equal(hash_of(&t), 0xe1c0e219u);
+    tiny_default(&t);
+    t.heads = 3;
+    t.kv_heads = 1;
+    t.head_dim = 42;
+    t.rope_freqs = true;
+    t.separate_head = true;
+    assert_int_equal(hash_of(&t), 0x4fdac5d1u);
+}
+
 static void evaluating_again_after_a_rewind_gives_the_same_bits(void **state)
 {
     (void)state;
@@ -603,6 +639,7 @@ int main(void)
         cmocka_unit_test(logits_equal_a_naive_pass_with_fused_qkv),
         cmocka_unit_test(logits_equal_a_naive_pass_when_k_has_a_format_of_its_own),
         cmocka_unit_test(logits_have_the_same_bits_for_every_batch_size),
+        cmocka_unit_test(logits_have_the_same_bits_whatever_compiler_made_the_library),
         cmocka_unit_test(evaluating_again_after_a_rewind_gives_the_same_bits),
         cmocka_unit_test(the_device_counts_every_mac_that_the_model_needs),
         cmocka_unit_test(tokens_beyond_the_context_are_refused_and_change_nothing),
