@@ -24,7 +24,7 @@ TB_TOPS_tile_drain    := tile_drain_16x4:tile_drain:Rows=16:ScaleUnits=4 tile_dr
 
 # A tile bench for each kind that the library can pack. The tile of kind K is module tile_K, unless TB_TILE_K names
 # another, with parameters.
-TB_KINDS   := $(sort $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/pack/kinds.c))
+TB_KINDS   := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/pack/kinds.c)
 TB_TILE_lut4 := tile_lut:TableK=4
 TB_SHAPES  := 8:8:2 4:64:4 16:16:4 32:32:8
 tb_tile     = $(or $(TB_TILE_$1),tile_$1)
