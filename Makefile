@@ -117,9 +117,9 @@ $(B)/$(1)/unit/%: $(B)/$(1)/tests/unit/%.o $(HELP_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(
 endef
 
 $(eval $(call variant,release,$(CC),-O3 -march=$(MARCH) $(BASE)))
-$(eval $(call variant,asan,$(CC),-O1 -g $(SANITIZE) $(BASE)))
+$(eval $(call variant,asan,$(CC),-O2 -g $(SANITIZE) $(BASE)))
 $(eval $(call variant,tsan,$(CC),-O1 -g -fsanitize=thread $(BASE)))
-$(eval $(call variant,cov,$(CC),-O0 -g --coverage -fprofile-abs-path $(BASE)))
+$(eval $(call variant,cov,$(CC),-O1 -g --coverage -fprofile-abs-path $(BASE)))
 $(eval $(call variant,fuzz,$(CLANG),-O1 -g -fsanitize=fuzzer-no-link $(SANITIZE) $(BASE)))
 # Only to see that both compilers have nothing to say. -O2: some warnings of gcc need the optimizer.
 $(eval $(call variant,lint-gcc,gcc,-O2 $(BASE) -Werror))
@@ -186,17 +186,18 @@ UNIT_cov     := $(UNIT_SRC:tests/unit/%.c=$(B)/cov/unit/%)
 FUZZERS      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
 SUITE_unit := --suite unit $(UNIT_release) tests/runner.sh
-SUITE_asan := --suite asan $(UNIT_asan) --suite cli-asan --env ACCEL=$(B)/asan/accel $(CLI_TEST)
+SUITE_asan := --suite cli-asan --env ACCEL=$(B)/asan/accel $(CLI_TEST) --suite asan $(UNIT_asan)
 SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST) tests/install.sh
-SUITE_cov  := --suite cov $(UNIT_cov) --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST)
+SUITE_cov  := --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST) --suite cov $(UNIT_cov)
 SUITE_fuzz := --suite fuzz $(foreach f,$(FUZZERS),'tests/fuzz/run $(f) $(FUZZ_SECONDS)')
 SUITE_rtl  := --suite rtl $(RTL_TESTS)
 SUITE_formal := --suite formal $(FORMAL_TESTS)
 SUITE_sum  := --after --suite coverage tests/coverage
 
 .PHONY: test test-programs test-unit test-asan test-tsan test-cli test-rtl test-fuzz coverage cov-clean
+# The slow suites come first, so that no processor waits for them at the end.
 test: test-programs ## build and run every test; results also in build/test/junit.xml
-	@$(RUN_TESTS) $(SUITE_unit) $(SUITE_cli) $(SUITE_rtl) $(SUITE_formal) $(SUITE_asan) $(SUITE_cov) $(SUITE_fuzz) \
+	@$(RUN_TESTS) $(SUITE_asan) $(SUITE_cov) $(SUITE_rtl) $(SUITE_formal) $(SUITE_cli) $(SUITE_unit) $(SUITE_fuzz) \
 	    $(SUITE_sum)
 
 test-programs: all $(UNIT_release) $(UNIT_asan) $(UNIT_cov) $(B)/asan/accel $(B)/cov/accel $(FUZZERS) \
