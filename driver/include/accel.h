@@ -143,8 +143,8 @@ int accel_matrix_quantize(accel_format f, uint32_t group, uint32_t rows, uint32_
 /** Convert a tensor of ggml blocks without requantizing its codes. The codes and mins are taken as
  * they are; block scales that do not fit (sc, sh) exactly are rounded and the error is reported
  * in accel_matrix_info.scale_error.
- * @param ggml_type  Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL TQ1_0 TQ2_0 Q2_K Q3_K Q4_K Q5_K Q6_K by ggml's
- *                   id; F32, F16, BF16 are quantized to `fallback` with group `fallback_group`
+ * @param ggml_type  Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL MXFP4 TQ1_0 TQ2_0 Q2_K Q3_K Q4_K Q5_K Q6_K by
+ *                   ggml's id; F32, F16, BF16 are quantized to `fallback` with group `fallback_group`
  * @param data, size all rows, one after the other: rows * row bytes, checked
  * @return ACCEL_OK, _E_ARG, _E_UNSUPPORTED (type), _E_CORRUPT (size, non-finite scale),
  *         _E_OVERFLOW, _E_NOMEM */

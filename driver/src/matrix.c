@@ -644,7 +644,7 @@ int accel_matrix_from_ggml(uint32_t ggml_type, const void *data, size_t size, ui
     if (!type)
         return accel_fail(err, ACCEL_E_UNSUPPORTED,
                           "ggml type %u cannot be converted; requantize the model to Q4_0..Q8_0, "
-                          "IQ4_NL, TQ1_0, TQ2_0, Q2_K..Q6_K, F32, F16 or BF16",
+                          "IQ4_NL, MXFP4, TQ1_0, TQ2_0, Q2_K..Q6_K, F32, F16 or BF16",
                           ggml_type);
     accel_format f = type->format ? type->format : fallback;
     uint32_t group = type->format ? type->group : fallback_group;

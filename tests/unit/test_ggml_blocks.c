@@ -18,11 +18,11 @@ static const struct vectors {
     uint32_t type;
     const char *file; /* in the folder of reference vectors */
 } vectors[] = {
-    { GGML_Q4_0, "q4_0" },   { GGML_Q4_1, "q4_1" }, { GGML_Q5_0, "q5_0" },
-    { GGML_Q5_1, "q5_1" },   { GGML_Q8_0, "q8_0" }, { GGML_IQ4_NL, "iq4_nl" },
-    { GGML_Q2_K, "q2_K" },   { GGML_Q3_K, "q3_K" }, { GGML_Q4_K, "q4_K" },
-    { GGML_Q5_K, "q5_K" },   { GGML_Q6_K, "q6_K" }, { GGML_TQ1_0, "tq1_0" },
-    { GGML_TQ2_0, "tq2_0" },
+    { GGML_Q4_0, "q4_0" },   { GGML_Q4_1, "q4_1" },   { GGML_Q5_0, "q5_0" },
+    { GGML_Q5_1, "q5_1" },   { GGML_Q8_0, "q8_0" },   { GGML_IQ4_NL, "iq4_nl" },
+    { GGML_Q2_K, "q2_K" },   { GGML_Q3_K, "q3_K" },   { GGML_Q4_K, "q4_K" },
+    { GGML_Q5_K, "q5_K" },   { GGML_Q6_K, "q6_K" },   { GGML_TQ1_0, "tq1_0" },
+    { GGML_TQ2_0, "tq2_0" }, { GGML_MXFP4, "mxfp4" },
 };
 #define VECTORS (sizeof vectors / sizeof vectors[0])
 
@@ -107,6 +107,17 @@ static void blocks_of_32_decode_by_hand(void **state)
     uint8_t iq4[18] = { H_2, 0xF0 };
     expect(GGML_IQ4_NL, iq4, 32, 0, -254.0f);
     expect(GGML_IQ4_NL, iq4, 32, 16, 226.0f);
+
+    uint8_t mx[17] = { 127, 0x1F, 0x80 }; /* scale 1 */
+    expect(GGML_MXFP4, mx, 32, 0, -6.0f);
+    expect(GGML_MXFP4, mx, 32, 16, 0.5f);
+    expect(GGML_MXFP4, mx, 32, 17, 0.0f);
+    mx[0] = 0; /* 2^-127 */
+    expect(GGML_MXFP4, mx, 32, 0, -6.0f * 0x1p-127f);
+    mx[0] = 1;
+    expect(GGML_MXFP4, mx, 32, 0, -6.0f * 0x1p-126f);
+    mx[0] = 2;
+    expect(GGML_MXFP4, mx, 32, 16, 0x1p-126f);
 }
 
 static void ternary_blocks_decode_by_hand(void **state)
@@ -308,7 +319,7 @@ static void unknown_types_and_broken_rows_are_refused(void **state)
     assert_int_equal(ggml_dequantize_row(GGML_Q6_K, data, out, 128), ACCEL_E_ARG);
     assert_int_equal(ggml_dequantize_row(GGML_F32, NULL, out, 1), ACCEL_E_ARG);
     assert_int_equal(ggml_dequantize_row(GGML_F32, data, NULL, 1), ACCEL_E_ARG);
-    assert_null(ggml_find_block_type(GGML_MXFP4));
+    assert_null(ggml_find_block_type(GGML_NVFP4));
 }
 
 int main(void)
