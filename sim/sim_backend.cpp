@@ -13,30 +13,39 @@
 #include <string>
 #include <vector>
 
-double sc_time_stamp() { return 0; }    /* asked for by the Verilator runtime */
+double sc_time_stamp()
+{
+    return 0;
+} /* asked for by the Verilator runtime */
 
-namespace {
+namespace
+{
 
 /* Deadlines are given in device time; this is the clock they are counted in. */
 constexpr uint64_t kClockHz = 50000000;
 
 struct SimDevice {
-    const SimModel          *model;
-    const pe_kind           *kind;
-    pack_shape               shape;
+    const SimModel *model;
+    const pe_kind *kind;
+    pack_shape shape;
     std::unique_ptr<SimCore> core;
-    std::vector<uint8_t>     acts;      /* reused from job to job */
-    std::vector<uint16_t>    headers;
+    std::vector<uint8_t> acts; /* reused from job to job */
+    std::vector<uint16_t> headers;
 };
 
-SimDevice *sim(const accel_dev *dev) { return static_cast<SimDevice *>(dev->priv); }
+SimDevice *sim(const accel_dev *dev)
+{
+    return static_cast<SimDevice *>(dev->priv);
+}
 
-std::string uri_of(const SimModelInfo &m) {
+std::string uri_of(const SimModelInfo &m)
+{
     return std::string("sim:pe=") + m.kind + ",rows=" + std::to_string(m.rows) +
            ",lanes=" + std::to_string(m.lanes);
 }
 
-std::string built_in() {
+std::string built_in()
+{
     std::string all;
     for (size_t i = 0; i < sim_model_count; i++) {
         const SimModelInfo &m = sim_models[i].info;
@@ -46,7 +55,8 @@ std::string built_in() {
     return all;
 }
 
-bool parse_u32(const char *s, uint32_t *v) {
+bool parse_u32(const char *s, uint32_t *v)
+{
     char *end;
     const unsigned long n = std::strtoul(s, &end, 10);
     if (*s < '0' || *s > '9' || *end || n > UINT32_MAX)
@@ -56,7 +66,8 @@ bool parse_u32(const char *s, uint32_t *v) {
 }
 
 /* Runs f, turning what C++ throws into a status. */
-template <class F> int guarded(accel_error *err, F f) {
+template <class F> int guarded(accel_error *err, F f)
+{
     try {
         return f();
     } catch (const std::bad_alloc &) {
@@ -64,7 +75,8 @@ template <class F> int guarded(accel_error *err, F f) {
     }
 }
 
-int open(accel_dev *dev, const char *params, accel_error *err) {
+int open(accel_dev *dev, const char *params, accel_error *err)
+{
     return guarded(err, [&] {
         char key[256], value[256];
         std::string pe, trace;
@@ -81,7 +93,8 @@ int open(accel_dev *dev, const char *params, accel_error *err) {
                 trace = value;
             else
                 return accel_fail(err, ACCEL_E_URI,
-                                  "sim: unknown parameter '%s'; known: pe, rows, lanes, trace", key);
+                                  "sim: unknown parameter '%s'; known: pe, rows, lanes, trace",
+                                  key);
         }
         if (rc < 0)
             return rc;
@@ -101,20 +114,21 @@ int open(accel_dev *dev, const char *params, accel_error *err) {
                               lanes ? std::to_string(lanes).c_str() : "any", built_in().c_str());
         const pe_kind *kind = accel_find_kind(model->info.kind);
         if (!kind)
-            return accel_fail(err, ACCEL_E_DEVICE, "sim: no packer for PE kind %s", model->info.kind);
+            return accel_fail(err, ACCEL_E_DEVICE, "sim: no packer for PE kind %s",
+                              model->info.kind);
         const SimModelInfo &m = model->info;
         auto d = std::make_unique<SimDevice>();
         d->model = model;
         d->kind = kind;
         d->shape = { m.rows, m.lanes, m.scale_units };
         d->core.reset(model->create());
-        const uint32_t expect[] = { 0x4c434341, 1, kind->id, m.rows, m.lanes, m.scale_units, m.max_n,
-                                    m.x_depth };
+        const uint32_t expect[] = { 0x4c434341,    1,       kind->id, m.rows, m.lanes,
+                                    m.scale_units, m.max_n, m.x_depth };
         for (unsigned i = 0; i < sizeof expect / sizeof *expect; i++)
             if (d->core->reg(i) != expect[i])
                 return accel_fail(err, ACCEL_E_DEVICE,
-                                  "sim: register %u reads %u, expected %u: rebuild the simulator", i,
-                                  d->core->reg(i), expect[i]);
+                                  "sim: register %u reads %u, expected %u: rebuild the simulator",
+                                  i, d->core->reg(i), expect[i]);
         if (!trace.empty() && !d->core->trace(trace.c_str()))
             return accel_fail(err, ACCEL_E_IO, "sim: cannot write the waveform %s: check the path",
                               trace.c_str());
@@ -133,17 +147,20 @@ int open(accel_dev *dev, const char *params, accel_error *err) {
     });
 }
 
-void close(accel_dev *dev) {
+void close(accel_dev *dev)
+{
     delete sim(dev);
     dev->priv = nullptr;
 }
 
-void free_packed(void *priv) {
+void free_packed(void *priv)
+{
     pack_free(static_cast<packed *>(priv));
     delete static_cast<packed *>(priv);
 }
 
-int load(accel_dev *dev, const accel_matrix *mat, accel_weights *w, accel_error *err) {
+int load(accel_dev *dev, const accel_matrix *mat, accel_weights *w, accel_error *err)
+{
     return guarded(err, [&] {
         const SimDevice *d = sim(dev);
         std::unique_ptr<packed> p(new packed());
@@ -161,7 +178,8 @@ int load(accel_dev *dev, const accel_matrix *mat, accel_weights *w, accel_error 
 }
 
 /* Weave each row tile's multipliers and shifts in behind its headers. */
-void add_requantization(SimDevice *d, const packed &p, const backend_job &job) {
+void add_requantization(SimDevice *d, const packed &p, const backend_job &job)
+{
     const uint32_t rows = d->shape.rows;
     const size_t per_tile = p.header_beats / p.row_tiles * d->shape.scale_units;
     d->headers.clear();
@@ -181,7 +199,8 @@ void add_requantization(SimDevice *d, const packed &p, const backend_job &job) {
     }
 }
 
-int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error *err) {
+int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error *err)
+{
     return guarded(err, [&] {
         SimDevice *d = sim(dev);
         const packed &p = *static_cast<const packed *>(job->weights->priv);
@@ -189,14 +208,16 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
         const size_t column = (size_t)p.steps * d->shape.lanes;
         d->acts.resize(column * job->n);
         for (uint32_t i = 0; i < job->n; i++)
-            pack_activations(&p, d->shape.lanes, cols, job->weights->group, job->x + i * job->x_stride,
+            pack_activations(&p, d->shape.lanes, cols, job->weights->group,
+                             job->x + i * job->x_stride,
                              reinterpret_cast<int8_t *>(d->acts.data()) + i * column);
         SimJob s = {};
         s.command[0] = 1;
         s.command[1] = p.row_tiles | job->n << 16;
         s.command[2] = p.steps | p.chunk_steps << 16;
         s.command[3] = p.planes | p.coding << 4 | (uint32_t)p.asymmetric << 6 |
-                       (uint32_t)p.row_header << 7 | 1u << 8 | (uint32_t)(job->requant_mul != nullptr) << 9;
+                       (uint32_t)p.row_header << 7 | 1u << 8 |
+                       (uint32_t)(job->requant_mul != nullptr) << 9;
         s.codes = p.codes;
         s.code_beats = p.code_beats;
         s.acts = d->acts.data();
@@ -214,23 +235,25 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
         s.acc = job->acc;
         s.i8 = job->i8;
         if (job->deadline_ns)
-            s.max_cycles = std::max<uint64_t>(1, (uint64_t)((double)job->deadline_ns * 1e-9 * kClockHz));
+            s.max_cycles = std::max<uint64_t>(
+                1, (uint64_t)((double)job->deadline_ns * 1e-9 * kClockHz));
         uint64_t before[10];
         for (unsigned i = 0; i < 10; i++)
             before[i] = d->core->counter(i);
         switch (d->core->run(s)) {
-        case SIM_DONE:
-            break;
+        case SIM_DONE: break;
         case SIM_TIMEOUT:
             return accel_fail(err, ACCEL_E_TIMEOUT,
                               "%s: the deadline of %llu ns passed after %llu cycles at %llu MHz",
                               dev->caps.uri, (unsigned long long)job->deadline_ns,
-                              (unsigned long long)s.max_cycles, (unsigned long long)(kClockHz / 1000000));
+                              (unsigned long long)s.max_cycles,
+                              (unsigned long long)(kClockHz / 1000000));
         case SIM_HUNG:
             return accel_fail(err, ACCEL_E_DEVICE, "%s: the core stopped making progress",
                               dev->caps.uri);
         case SIM_ILLEGAL:
-            return accel_fail(err, ACCEL_E_DEVICE, "%s: the core refused the command", dev->caps.uri);
+            return accel_fail(err, ACCEL_E_DEVICE, "%s: the core refused the command",
+                              dev->caps.uri);
         case SIM_OVERFLOW:
             return accel_fail(err, ACCEL_E_DEVICE, "%s: an accumulator overflowed 48 bits",
                               dev->caps.uri);
@@ -256,21 +279,25 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
     });
 }
 
-int can_run(const accel_dev *dev, accel_format f, uint32_t group, accel_error *err) {
-    (void)group;            /* any group is padded to whole steps */
+int can_run(const accel_dev *dev, accel_format f, uint32_t group, accel_error *err)
+{
+    (void)group; /* any group is padded to whole steps */
     const char *why = sim(dev)->kind->refuse ? sim(dev)->kind->refuse(f) : nullptr;
     if (!why)
         return 1;
-    accel_fail(err, ACCEL_E_UNSUPPORTED, "%s cannot run %s: %s", dev->caps.pe, accel_format_name(f), why);
+    accel_fail(err, ACCEL_E_UNSUPPORTED, "%s cannot run %s: %s", dev->caps.pe, accel_format_name(f),
+               why);
     return 0;
 }
 
-int list(int (*fn)(void *user, const char *uri, const char *what), void *user) {
+int list(int (*fn)(void *user, const char *uri, const char *what), void *user)
+{
     return guarded(nullptr, [&] {
         for (size_t i = 0; i < sim_model_count; i++) {
             const SimModelInfo &m = sim_models[i].info;
             const std::string what = std::string("Verilated core, ") + m.kind + " tile, " +
-                                     std::to_string(m.rows) + " rows x " + std::to_string(m.lanes) + " lanes";
+                                     std::to_string(m.rows) + " rows x " + std::to_string(m.lanes) +
+                                     " lanes";
             const int rc = fn(user, uri_of(m).c_str(), what.c_str());
             if (rc)
                 return rc;
@@ -279,8 +306,11 @@ int list(int (*fn)(void *user, const char *uri, const char *what), void *user) {
     });
 }
 
-}  // namespace
+} // namespace
 
 extern "C" const accel_backend accel_backend_sim = {
-    "sim", "Verilated RTL in this process (default kind and shape)", open, close, load, run, can_run, list,
+    "sim",   "Verilated RTL in this process (default kind and shape)",
+    open,    close,
+    load,    run,
+    can_run, list,
 };

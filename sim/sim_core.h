@@ -9,41 +9,42 @@
 /* What was built in: one line of sim/models.txt. */
 struct SimModelInfo {
     const char *kind;
-    uint32_t    rows, lanes, scale_units, max_n, x_depth;
+    uint32_t rows, lanes, scale_units, max_n, x_depth;
 };
 
 /* One GEMM as the core's streams, docs/core.md. Code beats are rows * lanes / 8 bytes, activation beats
  * lanes bytes, header beats scale_units 16-bit words. */
 struct SimJob {
-    uint32_t        command[4];
-    const uint8_t  *codes;
-    size_t          code_beats;
-    const uint8_t  *acts;
-    size_t          act_beats;
+    uint32_t command[4];
+    const uint8_t *codes;
+    size_t code_beats;
+    const uint8_t *acts;
+    size_t act_beats;
     const uint16_t *headers;
-    size_t          header_beats;
-    uint32_t        rows, row_tiles, n;
-    int64_t        *acc;            /* [n][rows], or */
-    int8_t         *i8;             /* the same, requantized */
-    uint64_t        max_cycles;     /* 0: no limit */
+    size_t header_beats;
+    uint32_t rows, row_tiles, n;
+    int64_t *acc;        /* [n][rows], or */
+    int8_t *i8;          /* the same, requantized */
+    uint64_t max_cycles; /* 0: no limit */
 };
 
 enum SimOutcome { SIM_DONE, SIM_TIMEOUT, SIM_HUNG, SIM_ILLEGAL, SIM_OVERFLOW, SIM_STRAY };
 
-class SimCore {
-public:
+class SimCore
+{
+  public:
     virtual ~SimCore() = default;
     virtual SimOutcome run(const SimJob &job) = 0;
     virtual uint32_t reg(unsigned addr) = 0;
     virtual void reset() = 0;
-    virtual bool trace(const char *path) = 0;   /* false: cannot write there */
+    virtual bool trace(const char *path) = 0; /* false: cannot write there */
     uint64_t counter(unsigned i) { return reg(16 + 2 * i) | (uint64_t)reg(17 + 2 * i) << 32; }
 };
 
 /* One entry a built-in model, the default first; made from sim/models.txt. */
 struct SimModel {
     SimModelInfo info;
-    SimCore   *(*create)();         /* may throw std::bad_alloc */
+    SimCore *(*create)(); /* may throw std::bad_alloc */
 };
 extern const SimModel sim_models[];
 extern const size_t sim_model_count;

@@ -12,32 +12,37 @@
 #include <cstring>
 #include <memory>
 
-#define STR2(x) #x
-#define STR(x) STR2(x)
+#define STR2(x)    #x
+#define STR(x)     STR2(x)
 #define CAT2(a, b) a##b
-#define CAT(a, b) CAT2(a, b)
+#define CAT(a, b)  CAT2(a, b)
 #include STR(MODEL.h)
 
-namespace {
+namespace
+{
 
 /* No handshake for this many cycles while a job runs: the longest honest silence is a chunk's worth of beats
  * for all columns, far below. */
 constexpr uint64_t kHungCycles = 1000000;
 
-class Core : public SimCore {
-public:
-    Core() : context_(new VerilatedContext), top_(new MODEL(context_.get())) {
+class Core : public SimCore
+{
+  public:
+    Core() : context_(new VerilatedContext), top_(new MODEL(context_.get()))
+    {
         context_->traceEverOn(true);
         top_->clk_i = 0;
         reset();
     }
-    ~Core() override {
+    ~Core() override
+    {
         if (fst_)
             fst_->close();
         top_->final();
     }
 
-    void reset() override {
+    void reset() override
+    {
         top_->cmd_valid_i = top_->x_valid_i = top_->w_valid_i = top_->h_valid_i = 0;
         top_->cpl_ready_i = top_->r_ready_i = 1;
         top_->rst_i = 1;
@@ -47,14 +52,16 @@ public:
         cycle();
     }
 
-    uint32_t reg(unsigned addr) override {
+    uint32_t reg(unsigned addr) override
+    {
         top_->reg_addr_i = addr & 63;
         top_->eval();
         return top_->reg_data_o;
     }
 
-    bool trace(const char *path) override {
-        FILE *probe = std::fopen(path, "wb");   /* the FST writer has no way to report this */
+    bool trace(const char *path) override
+    {
+        FILE *probe = std::fopen(path, "wb"); /* the FST writer has no way to report this */
         if (!probe)
             return false;
         std::fclose(probe);
@@ -64,7 +71,8 @@ public:
         return fst_->isOpen();
     }
 
-    SimOutcome run(const SimJob &job) override {
+    SimOutcome run(const SimJob &job) override
+    {
         const uint32_t units = SCALE_UNITS, slices = ROWS / SCALE_UNITS;
         const size_t results = (size_t)job.row_tiles * job.n * slices;
         size_t w = 0, x = 0, h = 0, r = 0;
@@ -124,8 +132,8 @@ public:
             quiet = moved ? 0 : quiet + 1;
             cycle();
             if (done) {
-                if (outcome == SIM_DONE && (r != results || w != job.code_beats || x != job.act_beats ||
-                                            h != job.header_beats))
+                if (outcome == SIM_DONE && (r != results || w != job.code_beats ||
+                                            x != job.act_beats || h != job.header_beats))
                     outcome = SIM_STRAY;
                 return outcome == SIM_DONE ? outcome : stop(outcome);
             }
@@ -156,7 +164,7 @@ public:
         }
     }
 
-private:
+  private:
     static constexpr size_t kCode = ROWS * LANES / 8, kAct = LANES, kHeader = SCALE_UNITS * 2;
 
     std::unique_ptr<VerilatedContext> context_;
@@ -164,7 +172,8 @@ private:
     std::unique_ptr<VerilatedFstC> fst_;
     uint64_t now_ = 0;
 
-    void cycle() {
+    void cycle()
+    {
         top_->clk_i = 0;
         top_->eval();
         if (fst_)
@@ -177,7 +186,8 @@ private:
     }
 
     /* The core may be in the middle of anything: bring it back to a known state. */
-    SimOutcome stop(SimOutcome outcome) {
+    SimOutcome stop(SimOutcome outcome)
+    {
         reset();
         if (fst_)
             fst_->flush();
@@ -185,6 +195,9 @@ private:
     }
 };
 
-}  // namespace
+} // namespace
 
-SimCore *CAT(create_, MODEL)() { return new Core; }
+SimCore *CAT(create_, MODEL)()
+{
+    return new Core;
+}

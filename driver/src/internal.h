@@ -14,7 +14,7 @@ extern "C" {
 /* Write status and a formatted sentence to err (may be NULL); returns status. */
 int accel_fail(struct accel_error *err, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-#ifdef __clang_analyzer__   /* else it follows paths on which accel_fail succeeds */
+#ifdef __clang_analyzer__ /* else it follows paths on which accel_fail succeeds */
 #define accel_fail(err, status, ...) ((accel_fail)(err, status, __VA_ARGS__), (status))
 #endif
 
@@ -38,16 +38,16 @@ static inline bool mul_size(size_t a, size_t b, size_t *out)
 struct accel_matrix {
     accel_format format;
     uint32_t rows, cols;
-    uint32_t group;         /* 0: one group per row */
-    uint32_t groups;        /* per row */
-    bool     asymmetric;
+    uint32_t group;  /* 0: one group per row */
+    uint32_t groups; /* per row */
+    bool asymmetric;
     unsigned acc_bits;
-    double   scale_error;
-    uint8_t *codes;         /* [rows][cols] */
-    int16_t *sc;            /* [rows][groups] */
-    uint8_t *sh;            /* [rows][groups] */
-    int32_t *oc;            /* [rows][groups] */
-    float   *row_scale;     /* [rows] */
+    double scale_error;
+    uint8_t *codes;   /* [rows][cols] */
+    int16_t *sc;      /* [rows][groups] */
+    uint8_t *sh;      /* [rows][groups] */
+    int32_t *oc;      /* [rows][groups] */
+    float *row_scale; /* [rows] */
 };
 
 /* ---- packed streams (pack/pack.c and one file a kind) ---- */
@@ -59,32 +59,32 @@ struct pack_shape {
 /* A matrix as docs/core.md's streams, for one kind and shape. */
 struct packed {
     uint32_t row_tiles, steps, chunk_steps, planes;
-    uint32_t coding;            /* as in the command: 0 signed, 1 unsigned, 2 bipolar */
-    bool     asymmetric;        /* 3 header words instead of 1 */
-    bool     row_header;        /* one header a row tile */
-    uint32_t group_pad;         /* steps * lanes elements; each group padded to chunk_steps * lanes */
-    size_t   code_beats;        /* of rows * lanes / 8 bytes */
-    uint8_t *codes;             /* bit r * lanes + l of a beat is bit (..)%8 of byte (..)/8 */
-    size_t   header_beats;      /* of scale_units 16-bit words, without requantization words */
+    uint32_t coding;     /* as in the command: 0 signed, 1 unsigned, 2 bipolar */
+    bool asymmetric;     /* 3 header words instead of 1 */
+    bool row_header;     /* one header a row tile */
+    uint32_t group_pad;  /* steps * lanes elements; each group padded to chunk_steps * lanes */
+    size_t code_beats;   /* of rows * lanes / 8 bytes */
+    uint8_t *codes;      /* bit r * lanes + l of a beat is bit (..)%8 of byte (..)/8 */
+    size_t header_beats; /* of scale_units 16-bit words, without requantization words */
     uint16_t *headers;
 };
 
 struct pe_kind {
     const char *name;
-    uint32_t    id;             /* accel_core's Kind */
-    bool        step_major;     /* order of code words inside a chunk */
-    bool        offset_binary;  /* signed codes go out with the top bit inverted */
+    uint32_t id;        /* accel_core's Kind */
+    bool step_major;    /* order of code words inside a chunk */
+    bool offset_binary; /* signed codes go out with the top bit inverted */
     /* Recode one plane's row of lanes in place (bits 0..lanes-1 of row), or NULL. */
-    void      (*recode)(uint8_t *row, uint32_t lanes);
+    void (*recode)(uint8_t *row, uint32_t lanes);
     /* NULL if any format runs; else says why one does not, or NULL if it does. */
     const char *(*refuse)(accel_format f);
 };
 extern const struct pe_kind accel_kinds[];
 extern const size_t accel_kind_count;
-const struct pe_kind *accel_find_kind(const char *name);   /* or NULL */
+const struct pe_kind *accel_find_kind(const char *name); /* or NULL */
 
-int  pack_matrix(const struct pe_kind *kind, const struct pack_shape *shape,
-                 const struct accel_matrix *mat, struct packed *out, struct accel_error *err);
+int pack_matrix(const struct pe_kind *kind, const struct pack_shape *shape,
+                const struct accel_matrix *mat, struct packed *out, struct accel_error *err);
 void pack_free(struct packed *p);
 /* Lay one column of cols activations out as steps * lanes bytes, padding every group. */
 void pack_activations(const struct packed *p, uint32_t lanes, uint32_t cols, uint32_t group,
@@ -93,54 +93,54 @@ void pack_activations(const struct packed *p, uint32_t lanes, uint32_t cols, uin
 /* ---- backends ---- */
 
 struct accel_weights {
-    struct accel_dev *dev;      /* used for its backend's unload only */
+    struct accel_dev *dev; /* used for its backend's unload only */
     uint32_t rows, cols, group;
-    float   *row_scale;
-    void    *priv;              /* the backend's own */
-    void   (*free_priv)(void *priv);
+    float *row_scale;
+    void *priv; /* the backend's own */
+    void (*free_priv)(void *priv);
     struct accel_weights_info info;
 };
 
 /* One job as a backend sees it: everything checked, results as exact acc or requantized int8. */
 struct backend_job {
     const struct accel_weights *weights;
-    const int8_t *x;            /* column i at x + i * x_stride */
+    const int8_t *x; /* column i at x + i * x_stride */
     uint32_t n;
-    size_t   x_stride;
-    int64_t *acc;               /* [n][rows], when requant_mul is NULL */
-    int8_t  *i8;                /* [n][rows], else */
+    size_t x_stride;
+    int64_t *acc; /* [n][rows], when requant_mul is NULL */
+    int8_t *i8;   /* [n][rows], else */
     const uint32_t *requant_mul;
-    const uint8_t  *requant_shift;
+    const uint8_t *requant_shift;
     uint64_t deadline_ns;
 };
 
 struct accel_backend {
-    const char *scheme;         /* "cpu" */
-    const char *what;           /* one line for accel_list */
+    const char *scheme; /* "cpu" */
+    const char *what;   /* one line for accel_list */
     /* params: the URI after "scheme:". Sets dev->priv and dev->caps. */
-    int  (*open)(struct accel_dev *dev, const char *params, struct accel_error *err);
+    int (*open)(struct accel_dev *dev, const char *params, struct accel_error *err);
     void (*close)(struct accel_dev *dev);
     /* Fills w->priv, w->free_priv and w->info from the matrix; may keep nothing of it. */
-    int  (*load)(struct accel_dev *dev, const struct accel_matrix *mat, struct accel_weights *w,
-                 struct accel_error *err);
-    /* Runs one job to its end. Returns _OK, _E_TIMEOUT, _E_DEVICE, _E_NOMEM, _E_GONE. */
-    int  (*run)(struct accel_dev *dev, const struct backend_job *job, struct accel_stats *stats,
+    int (*load)(struct accel_dev *dev, const struct accel_matrix *mat, struct accel_weights *w,
                 struct accel_error *err);
-    int  (*can_run)(const struct accel_dev *dev, accel_format f, uint32_t group,
-                    struct accel_error *err);
+    /* Runs one job to its end. Returns _OK, _E_TIMEOUT, _E_DEVICE, _E_NOMEM, _E_GONE. */
+    int (*run)(struct accel_dev *dev, const struct backend_job *job, struct accel_stats *stats,
+               struct accel_error *err);
+    int (*can_run)(const struct accel_dev *dev, accel_format f, uint32_t group,
+                   struct accel_error *err);
     /* Other URIs than "scheme:" to list; NULL: none. */
-    int  (*list)(int (*fn)(void *user, const char *uri, const char *what), void *user);
+    int (*list)(int (*fn)(void *user, const char *uri, const char *what), void *user);
 };
 extern const struct accel_backend accel_backend_cpu;
-extern const struct accel_backend accel_backend_sim;    /* in sim/, linked when built with it */
+extern const struct accel_backend accel_backend_sim; /* in sim/, linked when built with it */
 
 struct accel_dev {
     const struct accel_backend *backend;
-    void             *priv;
+    void *priv;
     struct accel_caps caps;
     struct accel_options options;
     struct accel_stats totals;
-    struct device_queue *queue;    /* device.c: lock and jobs in flight */
+    struct device_queue *queue; /* device.c: lock and jobs in flight */
 };
 
 void accel_log(const struct accel_dev *dev, enum accel_log_level level, const char *fmt, ...)
