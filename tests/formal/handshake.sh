@@ -63,6 +63,9 @@ prove() {   # MODULE SOURCES, then lines "sed script  what it breaks" on standar
                 >"$out/$module-bug$n.bmc" 2>&1
         grep -q 'Assert failed' "$out/$module-bug$n.bmc"
         say $? "$module: $what would be found" "z3 finds no counterexample in $((bmc + 4)) cycles"
+        unbounded "$module-bug$n"
+        grep -q 'was asserted in frame' "$out/$module-bug$n.pdr"
+        say $? "$module: $what would not be proved" "see $out/$module-bug$n.pdr"
     done
 }
 
