@@ -49,7 +49,8 @@ module tile_lut #(
 `define ADD_CARRY(a, b, c) (a + b + {31'd0, c})
 `endif
 
-    // s ? b : a. Simulated without a branch, which would be mispredicted every other time.
+    // s ? b : a, simulated without a branch, which would be mispredicted every other time. Where a and b do not
+    // depend on the row, a ^ ((a ^ b) & s) is faster still, since the compiler keeps a ^ b for all rows.
 `define MUX(s, a, b) ((a & {32{!s}}) | (b & {32{s}}))
 
     // ---- stage 1: the tables. Entry e of a cell: x0 +- x1 (+- x2 +- x3), minus where e has the bit.
@@ -65,10 +66,10 @@ module tile_lut #(
         if (valid_i)
             for (c = 0; c < Cells; c = c + 1)
                 for (e = 0; e < Entries; e = e + 1)
-                    if (TableK == 2)        // entry 1 is kept as its difference from entry 0, see stage 2
+                    if (TableK == 2)
                         table_next[(c*Entries+e)*32+:32] =
-                            (lane(x_i[c*16+:8]) + lane(x_i[c*16+8+:8])) ^
-                            (e == 0 ? 32'd0 : lane(x_i[c*16+:8]) - lane(x_i[c*16+8+:8]));
+                            e == 0 ? lane(x_i[c*16+:8]) + lane(x_i[c*16+8+:8])
+                                   : lane(x_i[c*16+:8]) - lane(x_i[c*16+8+:8]);
                     else
                         table_next[(c*Entries+e)*32+:32] =
                             (((e & 1) == 0 ? lane(x_i[c*TableK*8+:8]) + lane(x_i[c*TableK*8+8+:8])
@@ -110,7 +111,8 @@ module tile_lut #(
                 for (k = 0; k < Cells; k = k + 1) begin
                     at = r * Lanes + k * TableK;
                     if (TableK == 2)
-                        v = table1[k*Entries*32+:32] ^ (table1[(k*Entries+1)*32+:32] & {32{w1[at]}});
+                        v = table1[k*Entries*32+:32] ^
+                            ((table1[k*Entries*32+:32] ^ table1[(k*Entries+1)*32+:32]) & {32{w1[at]}});
                     else
                         v = `MUX(w1[at+TableK-2],
                             `MUX(w1[at+1], `MUX(w1[at], table1[k*Entries*32+:32], table1[(k*Entries+1)*32+:32]),
