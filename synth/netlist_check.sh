@@ -8,7 +8,7 @@ dir=$1
 shift
 cd "$(dirname "$0")/.." || exit 1
 share=$(dirname "$(command -v yosys)")/../share/yosys
-rows=4 lanes=8 units=2 cycles=${CYCLES:-400}
+rows=2 lanes=8 units=1 cycles=${CYCLES:-300}
 bad=0
 mkdir -p "$dir"
 

@@ -36,7 +36,7 @@ if [ "${FULL:-0}" = 1 ]; then
 fi
 # and a table that is wrong in one entry is noticed
 mkdir -p "$out"
-sed 's/lane(x_i\[c\*16+:8\]) - lane/lane(x_i[c*16+:8]) + lane/' rtl/pe/tile_lut.v >"$out/tile_lut_bug.v"
+sed 's/) - lane(x_i\[c\*TableK\*8+8/) + lane(x_i[c*TableK*8+8/' rtl/pe/tile_lut.v >"$out/tile_lut_bug.v"
 cmp -s rtl/pe/tile_lut.v "$out/tile_lut_bug.v" && { echo 'not ok a wrong table entry is noticed: adapt the seeded bug'; exit 1; }
 bug=$(build 2 "$out/tile_lut_bug.v")
 report 'a wrong table entry is noticed' ' 0 bad bitserial, [1-9][0-9]* bad lut,' "$("$bug" 4 3 2>&1)"
