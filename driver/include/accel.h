@@ -270,8 +270,9 @@ struct accel_stats {
     uint64_t stall_acts;      /**< ... for activations */
     uint64_t stall_results;   /**< ... for group scaling or for the reader of results */
     uint64_t jobs;
+    uint64_t ideal_cycles;    /**< max(array_beats, weight_beats), job by job: no array could be faster */
 };
-/** Best possible cycles over measured ones: max(array_beats, weight_beats) / cycles, 0 if none. */
+/** Best possible cycles over measured ones: ideal_cycles / cycles, 0 if none. */
 double accel_utilisation(const struct accel_stats *stats);
 
 /** Queue a job. @return ACCEL_OK, _E_ARG, _E_UNSUPPORTED (n or cols beyond caps), _E_QUEUE,

@@ -419,6 +419,8 @@ static int run_job(accel_dev *dev, const struct accel_job *job, struct accel_sta
         .deadline_ns = job->deadline_ns,
     };
     int rc = dev->backend->run(dev, &b, stats, err);
+    stats->ideal_cycles = stats->array_beats > stats->weight_beats ? stats->array_beats
+                                                                   : stats->weight_beats;
     if (!rc)
         store_results(job, b.acc, b.i8);
     free(results);
@@ -438,6 +440,7 @@ static void add_stats(struct accel_stats *sum, const struct accel_stats *s)
     sum->stall_acts += s->stall_acts;
     sum->stall_results += s->stall_results;
     sum->jobs += s->jobs;
+    sum->ideal_cycles += s->ideal_cycles;
 }
 
 static struct slot *find_slot(struct device_queue *q, accel_ticket ticket)
@@ -595,7 +598,5 @@ double accel_utilisation(const struct accel_stats *stats)
 {
     if (!stats || stats->cycles == 0)
         return 0.0;
-    uint64_t best = stats->array_beats > stats->weight_beats ? stats->array_beats
-                                                             : stats->weight_beats;
-    return (double)best / (double)stats->cycles;
+    return (double)stats->ideal_cycles / (double)stats->cycles;
 }

@@ -614,11 +614,11 @@ static void a_failed_job_leaves_results_and_totals_alone(void **state)
     assert_int_equal(accel_run(f.dev, &f.job, &stats, &err), ACCEL_OK);
     assert_int_equal(f.y[N * ROWS - 1], 0x0101010101010101);
     accel_get_totals(f.dev, &totals);
-    const struct accel_stats want = { 2, 400, 200, 300, 6, 8, 10, 12, 14, 16, 2 };
+    const struct accel_stats want = { 2, 400, 200, 300, 6, 8, 10, 12, 14, 16, 2, 300 };
     assert_memory_equal(&totals, &want, sizeof want);
     assert_true(accel_utilisation(&totals) == 0.75);
-    assert_true(accel_utilisation(&(struct accel_stats){ .cycles = 4, .array_beats = 3 }) == 0.75);
-    assert_true(accel_utilisation(&(struct accel_stats){ .array_beats = 3 }) == 0.0);
+    assert_true(accel_utilisation(&(struct accel_stats){ .cycles = 4, .ideal_cycles = 3 }) == 0.75);
+    assert_true(accel_utilisation(&(struct accel_stats){ .ideal_cycles = 3 }) == 0.0);
     assert_true(accel_utilisation(NULL) == 0.0);
     teardown_puppet(&f, &p);
 }
