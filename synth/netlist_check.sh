@@ -45,4 +45,16 @@ for kind in "${@:-mac bitserial lut lut4}"; do
         done
     done
 done
+
+# A check that cannot fail shows nothing: one adder cell of the last ECP5 netlist is made to answer zero.
+last=${k:-lut}
+if check "$last" ecp5 "0,/INIT0(16'h96aa)/s//INIT0(16'h0000)/"; then
+    echo "not ok a netlist with one wrong cell is noticed: see $dir/$last-ecp5-small.*"
+    bad=1
+elif grep -q '^FAIL' "$dir/$last-ecp5-small.sim"; then
+    echo "ok a netlist with one wrong cell is noticed: $(cat "$dir/$last-ecp5-small.sim")"
+else
+    echo 'not ok a netlist with one wrong cell is noticed: it was not simulated'
+    bad=1
+fi
 exit $bad
