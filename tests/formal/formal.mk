@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 # The quick ones are part of `make test`.
-FORMAL_TESTS := tests/formal/handshake.sh tests/formal/exhaustive.sh
+FORMAL_TESTS := tests/formal/handshake.sh tests/formal/exhaustive.sh tests/formal/codes.sh
 
 .PHONY: formal
 formal: ## every proof, also those too slow for make test
-	@TEST_TIMEOUT=3600 $(RUN_TESTS) --suite formal --env FULL=1 $(FORMAL_TESTS)
+	@TEST_TIMEOUT=20000 $(RUN_TESTS) --suite formal --env FULL=1 $(FORMAL_TESTS)

@@ -7,32 +7,38 @@
 module fv_tiles #(
     parameter Rows   = 1,
     parameter Planes = 2,
-    parameter Codes  = 0
+    parameter Codes  = 0,
+    parameter Coding = 0
 ) (
     input  wire        clk_i,
     input  wire        start_i,             // take over activations and coding, begin again
     input  wire [31:0] x_i,
     input  wire [7:0]  codes_i,
     input  wire [1:0]  coding_i,            // 0 signed, 1 unsigned, 2 bipolar
-    output reg         done_o,
+    output reg         done_o,              // outputs go before a proof: abc would take them for properties
     output reg  [3:0]  bad_o                // with done_o: mac, bitserial, lut, lut4 went wrong
 );
     reg  [4:0]  t = 5'd0;                   // cycle since start; the first one resets
     reg  [31:0] x = 32'd0;
     reg  [1:0]  coding = 2'd0;
 `ifdef FORMAL
-    wire [7:0]  codes = Codes;              // constant: a proof for each code is easy, one for all is not
+    // once, with a constant code and coding: a proof for each is feasible, one for all is not
+    wire        start = 1'b0;
+    wire [7:0]  codes = Codes;
+    wire [1:0]  kind  = Coding;
 `else
+    wire        start = start_i;
     reg  [7:0]  codes = 8'd0;
+    wire [1:0]  kind  = coding_i == 3 ? 2'd0 : coding_i;
     always @(posedge clk_i) if (start_i) codes <= codes_i + Codes;
 `endif
     always @(posedge clk_i)
-        if (start_i || t == 0) begin
+        if (start || t == 0) begin
             t      <= 5'd1;
             x      <= x_i;
-            coding <= coding_i == 3 ? 2'd0 : coding_i;
+            coding <= kind;
         end else if (t != 5'd31) t <= t + 5'd1;
-    wire rst = start_i || t == 0;
+    wire rst = start || t == 0;
 
     wire signed [16:0] sum = {{9{x[7]}}, x[7:0]} + {{9{x[15]}}, x[15:8]} + {{9{x[23]}}, x[23:16]} + {{9{x[31]}}, x[31:24]};
     wire [7:0]         top = 8'd1 << (Planes - 1);
