@@ -19,7 +19,7 @@
  *     S[n,g]   = sum over i in g of x[n,i]
  *     acc[m,n] = sum over g of ( sc[m,g] * D[m,n,g] + oc[m,g] * S[n,g] ) << sh[m,g]
  *
- *   x    signed 8 bit            k    decoded code, -255..255 (see enum accel_format)
+ *   x    signed 8 bit            k    decoded code, within ACCEL_K_MAX (see enum accel_coding)
  *   sc   signed 12 bit           sh   0..15             oc   signed 20 bit
  *   acc  exact, two's complement, at most 48 bits: nothing rounds or saturates inside
  *
@@ -92,20 +92,60 @@ enum accel_coding {
     ACCEL_CODING_SIGNED   = 0x100,  /**< two's complement: -2^(n-1) .. 2^(n-1)-1 */
     ACCEL_CODING_UNSIGNED = 0x200,  /**< 0 .. 2^n-1; the zero point lives in oc */
     ACCEL_CODING_BIPOLAR  = 0x300,  /**< 2u - (2^n-1): every odd number, no zero */
-    ACCEL_CODING_TERNARY  = 0x400   /**< codes 0, 1, 2 are -1, 0, +1; 3 is illegal */
+    ACCEL_CODING_TERNARY  = 0x400,  /**< codes 0, 1, 2 are -1, 0, +1; 3 is illegal */
+    ACCEL_CODING_FLOAT    = 0x500,  /**< minifloat: sign, e exponent bits, m mantissa bits, no
+                                         infinity: k = value / the least positive value */
+    ACCEL_CODING_TABLE    = 0x600   /**< one of the named tables below */
 };
 typedef uint32_t accel_format;
 #define ACCEL_INT(bits)  ((accel_format)(ACCEL_CODING_SIGNED   | (unsigned)(bits)))
 #define ACCEL_UINT(bits) ((accel_format)(ACCEL_CODING_UNSIGNED | (unsigned)(bits)))
 #define ACCEL_BIP(bits)  ((accel_format)(ACCEL_CODING_BIPOLAR  | (unsigned)(bits)))
 #define ACCEL_TERNARY    ((accel_format)(ACCEL_CODING_TERNARY  | 2u))
+/** ExMy, e 1..4 exponent bits and m >= 0 mantissa bits, 3..8 bits with the sign. E2M1 is MXFP4's
+ * element, E2M3 and E3M2 those of MXFP6 (E3M2 also FP6's), E4M3 that of MXFP8: its codes 0x7F and
+ * 0xFF are NaN and illegal. Negative zero decodes to 0. E5M2 would need k of 32 bits: refused. */
+#define ACCEL_FLOAT(e, m) \
+    ((accel_format)(ACCEL_CODING_FLOAT | (unsigned)(e) << 16 | (1u + (unsigned)(e) + (unsigned)(m))))
+#define ACCEL_TABLE(id, bits) ((accel_format)(ACCEL_CODING_TABLE | (unsigned)(id) << 16 | (bits)))
+/** BitMoD: sign-magnitude floats whose negative zero is a special value chosen per group by sel:
+ * k = +3, -3, +6, -6 (FP3), +10, -10, +16, -16 (FP4, k = 2 * value). */
+#define ACCEL_FP3       ACCEL_TABLE(0, 3u)
+#define ACCEL_FP4       ACCEL_TABLE(1, 4u)
+/** ANT: signed powers of two (0, 1..64), signed flint (0, 1, 2, 3, 4, 6, 8, 16), unsigned flint, and ANT4, where
+ * sel says for each group: 0 INT4, 1 POT4, 2 FLINT4, 3 E2M1. */
+#define ACCEL_POT4      ACCEL_TABLE(2, 4u)
+#define ACCEL_FLINT4    ACCEL_TABLE(3, 4u)
+#define ACCEL_UFLINT4   ACCEL_TABLE(4, 4u)
+#define ACCEL_ANT4      ACCEL_TABLE(5, 4u)
+/** OliVe: pairs of columns (2i, 2i+1); code 8 marks the victim (k = 0), whose neighbour is then an outlier
+ * (abfloat E2M1: 12..96 for INT4 normals, 24..192 for FLINT4 normals in OLIVE4F). */
+#define ACCEL_OLIVE4    ACCEL_TABLE(6, 4u)
+#define ACCEL_OLIVE4F   ACCEL_TABLE(7, 4u)
+/** A table of 8 or 16 int8 values for each row (SqueezeLLM). */
+#define ACCEL_CODEBOOK3 ACCEL_TABLE(8, 3u)
+#define ACCEL_CODEBOOK4 ACCEL_TABLE(9, 4u)
+/** Largest |k| of any format: E4M3's 448 * 2^9. */
+#define ACCEL_K_MAX     229376
 
 /** Width of a code in bits, 1..8. */
 unsigned accel_format_bits(accel_format f);
 /** 1 if f is one of the formats above, else 0. */
 int accel_format_valid(accel_format f);
-/** Decode one code to k. Codes are taken modulo 2^bits; the illegal ternary code decodes to 0. */
+/** Decode one code to k where the code alone decides: codes are taken modulo 2^bits, illegal ones decode to 0, and
+ * so do special values, outliers and codebooks. accel_matrix_k knows those. */
 int accel_format_decode(accel_format f, unsigned code);
+/** k of a code in its context.
+ * @param sel       the group's selector 0..3 (FP3, FP4, ANT4; else ignored)
+ * @param pair      the code of the other column of the pair (OLIVE4, OLIVE4F; else ignored)
+ * @param codebook  the row's table (CODEBOOK3, CODEBOOK4; else ignored) */
+int accel_format_decode_in(accel_format f, unsigned code, unsigned sel, unsigned pair,
+                           const int8_t *codebook);
+/** 1 if groups of this format have a selector (FP3, FP4, ANT4). sc is then -512..511: the group header holds sel in
+ * the other two bits. */
+int accel_format_has_sel(accel_format f);
+/** NULL, or why a format one might ask for is none of ours: "e5m2"; see accel_format_parse. Static. */
+const char *accel_format_refusal(const char *name);
 /** "int4", "uint4", "bipolar2", "ternary"; "?" if invalid. Static storage. */
 const char *accel_format_name(accel_format f);
 /** The format of that name. @return ACCEL_OK or ACCEL_E_ARG. */
@@ -126,6 +166,8 @@ struct accel_matrix_parts {
     const uint8_t *sh;         /**< [rows][groups], 0..15; NULL: all 0 */
     const int32_t *oc;         /**< [rows][groups], -2^19..2^19-1; NULL: symmetric, all 0 */
     const float   *row_scale;  /**< [rows], finite; NULL: all 1 */
+    const uint8_t *sel;        /**< [rows][groups], 0..3, if accel_format_has_sel; NULL: all 0 */
+    const int8_t  *codebook;   /**< [rows][2^bits], for CODEBOOK3 and CODEBOOK4; else NULL */
 };
 
 /** Make a matrix from exact parts (copied).
@@ -165,6 +207,9 @@ struct accel_matrix_info {
     double   scale_error;         /**< max over groups of |scale kept - scale given| / the row's largest */
 };
 void accel_matrix_get_info(const accel_matrix *mat, struct accel_matrix_info *info);
+
+/** The integer k that row m, column c of the matrix decodes to, in its context. 0 if out of range. */
+int accel_matrix_k(const accel_matrix *mat, uint32_t m, uint32_t c);
 
 /** The real value of row m, column k as the device sees it:
  * row_scale * (sc * code + oc) * 2^sh, in double. For tests and error reports. */

@@ -48,6 +48,8 @@ struct accel_matrix {
     uint8_t *sh;      /* [rows][groups] */
     int32_t *oc;      /* [rows][groups] */
     float *row_scale; /* [rows] */
+    uint8_t *sel;     /* [rows][groups]; NULL if the format has none */
+    int8_t *codebook; /* [rows][2^bits]; NULL if the format has none */
 };
 
 /* ---- packed streams (pack/pack.c and one file a kind) ---- */
