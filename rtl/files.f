@@ -1,6 +1,7 @@
 rtl/lib/fifo.v
 rtl/core/plane_gather.v
 rtl/core/weight_buffer.v
+rtl/core/walk_buffer.v
 rtl/core/act_buffer.v
 rtl/core/sequencer.v
 rtl/core/header_loader.v
@@ -12,3 +13,5 @@ rtl/pe/tile_drain.v
 rtl/pe/tile_mac.v
 rtl/pe/tile_bitserial.v
 rtl/pe/tile_lut.v
+rtl/decode/decode_dfloat11.v
+rtl/decode/bf16_block.v

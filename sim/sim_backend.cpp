@@ -120,10 +120,14 @@ int open(accel_dev *dev, const char *params, accel_error *err)
         auto d = std::make_unique<SimDevice>();
         d->model = model;
         d->kind = kind;
-        d->shape = { m.rows, m.lanes, m.scale_units };
+        d->shape = { m.rows, m.lanes, m.scale_units, m.d_bits };
         d->core.reset(model->create());
         const uint32_t expect[] = { 0x4c434341,    1,       kind->id, m.rows, m.lanes,
                                     m.scale_units, m.max_n, m.x_depth };
+        if (d->core->reg(10) != m.d_bits)
+            return accel_fail(err, ACCEL_E_DEVICE,
+                              "sim: D has %u bits, expected %u: rebuild the simulator",
+                              d->core->reg(10), m.d_bits);
         for (unsigned i = 0; i < sizeof expect / sizeof *expect; i++)
             if (d->core->reg(i) != expect[i])
                 return accel_fail(err, ACCEL_E_DEVICE,
@@ -169,7 +173,7 @@ int load(accel_dev *dev, const accel_matrix *mat, accel_weights *w, accel_error 
             return rc;
         w->info.rows = mat->rows;
         w->info.cols = mat->cols;
-        w->info.code_bits = (uint64_t)p->code_beats * d->shape.rows * d->shape.lanes;
+        w->info.code_bits = (uint64_t)p->code_beats * p->beat_bits;
         w->info.header_bits = (uint64_t)p->header_beats * d->shape.scale_units * 16;
         w->priv = p.release();
         w->free_priv = free_packed;
@@ -217,9 +221,11 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
         s.command[2] = p.steps | p.chunk_steps << 16;
         s.command[3] = p.planes | p.coding << 4 | (uint32_t)p.asymmetric << 6 |
                        (uint32_t)p.row_header << 7 | 1u << 8 |
-                       (uint32_t)(job->requant_mul != nullptr) << 9;
+                       (uint32_t)(job->requant_mul != nullptr) << 9 | p.table << 10 |
+                       (uint32_t)p.has_sel << 15;
         s.codes = p.codes;
         s.code_beats = p.code_beats;
+        s.code_bytes = p.beat_bytes;
         s.acts = d->acts.data();
         s.act_beats = (size_t)p.steps * job->n;
         s.headers = p.headers;
@@ -282,7 +288,8 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
 int can_run(const accel_dev *dev, accel_format f, uint32_t group, accel_error *err)
 {
     (void)group; /* any group is padded to whole steps */
-    const char *why = sim(dev)->kind->refuse ? sim(dev)->kind->refuse(f) : nullptr;
+    pack_wire wire;
+    const char *why = pack_wire_format(sim(dev)->kind, sim(dev)->shape.d_bits, f, &wire);
     if (!why)
         return 1;
     accel_fail(err, ACCEL_E_UNSUPPORTED, "%s cannot run %s: %s", dev->caps.pe, accel_format_name(f),

@@ -9,15 +9,15 @@
 /* What was built in: one line of sim/models.txt. */
 struct SimModelInfo {
     const char *kind;
-    uint32_t rows, lanes, scale_units, max_n, x_depth;
+    uint32_t rows, lanes, scale_units, max_n, x_depth, d_bits;
 };
 
-/* One GEMM as the core's streams, docs/core.md. Code beats are rows * lanes / 8 bytes, activation beats
+/* One GEMM as the core's streams, docs/core.md. Activation beats are
  * lanes bytes, header beats scale_units 16-bit words. */
 struct SimJob {
     uint32_t command[4];
     const uint8_t *codes;
-    size_t code_beats;
+    size_t code_beats, code_bytes; /* bytes of a beat */
     const uint8_t *acts;
     size_t act_beats;
     const uint16_t *headers;

@@ -74,6 +74,8 @@ class Core : public SimCore
     SimOutcome run(const SimJob &job) override
     {
         const uint32_t units = SCALE_UNITS, slices = ROWS / SCALE_UNITS;
+        if (job.code_bytes > sizeof top_->w_i)
+            return SIM_ILLEGAL;
         const size_t results = (size_t)job.row_tiles * job.n * slices;
         size_t w = 0, x = 0, h = 0, r = 0;
         uint32_t tile = 0, col = 0, slice = 0;
@@ -82,7 +84,7 @@ class Core : public SimCore
         top_->cmd_valid_i = 1;
         std::memcpy(&top_->cmd_i, job.command, sizeof job.command);
         if (job.code_beats)
-            std::memcpy(&top_->w_i, job.codes, kCode);
+            put_code(job, 0);
         if (job.act_beats)
             std::memcpy(&top_->x_i, job.acts, kAct);
         if (job.header_beats)
@@ -145,7 +147,7 @@ class Core : public SimCore
             }
             if (take_w) {
                 if (++w < job.code_beats)
-                    std::memcpy(&top_->w_i, job.codes + w * kCode, kCode);
+                    put_code(job, w);
                 else
                     top_->w_valid_i = 0;
             }
@@ -165,7 +167,7 @@ class Core : public SimCore
     }
 
   private:
-    static constexpr size_t kCode = ROWS * LANES / 8, kAct = LANES, kHeader = SCALE_UNITS * 2;
+    static constexpr size_t kAct = LANES, kHeader = SCALE_UNITS * 2;
 
     std::unique_ptr<VerilatedContext> context_;
     std::unique_ptr<MODEL> top_;
@@ -183,6 +185,11 @@ class Core : public SimCore
         if (fst_)
             fst_->dump(10 * now_ + 5);
         now_++;
+    }
+
+    void put_code(const SimJob &job, size_t beat)
+    {
+        std::memcpy(&top_->w_i, job.codes + beat * job.code_bytes, job.code_bytes);
     }
 
     /* The core may be in the middle of anything: bring it back to a known state. */

@@ -56,34 +56,62 @@ struct accel_matrix {
 
 struct pack_shape {
     uint32_t rows, lanes, scale_units;
+    uint32_t d_bits; /* of D; 0: 24 */
 };
 
 /* A matrix as docs/core.md's streams, for one kind and shape. */
 struct packed {
     uint32_t row_tiles, steps, chunk_steps, planes;
-    uint32_t coding;     /* as in the command: 0 signed, 1 unsigned, 2 bipolar */
-    bool asymmetric;     /* 3 header words instead of 1 */
-    bool row_header;     /* one header a row tile */
-    uint32_t group_pad;  /* steps * lanes elements; each group padded to chunk_steps * lanes */
-    size_t code_beats;   /* of rows * lanes / 8 bytes */
-    uint8_t *codes;      /* bit r * lanes + l of a beat is bit (..)%8 of byte (..)/8 */
+    uint32_t coding;    /* as in the command: 0 signed, 1 unsigned, 2 bipolar, 3 table */
+    uint32_t table;     /* which one */
+    bool has_sel;       /* headers carry group selectors */
+    bool asymmetric;    /* 3 header words instead of 1 */
+    bool row_header;    /* one header a row tile */
+    uint32_t group_pad; /* steps * lanes elements; each group padded to chunk_steps * lanes */
+    uint32_t beat_bits; /* of the code stream */
+    size_t beat_bytes;  /* of one beat in codes: beat_bits / 8, rounded up */
+    size_t code_beats;
+    uint8_t *codes;      /* bit i of a beat is bit i % 8 of its byte i / 8 */
     size_t header_beats; /* of scale_units 16-bit words, without requantization words */
     uint16_t *headers;
 };
 
+struct pack_chunk; /* pack/pack.h */
+struct beats;
+
 struct pe_kind {
     const char *name;
-    uint32_t id;        /* accel_core's Kind */
-    bool step_major;    /* order of code words inside a chunk */
-    bool offset_binary; /* signed codes go out with the top bit inverted */
+    uint32_t id;           /* accel_core's Kind */
+    bool step_major;       /* the planes of a step come together, not those of a chunk */
+    bool offset_binary;    /* signed codes go out with the top bit inverted */
+    bool threes;           /* lanes are three times a power of two */
+    unsigned word_planes;  /* planes that the tile takes at once; 0: one */
+    unsigned extra_planes; /* planes of selectors or positions in front of a word's code */
+    unsigned
+        window; /* steps a word takes activations from, and says how many to go on; 0: words go with steps */
+    unsigned plane_num, plane_den; /* bits of a plane = rows * lanes * num / den; 0: 1 */
     /* Recode one plane's row of lanes in place (bits 0..lanes-1 of row), or NULL. */
     void (*recode)(uint8_t *row, uint32_t lanes);
+    /* Pack one chunk of a row tile, or NULL: as planes. */
+    int (*pack_chunk)(const struct pack_chunk *c, struct beats *out, struct accel_error *err);
+    /* Whether the tile decodes this float or table format itself; NULL: none. Others go out as the integers k. */
+    bool (*native)(accel_format f);
     /* NULL if any format runs; else says why one does not, or NULL if it does. */
     const char *(*refuse)(accel_format f);
 };
 extern const struct pe_kind accel_kinds[];
 extern const size_t accel_kind_count;
 const struct pe_kind *accel_find_kind(const char *name); /* or NULL */
+
+/* How a format travels to a kind's tile. */
+struct pack_wire {
+    unsigned planes, coding, table;
+    bool has_sel, expanded; /* expanded: as the integers k */
+};
+/* NULL, or why tiles of this kind with D of d_bits cannot run it. */
+const char *pack_wire_format(const struct pe_kind *kind, unsigned d_bits, accel_format f,
+                             struct pack_wire *wire);
+uint32_t pack_plane_bits(const struct pe_kind *kind, const struct pack_shape *shape);
 
 int pack_matrix(const struct pe_kind *kind, const struct pack_shape *shape,
                 const struct accel_matrix *mat, struct packed *out, struct accel_error *err);

@@ -1,7 +1,7 @@
 // counters.v - what the core is and what it has done, as 32-bit words at combinational read addresses.
 //
 //   0 magic "ACCL"   1 interface version   2 Kind   3 Rows   4 Lanes   5 ScaleUnits   6 MaxN   7 XDepth
-//   8 WDepth   9 {overflow ever seen, busy}
+//   8 WDepth   9 {overflow ever seen, busy}   10 DBits
 //   16 + 2i, 17 + 2i: low and high word of counter i, counting from reset:
 //   0 cycles busy   1 array beats   2 code words   3 header beats   4 activation beats   5 result beats
 //   6 cycles the array waited for codes   7 ... for activations   8 ... for scaling or results   9 jobs done
@@ -14,7 +14,8 @@ module counters #(
     parameter ScaleUnits = 2,
     parameter MaxN       = 4,
     parameter XDepth     = 16,
-    parameter WDepth     = 16
+    parameter WDepth     = 16,
+    parameter DBits      = 24
 ) (
     input  wire        clk_i,
     input  wire        rst_i,
@@ -48,6 +49,7 @@ module counters #(
             6'd7:    data_o = XDepth;
             6'd8:    data_o = WDepth;
             6'd9:    data_o = {30'd0, overflow, event_i[0]};
+            6'd10:   data_o = DBits;
             default: data_o = 32'd0;
         endcase
         for (c = 0; c < Count; c = c + 1) begin

@@ -12,7 +12,8 @@ module group_scale #(
     parameter Rows       = 8,
     parameter ScaleUnits = 2,
     parameter MaxN       = 4,
-    parameter Requant    = 1
+    parameter Requant    = 1,
+    parameter DBits      = 24               // 24..40
 ) (
     input  wire                      clk_i,
     input  wire                      rst_i,
@@ -27,7 +28,7 @@ module group_scale #(
     // D from the tile, slice by slice
     input  wire                      d_valid_i,
     output wire                      d_ready_o,
-    input  wire [ScaleUnits*24-1:0]  d_i,
+    input  wire [ScaleUnits*DBits-1:0] d_i,
     input  wire signed [16:0]        sum_i,
     // headers
     output wire [$clog2(Rows)-1:0]   slice_o,
@@ -55,6 +56,7 @@ module group_scale #(
     localparam Nw = $clog2(MaxN);
     localparam LastSlice = Slices - 1;
     localparam Aw = Slices > 1 ? Nw + Jw : Nw;
+    localparam Gw = DBits + 14;             // bits of sc * D + oc * S
 
     wire [Nw-1:0] c_col;
     wire          c_valid, c_first, c_last, c_col_last, c_tile_last;
@@ -134,25 +136,25 @@ module group_scale #(
     generate
         for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
             reg signed [47:0] acc [0:MaxN*Slices-1];
-            reg signed [35:0] prod_d;       // 12 x 24 bits
+            reg signed [DBits+11:0] prod_d; // 12 x DBits
             reg signed [36:0] prod_o;       // 20 x 17 bits
             reg        [3:0]  sh;
-            reg signed [52:0] term;         // 38 bits << 15
+            reg signed [Gw+14:0] term;      // << 15
             reg signed [47:0] acc_read, acc_prev;
             wire signed [47:0] old = first2 ? 48'sd0 : forward ? acc_prev : acc_read;
-            wire signed [53:0] sum = {{6{old[47]}}, old} + {term[52], term};
-            wire signed [37:0] group = {{2{prod_d[35]}}, prod_d} + {prod_o[36], prod_o};
-            assign overflow[u] = v2 && sum[53:47] != {7{sum[53]}};
+            wire signed [Gw+15:0] sum = {{Gw-32{old[47]}}, old} + {term[Gw+14], term};
+            wire signed [Gw-1:0] group = {{2{prod_d[DBits+11]}}, prod_d} + {{Gw-37{prod_o[36]}}, prod_o};
+            assign overflow[u] = v2 && sum[Gw+15:47] != {Gw-31{sum[Gw+15]}};
             always @(posedge clk_i)
                 if (en) begin
                     if (accept) begin
-                        prod_d <= $signed({{24{sc_i[u*12+11]}}, sc_i[u*12+:12]}) *
-                                  $signed({{12{d_i[u*24+23]}}, d_i[u*24+:24]});
+                        prod_d <= $signed({{DBits{sc_i[u*12+11]}}, sc_i[u*12+:12]}) *
+                                  $signed({{12{d_i[u*DBits+DBits-1]}}, d_i[u*DBits+:DBits]});
                         prod_o <= $signed({{17{oc_i[u*20+19]}}, oc_i[u*20+:20]}) *
                                   $signed({{20{sum_i[16]}}, sum_i});
                         sh     <= sh_i[u*4+:4];
                     end
-                    if (v1) term <= $signed({{15{group[37]}}, group}) <<< sh;
+                    if (v1) term <= $signed({{15{group[Gw-1]}}, group}) <<< sh;
                     if (v1) acc_read <= acc[at1];
                     if (v2) acc_prev <= sum[47:0];
                     if (v2 && !last2) acc[at2] <= sum[47:0];

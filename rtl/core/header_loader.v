@@ -5,7 +5,8 @@
 module header_loader #(
     parameter Rows       = 8,
     parameter ScaleUnits = 2,               // rows of one slice
-    parameter Requant    = 1
+    parameter Requant    = 1,
+    parameter Sel        = 0                // 1: headers may carry group selectors
 ) (
     input  wire                           clk_i,
     input  wire                           rst_i,
@@ -17,6 +18,7 @@ module header_loader #(
     input  wire                           asym_i,         // three words a header instead of one
     input  wire                           row_header_i,   // one header a row tile
     input  wire                           requant_i,
+    input  wire                           sel_i,          // word 0 is {sh, sel[1:0], sc[9:0]}; only with Sel
     input  wire                           valid_i,
     output wire                           ready_o,
     input  wire [ScaleUnits*16-1:0]       data_i,
@@ -27,6 +29,10 @@ module header_loader #(
     output wire [ScaleUnits*4-1:0]        sh_o,
     output wire [ScaleUnits*20-1:0]       oc_o,
     input  wire                           hdr_free_i,     // done with the set
+    // selectors of the set that beats are issued for, which is ahead of the set in use
+    output wire                           sel_valid_o,
+    output wire [Rows*2-1:0]              sel_o,
+    input  wire                           sel_free_i,     // the set's last beat is issued
     output wire                           rq_valid_o,
     output wire [ScaleUnits*31-1:0]       mul_o,
     output wire [ScaleUnits*6-1:0]        shift_o,
@@ -87,12 +93,48 @@ module header_loader #(
     genvar u;
     generate
         for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
-            assign sc_o[u*12+:12] = rd0[u*16+:12];
+            assign sc_o[u*12+:12] = sel_i ? {{2{rd0[u*16+9]}}, rd0[u*16+:10]} : rd0[u*16+:12];
             assign sh_o[u*4+:4]   = rd0[u*16+12+:4];
             assign oc_o[u*20+:20] = asym_i ? {rd2[u*4+:4], rd1[u*16+:16]} : 20'd0;
         end
     endgenerate
     assign hdr_valid_o = full[rd_set];
+
+    generate
+        if (Sel != 0) begin : g_sel
+            reg  [Rows*2-1:0]       set0, set1;
+            reg  [1:0]              sel_full;
+            reg                     sel_set;        // the set that beats are issued for
+            reg  [ScaleUnits*2-1:0] sels;
+            integer                 j;
+            always @*
+                for (j = 0; j < ScaleUnits; j = j + 1) sels[j*2+:2] = data_i[j*16+10+:2];
+            always @(posedge clk_i)
+                if (take && !in_rq && word == 2'd0)
+                    for (j = 0; j < Slices; j = j + 1)
+                        if (slice == j[Jw-1:0]) begin
+                            if (wr_set) set1[j*ScaleUnits*2+:ScaleUnits*2] <= sels;
+                            else        set0[j*ScaleUnits*2+:ScaleUnits*2] <= sels;
+                        end
+            always @(posedge clk_i)
+                if (rst_i || start_i) begin
+                    sel_full <= 2'b00;
+                    sel_set  <= rst_i ? 1'b0 : wr_set;
+                end else begin
+                    if (take && set_end && !in_rq) sel_full[wr_set] <= 1'b1;
+                    if (sel_free_i) begin
+                        sel_full[sel_set] <= 1'b0;
+                        sel_set           <= !sel_set;
+                    end
+                end
+            assign sel_valid_o = sel_full[sel_set];
+            assign sel_o       = sel_set ? set1 : set0;
+        end else begin : g_no_sel
+            wire unused_sel = &{1'b0, sel_free_i};
+            assign sel_valid_o = 1'b1;
+            assign sel_o       = {Rows*2{1'b0}};
+        end
+    endgenerate
 
     generate
         if (Requant != 0) begin : g_rq

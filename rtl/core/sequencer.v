@@ -11,7 +11,10 @@ module sequencer #(
     parameter MaxN      = 4,                // columns in one job, a power of two
     parameter XDepth    = 16,               // steps in the activation buffer
     parameter AllPlanes = 0,                // 1: a word holds all planes of a step (mac)
-    parameter Requant   = 1                 // 1: results can be requantized
+    parameter Requant   = 1,                // 1: results can be requantized
+    parameter Table     = 0,                // 1: the tile decodes table formats itself
+    parameter Sel       = 0,                // 1: groups can have selectors
+    parameter Window    = 0                 // 1, 3: words say which steps they use (docs/core.md); 0: one word a step
 ) (
     input  wire                      clk_i,
     input  wire                      rst_i,
@@ -27,6 +30,8 @@ module sequencer #(
     output wire                      busy_o,        // a GEMM runs; high from the cycle after start_o
     output reg  [3:0]                planes_o,
     output reg  [1:0]                coding_o,
+    output reg  [4:0]                table_o,
+    output reg                       sel_o,
     output reg                       asym_o,
     output reg                       row_header_o,
     output reg                       requant_o,
@@ -41,17 +46,24 @@ module sequencer #(
     input  wire [$clog2(XDepth):0]   x_loaded_i,
     output wire [$clog2(XDepth)-1:0] x_addr_o,
     input  wire                      x_avail_i,
+    output wire                      x_zero_o,      // the beat's activations are zeros, not the buffer's
     // weight buffer
     input  wire                      w_avail_i,
+    input  wire                      w_last_i,      // of the word at hand: it is its chunk's last;
+    input  wire [4:0]                w_advance_i,   // steps to go on before it (Window)
+    output wire                      w_read_o,      // a beat is issued that carries the word
     output wire                      w_rewind_o,
     output wire                      w_free_o,
     // array beats
     input  wire                      ready_i,       // the pipeline can take a beat
+    input  wire                      sel_avail_i,   // the chunk's selectors have arrived
+    output wire                      sel_free_o,    // the last beat that needs them is issued
     output wire                      issue_o,
     output wire                      want_o,        // a beat is due, whether or not it can be issued
     output wire                      first_o,       // first beat of a chunk
     output wire                      plane_o,       // first step of a later plane
     output wire                      plane0_o,      // the beat belongs to the first plane
+    output wire                      word_o,        // the beat carries a code word
     output wire                      last_o,        // last beat of a chunk
     output wire [$clog2(MaxN)-1:0]   col_o,
     output wire                      chunk_first_o, // the chunk is the row tile's first
@@ -61,7 +73,7 @@ module sequencer #(
 );
     localparam Nw = $clog2(MaxN);
     localparam Xw = $clog2(XDepth);
-    localparam MaxChunk = 256 / Lanes;
+    localparam MaxChunk = (256 + Lanes - 1) / Lanes;
     localparam Columns = MaxN;
     localparam Room = XDepth;
     localparam [7:0]  OpFence = 8'd0, OpGemm = 8'd1;
@@ -79,10 +91,11 @@ module sequencer #(
     wire        x_load      = cmd_i[104];
     wire [31:0] x_count     = {16'd0, n} * {16'd0, steps};
     wire        legal = row_tiles != 0 && n != 0 && n <= Columns[15:0] && steps != 0 && chunk_steps != 0 &&
-                        chunk_steps <= MaxChunk[15:0] && planes != 0 && planes <= 4'd8 && coding != 2'd3 &&
+                        chunk_steps <= MaxChunk[15:0] && planes != 0 && planes <= 4'd8 && (coding == 2'd3 ? Table != 0 : cmd_i[110:106] == 0) &&
                         x_count <= Room[31:0] && (x_load || x_count[Xw:0] <= x_loaded_i) &&
-                        (Requant != 0 || !cmd_i[105]) && cmd_i[15:8] == 0 && cmd_i[127:106] == 0;
-    wire        unused_ok = &{1'b0, cmd_i[127:106]};
+                        (Requant != 0 || !cmd_i[105]) && (Sel != 0 || !cmd_i[111]) && cmd_i[15:8] == 0 &&
+                        cmd_i[127:112] == 0;
+    wire        unused_ok = &{1'b0, w_last_i, w_advance_i, cmd_i[15:8]};
 
     reg         busy, walking;              // busy: until the last result; walking: until the last beat
     reg  [15:0] id_q, n_q;
@@ -100,21 +113,28 @@ module sequencer #(
     reg  [3:0]    plane;
     reg  [15:0]   step;                     // within the chunk
     wire [15:0]   chunk_len  = chunk_left < chunk_steps_o ? chunk_left : chunk_steps_o;
-    wire          step_last  = step + 16'd1 == chunk_len;
+    wire          x_end;                    // the step lies behind the chunk's last
+    wire [15:0]   x_at;                     // the step in the chunk whose activations the beat takes
+    wire          step_last, word;
+    reg           fresh;                    // no beat of this chunk and column was issued yet
     wire          plane_last = AllPlanes != 0 || plane + 4'd1 == planes_o;
     wire [15:0]   col_next   = {{16-Nw{1'b0}}, col} + 16'd1;
     wire          col_last   = col_next == n_q;
     wire          chunk_last = chunk_left <= chunk_steps_o;
     wire          tile_last  = tile + 16'd1 == row_tiles_o;
     wire          beat_last  = step_last && plane_last;
-    wire [Xw-1:0] x_step     = chunk_at[Xw-1:0] + step[Xw-1:0];
+    wire [Xw-1:0] x_step     = chunk_at[Xw-1:0] + x_at[Xw-1:0];
 
     assign x_addr_o      = col_at + x_step;
+    assign x_zero_o      = x_end;
     assign want_o        = walking;
-    assign issue_o       = walking && w_avail_i && x_avail_i && ready_i;
+    assign issue_o       = walking && w_avail_i && (x_avail_i || x_end) && (Sel == 0 || sel_avail_i || !sel_o) && ready_i;
+    assign w_read_o      = issue_o && word;
+    assign word_o        = word;
+    assign sel_free_o    = Sel != 0 && issue_o && sel_o && beat_last && col_last && (chunk_last || !row_header_o);
     assign w_rewind_o    = beat_last && !col_last;
     assign w_free_o      = col_last;
-    assign first_o       = plane == 0 && step == 0;
+    assign first_o       = Window == 0 ? plane == 0 && step == 0 : fresh;
     assign plane_o       = plane != 0 && step == 0;
     assign plane0_o      = plane == 0;
     assign last_o        = beat_last;
@@ -124,12 +144,40 @@ module sequencer #(
     assign col_last_o    = col_last;
     assign tile_last_o   = tile_last;
 
+    // Without a window the words follow the steps. With one the word says how many steps to go on: at once (1), or beat
+    // by beat (3), so that the tile sees every step; then the word goes with the last of those beats.
+    generate
+        if (Window == 0) begin : g_steps
+            assign word      = 1'b1;
+            assign x_at      = step;
+            assign x_end     = 1'b0;
+            assign step_last = step + 16'd1 == chunk_len;
+        end else if (Window == 1) begin : g_skip
+            assign word      = 1'b1;
+            assign x_at      = step + {11'd0, w_advance_i};
+            assign x_end     = 1'b0;
+            assign step_last = w_last_i;
+        end else begin : g_shift
+            reg  [4:0] gone;                // beats issued without the word
+            assign word      = gone + 5'd1 == w_advance_i;
+            assign x_at      = step;
+            assign x_end     = step >= chunk_len;
+            assign step_last = word && w_last_i;
+            always @(posedge clk_i)
+                if (rst_i || start_o) gone <= 5'd0;
+                else if (issue_o) gone <= word ? 5'd0 : gone + 5'd1;
+        end
+        if (Window != 0 && Window != 1 && Window != 3) sequencer_window_must_be_0_1_or_3 bad_parameter();
+    endgenerate
+
     always @(posedge clk_i)
         if (start_o) begin
             id_q          <= id;
             n_q           <= n;
             planes_o      <= planes;
             coding_o      <= coding;
+            table_o       <= cmd_i[110:106];
+            sel_o         <= cmd_i[111];
             asym_o        <= cmd_i[102];
             row_header_o  <= cmd_i[103];
             requant_o     <= cmd_i[105];
@@ -143,8 +191,10 @@ module sequencer #(
             col_at        <= {Xw{1'b0}};
             plane         <= 4'd0;
             step          <= 16'd0;
+            fresh         <= 1'b1;
         end else if (issue_o) begin
-            step <= step_last ? 16'd0 : step + 16'd1;
+            fresh <= beat_last;
+            step <= step_last ? 16'd0 : x_at + (Window == 1 ? 16'd0 : 16'd1);
             if (step_last) plane <= plane_last ? 4'd0 : plane + 4'd1;
             if (beat_last) begin
                 col    <= col_last ? {Nw{1'b0}} : col + 1'b1;

@@ -12,11 +12,14 @@ module tile_bitserial #(
     input  wire                     rst_i,
     input  wire [3:0]               planes_i,
     input  wire [1:0]               coding_i,
+    input  wire [4:0]               table_i,
     input  wire                     valid_i,
     output wire                     ready_o,
     input  wire                     first_i,
     input  wire                     plane_i,
     input  wire                     last_i,
+    input  wire                     word_i,
+    input  wire [Rows*2-1:0]        sel_i,
     input  wire [Lanes*8-1:0]       x_i,
     input  wire [Rows*Lanes-1:0]    w_i,
     input  wire signed [16:0]       sum_i,
@@ -26,6 +29,7 @@ module tile_bitserial #(
     output wire signed [16:0]       d_sum_o
 );
     localparam [1:0] Signed = 2'd0, Bipolar = 2'd2;
+    wire unused_ok = &{1'b0, table_i, word_i, sel_i};
 
     // ---- stage 1: activations, sign-extended to words once for all rows
     wire                  en;               // both stages move
@@ -112,7 +116,7 @@ module tile_bitserial #(
         for (q = 0; q < Rows; q = q + 1) p24[q*24+:24] = p[q*32+:24];
     tile_drain #(.Rows(Rows), .ScaleUnits(ScaleUnits)) drain (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(v2), .ready_o(drain_ready), .p_i(p24),
-        .dbl_i(coding_i == Bipolar), .half_i(1'b0), .corr_i(corr), .sum_i(sum2),
+        .dbl_i(coding_i == Bipolar), .corr_i(corr), .sum_i(sum2),
         .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
 endmodule
 `default_nettype wire

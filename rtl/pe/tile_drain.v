@@ -1,36 +1,37 @@
 // tile_drain.v - holds the row sums of a finished chunk and hands them out slice by slice as D.
-// Shared by all kinds: D = ((P << dbl) + corr) >> half, with P what the kind summed up. That turns sums over
+// Shared by all kinds: D = (P << dbl) + corr, with P what the kind summed up. That turns sums over
 // recoded weights into D at the cost of one adder per row of a slice instead of one per row.
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 module tile_drain #(
     parameter Rows       = 8,
-    parameter ScaleUnits = 2                // divides Rows
+    parameter ScaleUnits = 2,               // divides Rows
+    parameter DBits      = 24               // 24..40
 ) (
     input  wire                     clk_i,
     input  wire                     rst_i,
     input  wire                     valid_i,      // a chunk's sums are on p_i
     output wire                     ready_o,
-    input  wire [Rows*24-1:0]       p_i,
+    input  wire [Rows*DBits-1:0]    p_i,
     input  wire                     dbl_i,
-    input  wire                     half_i,
     input  wire signed [24:0]       corr_i,       // a multiple of S
     input  wire signed [16:0]       sum_i,        // S
     output wire                     d_valid_o,
     input  wire                     d_ready_i,
-    output wire [ScaleUnits*24-1:0] d_o,
+    output wire [ScaleUnits*DBits-1:0] d_o,
     output wire signed [16:0]       d_sum_o
 );
     localparam Slices = Rows / ScaleUnits;
-    localparam Sw = ScaleUnits * 24;
+    localparam Sw = ScaleUnits * DBits;
     localparam Jw = Slices > 1 ? $clog2(Slices) : 1;
     localparam LastSlice = Slices - 1;
     generate
+        if (DBits < 24 || DBits > 40) tile_drain_d_bits_must_be_24_to_40 bad_parameter();
         if (Slices * ScaleUnits != Rows) tile_drain_scale_units_must_divide_rows bad_parameter();
     endgenerate
 
-    reg [Rows*24-1:0] p;
-    reg               busy, dbl, half;
+    reg [Rows*DBits-1:0] p;
+    reg               busy, dbl;
     reg signed [24:0] corr;
     reg signed [16:0] sum;
     reg [Jw-1:0]      slice;
@@ -44,7 +45,6 @@ module tile_drain #(
         if (valid_i && ready_o) begin
             p    <= p_i;
             dbl  <= dbl_i;
-            half <= half_i;
             corr <= corr_i;
             sum  <= sum_i;
         end
@@ -70,11 +70,10 @@ module tile_drain #(
     genvar u;
     generate
         for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
-            wire signed [25:0] pu = dbl ? {pick[u*24+23], pick[u*24+:24], 1'b0}
-                                        : {{2{pick[u*24+23]}}, pick[u*24+:24]};
-            wire signed [25:0] d  = pu + {corr[24], corr};
-            assign d_o[u*24+:24] = half ? d[24:1] : d[23:0];
-            wire unused_ok = &{1'b0, d[25]};
+            wire signed [DBits:0] pu = dbl ? {pick[u*DBits+:DBits], 1'b0} : {pick[u*DBits+DBits-1], pick[u*DBits+:DBits]};
+            wire signed [DBits:0] d  = pu + {{DBits-24{corr[24]}}, corr};
+            assign d_o[u*DBits+:DBits] = d[DBits-1:0];
+            wire unused_ok = &{1'b0, d[DBits]};
         end
     endgenerate
 endmodule

@@ -20,11 +20,14 @@ module tile_lut #(
     input  wire                     rst_i,
     input  wire [3:0]               planes_i,
     input  wire [1:0]               coding_i,
+    input  wire [4:0]               table_i,
     input  wire                     valid_i,
     output wire                     ready_o,
     input  wire                     first_i,
     input  wire                     plane_i,
     input  wire                     last_i,
+    input  wire                     word_i,
+    input  wire [Rows*2-1:0]        sel_i,
     input  wire [Lanes*8-1:0]       x_i,
     input  wire [Rows*Lanes-1:0]    w_i,
     input  wire signed [16:0]       sum_i,
@@ -34,6 +37,7 @@ module tile_lut #(
     output wire signed [16:0]       d_sum_o
 );
     localparam [1:0] Signed = 2'd0, Unsigned = 2'd1;
+    wire unused_ok = &{1'b0, table_i, word_i, sel_i};
     localparam Cells   = Lanes / TableK;
     localparam Entries = 1 << (TableK - 1);
     generate
@@ -212,7 +216,7 @@ module tile_lut #(
         for (q = 0; q < Rows; q = q + 1) p24[q*24+:24] = {p[q*32+22], p[q*32+:23]};
     tile_drain #(.Rows(Rows), .ScaleUnits(ScaleUnits)) drain (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(v2), .ready_o(drain_ready), .p_i(p24),
-        .dbl_i(coding_i != Signed && coding_i != Unsigned), .half_i(1'b0), .corr_i(corr), .sum_i(sum2),
+        .dbl_i(coding_i != Signed && coding_i != Unsigned), .corr_i(corr), .sum_i(sum2),
         .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
 endmodule
 `undef ADD_CARRY

@@ -22,33 +22,55 @@ TB_TOPS_group_scale   := group_scale_8x2:group_scale:Rows=8:ScaleUnits=2:MaxN=4 
                          group_scale_plain:group_scale:Rows=8:ScaleUnits=4:MaxN=4:Requant=0
 TB_TOPS_tile_drain    := tile_drain_16x4:tile_drain:Rows=16:ScaleUnits=4 tile_drain_16x16:tile_drain:Rows=16:ScaleUnits=16
 
+# Stream decoders. lint-rtl reads these tops, too.
+TB_DECODERS := $(patsubst sim/tb/tb_%.cpp,%,$(wildcard sim/tb/tb_decode_*.cpp sim/tb/tb_bf16_block.cpp))
+TB_BENCHES  += $(TB_DECODERS)
+TB_TOPS_decode_dfloat11 := decode_dfloat11_32:decode_dfloat11:MaxLen=32 decode_dfloat11_12:decode_dfloat11:MaxLen=12
+TB_TOPS_bf16_block      := bf16_block_1:bf16_block:Lanes=1 bf16_block_8:bf16_block:Lanes=8
+TB_TOPS_decode_codebook := decode_codebook_4:decode_codebook:Rows=4:Lanes=8:Bits=4 decode_codebook_3:decode_codebook:Rows=2:Lanes=32:Bits=3
+TB_TOPS_decode_spqr     := decode_spqr:decode_spqr
+TB_TOPS_decode_fp6      := decode_fp6_8x0:decode_fp6:Lanes=8:Split=0 decode_fp6_16x1:decode_fp6:Lanes=16:Split=1
+TB_TOPS_decode_qmoe     := decode_qmoe_32:decode_qmoe:Lanes=32 decode_qmoe_64:decode_qmoe:Lanes=64
+LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b))
+
 # A tile bench for each kind that the library can pack. The tile of kind K is module tile_K, unless TB_TILE_K names
 # another, with parameters.
 TB_KINDS   := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/pack/kinds.c)
 TB_TILE_lut4 := tile_lut:TableK=4
-TB_SHAPES  := 8:8:2 4:64:4 16:16:4 32:32:8
+# Shapes of its tile that a kind is tested in: the pair test's first. ROWS:LANES:SCALE_UNITS; TB_SHAPES_K overrides.
+TB_SHAPES  := 8:16:2 4:64:4
+TB_SHAPES_mac := 16:16:4 4:64:4 32:32:8
+TB_SHAPES_bitserial := 16:16:4 4:64:4 32:32:8
+TB_SHAPES_lut := 16:16:4 8:8:2 4:64:4 32:32:8
+tb_shapes   = $(or $(TB_SHAPES_$1),$(TB_SHAPES))
+tb_pair     = $(firstword $(call tb_shapes,$1))
+tb_dbits    = $(or $(TB_DBITS_$1),24)
 tb_tile     = $(or $(TB_TILE_$1),tile_$1)
 tb_x        = $(subst $(space),x,$(wordlist 1,2,$(subst :, ,$1)))
 define tb_kind
 TB_BENCHES += tile_$1
 TB_SRC_tile_$1 := sim/tb/tb_tile.cpp
-TB_TOPS_tile_$1 := $(foreach s,$(TB_SHAPES),tile_$1_$(call tb_x,$s):$(call tb_tile,$1):Rows=$(call field,$s,1):Lanes=$(call field,$s,2):ScaleUnits=$(call field,$s,3))
-TB_CPPFLAGS_tile_$1 := -DKIND='"$1"' $(foreach s,$(TB_SHAPES),-include Vtile_$1_$(call tb_x,$s).h) \
-    -D'SHAPES(X)=$(foreach s,$(TB_SHAPES),X(Vtile_$1_$(call tb_x,$s),$(call field,$s,1),$(call field,$s,2),$(call field,$s,3)))' \
-    -D'PAIR_SHAPE=pair_job<16,16,4,Vtile_$1_16x16>'
+TB_TOPS_tile_$1 := $(foreach s,$(call tb_shapes,$1),tile_$1_$(call tb_x,$s):$(call tb_tile,$1):Rows=$(call field,$s,1):Lanes=$(call field,$s,2):ScaleUnits=$(call field,$s,3)$(if $(TB_DBITS_$1),:DBits=$(TB_DBITS_$1)))
+TB_CPPFLAGS_tile_$1 := -DKIND='"$1"' -DD_BITS=$(call tb_dbits,$1) $(TB_DEFS_$1) $(foreach s,$(call tb_shapes,$1),-include Vtile_$1_$(call tb_x,$s).h) \
+    -D'SHAPES(X)=$(foreach s,$(call tb_shapes,$1),X(Vtile_$1_$(call tb_x,$s),$(call field,$s,1),$(call field,$s,2),$(call field,$s,3)))' \
+    -D'PAIR_SHAPE=pair_job<$(call field,$(call tb_pair,$1),1),$(call field,$(call tb_pair,$1),2),$(call field,$(call tb_pair,$1),3),Vtile_$1_$(call tb_x,$(call tb_pair,$1))>'
 endef
 $(foreach k,$(TB_KINDS),$(eval $(call tb_kind,$k)))
 
 # The whole core of each kind.
 TB_KIND_IDS  := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)", \.id = \([0-9]*\).*/\1=\2/p' driver/src/pack/kinds.c)
-TB_CORES   := 8:16:2:4:64:256 16:32:16:8:64:128
+# ROWS:LANES:SCALE_UNITS:MAX_N:X_DEPTH:W_DEPTH of the core, TB_CORES_K overrides
+TB_CORES   := 8:16:2:4:64:256
+TB_CORES_lut := 8:16:2:4:64:256 16:32:16:8:64:128
+TB_CORES_mac := 8:16:2:4:64:256 16:32:16:8:64:128
+tb_cores    = $(or $(TB_CORES_$1),$(TB_CORES))
 tb_kind_id  = $(patsubst $1=%,%,$(filter $1=%,$(TB_KIND_IDS)))
 define tb_core
 TB_BENCHES += core_$1
 TB_SRC_core_$1 := sim/tb/tb_core.cpp
-TB_TOPS_core_$1 := $(foreach s,$(TB_CORES),core_$1_$(call tb_x,$s):accel_core:Kind=$(call tb_kind_id,$1):Rows=$(call field,$s,1):Lanes=$(call field,$s,2):ScaleUnits=$(call field,$s,3):MaxN=$(call field,$s,4):XDepth=$(call field,$s,5):WDepth=$(call field,$s,6))
-TB_CPPFLAGS_core_$1 := -DKIND='"$1"' $(foreach s,$(TB_CORES),-include Vcore_$1_$(call tb_x,$s).h) \
-    -D'SHAPES(X)=$(foreach s,$(TB_CORES),X(Vcore_$1_$(call tb_x,$s),$(call field,$s,1),$(call field,$s,2),$(call field,$s,3),$(call field,$s,4),$(call field,$s,5)))'
+TB_TOPS_core_$1 := $(foreach s,$(call tb_cores,$1),core_$1_$(call tb_x,$s):accel_core:Kind=$(call tb_kind_id,$1):Rows=$(call field,$s,1):Lanes=$(call field,$s,2):ScaleUnits=$(call field,$s,3):MaxN=$(call field,$s,4):XDepth=$(call field,$s,5):WDepth=$(call field,$s,6)$(if $(TB_DBITS_$1),:DBits=$(TB_DBITS_$1)))
+TB_CPPFLAGS_core_$1 := -DKIND='"$1"' -DD_BITS=$(call tb_dbits,$1) $(foreach s,$(call tb_cores,$1),-include Vcore_$1_$(call tb_x,$s).h) \
+    -D'SHAPES(X)=$(foreach s,$(call tb_cores,$1),X(Vcore_$1_$(call tb_x,$s),$(call field,$s,1),$(call field,$s,2),$(call field,$s,3),$(call field,$s,4),$(call field,$s,5)))'
 endef
 $(foreach k,$(TB_KINDS),$(eval $(call tb_core,$k)))
 

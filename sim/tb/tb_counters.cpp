@@ -27,10 +27,11 @@ void job(tb::Job &job)
         const unsigned addr = job.rng.below(64);
         dut->addr_i = (CData)addr;
         dut.drive();
-        static const uint32_t what[10] = { 0x4c434341, 1, 2, 16, 32, 4, 8, 128, 64, 0 };
+        static const uint32_t what[11] = { 0x4c434341, 1, 2, 16, 32, 4, 8, 128, 64, 0, 24 };
         const unsigned i = (addr - 16) / 2;
         const uint32_t want = addr < 9          ? what[addr]
                               : addr == 9       ? (uint32_t)overflow << 1 | (dut->event_i & 1u)
+                              : addr == 10      ? what[10]
                               : addr < 16       ? 0
                               : addr >= 16 + 20 ? 0
                               : addr % 2        ? (uint32_t)(count[i] >> 32)

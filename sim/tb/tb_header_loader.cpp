@@ -35,6 +35,7 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
     tb::Stall use = job.stall(), finish = job.stall();
     dut->start_i = dut->busy_i = 0;
     dut->hdr_free_i = dut->rq_free_i = 0;
+    dut->sel_i = dut->sel_free_i = 0;
     dut->slice_i = 0;
     dut.reset();
     for (int j = 0; j < 12; j++) {

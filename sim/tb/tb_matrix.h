@@ -11,19 +11,41 @@
 namespace tb
 {
 
-inline accel_format format_at(unsigned i) /* 25 of them */
+/* Every format there is. */
+inline const std::vector<accel_format> &formats()
 {
-    return i < 8    ? ACCEL_INT(i + 1)
-           : i < 16 ? ACCEL_UINT(i - 7)
-           : i < 24 ? ACCEL_BIP(i - 15)
-                    : ACCEL_TERNARY;
+    static const std::vector<accel_format> all = [] {
+        std::vector<accel_format> f;
+        for (const unsigned coding :
+             { ACCEL_CODING_SIGNED, ACCEL_CODING_UNSIGNED, ACCEL_CODING_BIPOLAR })
+            for (unsigned bits = 1; bits <= 8; bits++)
+                f.push_back(coding | bits);
+        f.push_back(ACCEL_TERNARY);
+        for (unsigned bits = 3; bits <= 8; bits++)
+            for (unsigned e = 1; e <= 4 && e < bits; e++)
+                f.push_back(ACCEL_FLOAT(e, bits - 1 - e));
+        for (const accel_format t :
+             { ACCEL_FP3, ACCEL_FP4, ACCEL_POT4, ACCEL_FLINT4, ACCEL_UFLINT4, ACCEL_ANT4,
+               ACCEL_OLIVE4, ACCEL_OLIVE4F, ACCEL_CODEBOOK3, ACCEL_CODEBOOK4 })
+            f.push_back(t);
+        return f;
+    }();
+    return all;
 }
-constexpr unsigned kFormats = 25;
 constexpr uint32_t kGroups[] = { 16, 32, 48, 64, 96, 128, 256, 0 };
 
+inline bool is_olive(accel_format f)
+{
+    return f == ACCEL_OLIVE4 || f == ACCEL_OLIVE4F;
+}
 inline unsigned code_count(accel_format f)
 {
     return f == ACCEL_TERNARY ? 3 : 1u << accel_format_bits(f);
+}
+inline bool code_legal(accel_format f,
+                       unsigned code) /* in any place, OliVe's in a pair of normals */
+{
+    return !(f == ACCEL_FLOAT(4, 3) && (code & 0x7f) == 0x7f) && !(is_olive(f) && code == 8);
 }
 
 struct FreeMatrix {
@@ -33,7 +55,8 @@ using Matrix = std::unique_ptr<accel_matrix, FreeMatrix>;
 
 inline Matrix matrix_of(accel_format f, uint32_t rows, uint32_t cols, uint32_t group,
                         const std::vector<uint8_t> &codes, const std::vector<int16_t> &sc,
-                        std::vector<uint8_t> sh, std::vector<int32_t> oc)
+                        std::vector<uint8_t> sh, std::vector<int32_t> oc,
+                        const std::vector<uint8_t> &sel = {}, const std::vector<int8_t> &book = {})
 {
     accel_matrix *m = nullptr;
     accel_error err;
@@ -45,7 +68,9 @@ inline Matrix matrix_of(accel_format f, uint32_t rows, uint32_t cols, uint32_t g
                                  sc.data(),
                                  sh.data(),
                                  oc.empty() ? nullptr : oc.data(),
-                                 nullptr };
+                                 nullptr,
+                                 sel.empty() ? nullptr : sel.data(),
+                                 book.empty() ? nullptr : book.data() };
     int rc;
     while ((rc = accel_matrix_from_codes(&parts, &m, &err)) == ACCEL_E_OVERFLOW)
         for (size_t i = 0; i < sh.size(); i++) { /* the proof decides what is small enough */
@@ -65,6 +90,8 @@ inline Matrix random_matrix(Rng &rng, accel_format f, uint32_t rows, uint32_t co
     const unsigned n = code_count(f);
     unsigned low = 0, high = 0;
     for (unsigned c = 0; c < n; c++) {
+        if (!code_legal(f, c))
+            continue;
         low = accel_format_decode(f, c) < accel_format_decode(f, low) ? c : low;
         high = accel_format_decode(f, c) > accel_format_decode(f, high) ? c : high;
     }
@@ -79,15 +106,36 @@ inline Matrix random_matrix(Rng &rng, accel_format f, uint32_t rows, uint32_t co
                                                     : how == 2 ? one
                                                     : how == 3 ? (c % 2 ? low : high)
                                                                : rng.below(n));
+        for (uint32_t c = 0; c < cols; c++) {
+            uint8_t &code = codes[(size_t)r * cols + c];
+            if (!code_legal(f, code))
+                code = (uint8_t)low;
+        }
+        if (is_olive(
+                f)) /* some victims, each with its outlier; one in three pairs, or all, or none */
+            for (uint32_t c = 0; c + 1 < cols; c += 2) {
+                if (how >= 2 && !rng.one_in(3))
+                    continue;
+                const bool left = rng.one_in(2);
+                codes[(size_t)r * cols + c + left] = 8;
+                codes[(size_t)r * cols + c + !left] = (uint8_t)(rng.range(1, 7) | rng.below(2)
+                                                                                      << 3);
+            }
     }
     const uint32_t sh_top = rng.below(16);
+    std::vector<uint8_t> sel(accel_format_has_sel(f) ? sh.size() : 0);
+    for (uint8_t &v : sel)
+        v = (uint8_t)rng.below(4);
+    std::vector<int8_t> book(f == ACCEL_CODEBOOK3 || f == ACCEL_CODEBOOK4 ? (size_t)rows * n : 0);
+    for (int8_t &v : book)
+        v = (int8_t)(rng.one_in(8) ? (rng.one_in(2) ? 127 : -128) : (int64_t)rng.next());
     for (size_t i = 0; i < sh.size(); i++) {
-        sc[i] = (int16_t)rng.bits(12);
+        sc[i] = (int16_t)rng.bits(sel.empty() ? 12 : 10);
         sh[i] = (uint8_t)rng.below(sh_top + 1);
         if (asymmetric)
             oc[i] = (int32_t)rng.bits(20);
     }
-    return matrix_of(f, rows, cols, group, codes, sc, sh, oc);
+    return matrix_of(f, rows, cols, group, codes, sc, sh, oc, sel, book);
 }
 
 /* n columns; some all at an end of the range, some zero. */
@@ -117,6 +165,94 @@ struct Packed : packed {
     ~Packed() { pack_free(this); }
     Packed(const Packed &) = delete;
     Packed &operator=(const Packed &) = delete;
+};
+
+/* One beat of the array, as the core's sequencer gives it to the tile. */
+struct ArrayBeat {
+    bool first, plane, last, has_word;
+    int step;    /* of the chunk; -1: zeros */
+    size_t word; /* see ArrayWords; only if has_word */
+};
+
+/* A packed matrix as the tile takes it: words, and for each chunk of each row tile the beats of one column.
+ * Written from docs/core.md. */
+class ArrayWords
+{
+  public:
+    size_t bytes; /* of one word */
+
+    ArrayWords(const pe_kind *kind, const Packed &p) : kind_(kind), p_(p)
+    {
+        const bool gathers = kind->word_planes > 1;
+        const size_t plane = p.beat_bytes - (kind->window ? 1 : 0);
+        bytes = gathers ? plane * (kind->word_planes + kind->extra_planes) : plane;
+        const size_t per_word = gathers ? p.planes + kind->extra_planes : 1;
+        const size_t count = p.code_beats / per_word;
+        CHECK_EQ(p.code_beats % per_word, 0u, "beats of a word that is not whole");
+        words_.resize(count * bytes);
+        for (size_t i = 0; i < count; i++) {
+            const uint8_t *from = p.codes + i * per_word * p.beat_bytes;
+            uint8_t *to = &words_[i * bytes];
+            if (kind->window)
+                walk_.push_back(from[plane]);
+            if (!gathers) {
+                std::memcpy(to, from, plane);
+                continue;
+            }
+            for (unsigned e = 0; e < kind->extra_planes; e++)
+                std::memcpy(to + (kind->word_planes + kind->extra_planes - 1 - e) * plane,
+                            from + e * p.beat_bytes, plane);
+            from += kind->extra_planes * p.beat_bytes;
+            for (unsigned b = 0; b < kind->word_planes;
+                 b++) /* those above the code copy its sign */
+                if (b < p.planes || p.coding == 0)
+                    std::memcpy(to + b * plane,
+                                from + (b < p.planes ? p.planes - 1 - b : 0) * p.beat_bytes, plane);
+        }
+        for (uint32_t t = 0; t < p.row_tiles; t++)
+            for (uint32_t first = 0; first < p.steps; first += p.chunk_steps)
+                add_chunk(std::min(p.chunk_steps, p.steps - first));
+        CHECK_EQ(next_, count, "words in the chunks");
+    }
+    const uint8_t *word(size_t i) const { return &words_[i * bytes]; }
+    const std::vector<ArrayBeat> &chunk(size_t i) const { return chunks_[i]; }
+
+  private:
+    const pe_kind *kind_;
+    const Packed &p_;
+    std::vector<uint8_t> words_, walk_;
+    std::vector<std::vector<ArrayBeat>> chunks_;
+    size_t next_ = 0;
+
+    void add_chunk(uint32_t len)
+    {
+        std::vector<ArrayBeat> beats;
+        if (kind_->window) {
+            int step = 0;
+            for (bool last = false; !last; next_++) {
+                CHECK(next_ < walk_.size(), "the words end within a chunk");
+                const int advance = walk_[next_] & 31;
+                last = walk_[next_] >> 7;
+                if (kind_->window == 1) {
+                    step += advance;
+                    CHECK(step < (int)len, "a word goes beyond its chunk");
+                    beats.push_back({ beats.empty(), false, last, true, step, next_ });
+                    continue;
+                }
+                CHECK(advance >= 1, "a word that does not go on");
+                for (int i = 0; i < advance; i++, step++)
+                    beats.push_back({ beats.empty(), false, last && i + 1 == advance,
+                                      i + 1 == advance, step < (int)len ? step : -1, next_ });
+            }
+        } else {
+            const uint32_t planes = kind_->step_major ? 1 : p_.planes;
+            for (uint32_t b = 0; b < planes; b++)
+                for (uint32_t s = 0; s < len; s++, next_++)
+                    beats.push_back({ b == 0 && s == 0, b != 0 && s == 0,
+                                      b + 1 == planes && s + 1 == len, true, (int)s, next_ });
+        }
+        chunks_.push_back(std::move(beats));
+    }
 };
 
 /* The golden model: acc[column * rows + row], or requantized ones. */

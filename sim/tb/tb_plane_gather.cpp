@@ -33,6 +33,7 @@ void job(tb::Job &job)
                       w.code[i], model.front().code[i]);
             model.pop_front();
         });
+    dut->ctl_i = 0;
     dut.reset();
     for (int format = 0; format < 24; format++) {
         const unsigned planes = format < 16 ? 1 + (unsigned)format % 8 : job.rng.range(1, 8);

@@ -116,6 +116,8 @@ template <class Top, bool AllPlanes, bool Requant> void job(tb::Job &job)
                                               last_col });
                         }
     };
+    dut->w_last_i = dut->w_advance_i = 0;
+    dut->sel_avail_i = 0;
     dut->job_done_i = 0;
     dut->x_avail_i = dut->w_avail_i = dut->ready_i = 0;
     dut->x_loaded_i = 0;

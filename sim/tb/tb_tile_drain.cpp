@@ -1,4 +1,4 @@
-/* tb_tile_drain.cpp - tile_drain.v: D = ((P << dbl) + corr) >> half, slice by slice.
+/* tb_tile_drain.cpp - tile_drain.v: D = (P << dbl) + corr, slice by slice.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tb.h"
 
@@ -12,7 +12,7 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
 {
     struct Chunk {
         int32_t p[Rows], corr, sum;
-        bool dbl, half;
+        bool dbl;
     };
     struct Slice {
         int32_t d[Units], sum;
@@ -23,7 +23,6 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
         for (unsigned r = 0; r < Rows; r++)
             tb::put_bits(dut->p_i, r * 24, 24, (uint64_t)c.p[r]);
         dut->dbl_i = c.dbl;
-        dut->half_i = c.half;
         tb::put_bits(dut->corr_i, 0, 25, (uint64_t)c.corr);
         tb::put_bits(dut->sum_i, 0, 17, (uint64_t)c.sum);
     });
@@ -47,7 +46,6 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
     for (unsigned k = 0; k < chunks; k++) {
         Chunk c;
         c.dbl = job.rng.one_in(2);
-        c.half = job.rng.one_in(2);
         c.corr = (int32_t)job.rng.bits(24); /* D must fit 24 bits: so must what makes it up */
         c.sum = (int32_t)job.rng.bits(17);
         for (unsigned j = 0; j < Rows / Units; j++) {
@@ -57,8 +55,6 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
                 do {
                     p = job.rng.bits(24);
                     d = (c.dbl ? 2 * p : p) + c.corr;
-                    if (c.half)
-                        d >>= 1;
                 } while (d >= 1 << 23 || d < -(1 << 23));
                 c.p[j * Units + u] = (int32_t)p;
                 s.d[u] = (int32_t)d;

@@ -19,9 +19,10 @@ module fv_plane_gather #(
     reg                signed_i = 1'b0;
     wire               ready_o, valid_o;
     wire [Width*8-1:0] data_o;
+    wire               ctl_o;
     plane_gather #(.Width(Width)) dut (
         .clk_i(clk_i), .rst_i(rst_i), .planes_i(planes_i), .signed_i(signed_i), .valid_i(valid_i),
-        .ready_o(ready_o), .data_i(data_i), .valid_o(valid_o), .ready_i(ready_i), .data_o(data_o));
+        .ready_o(ready_o), .data_i(data_i), .ctl_i(1'b0), .valid_o(valid_o), .ready_i(ready_i), .data_o(data_o), .ctl_o(ctl_o));
 
     wire               in = valid_i && ready_o, out = valid_o && ready_i;
     reg  [Width*8-1:0] got = 0, want = 0;   // planes of the step that arrives; the word that has to leave

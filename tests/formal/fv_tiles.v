@@ -76,11 +76,11 @@ module fv_tiles #(
     wire [16:0]       s_mac, s_bitserial, s_lut, s_lut4;
     tile_mac #(.Rows(Rows), .Lanes(4), .ScaleUnits(Rows)) mac (
         .clk_i(clk_i), .rst_i(rst), .planes_i(planes), .coding_i(coding), .valid_i(t == 1), .ready_o(ready[0]),
-        .first_i(1'b1), .plane_i(1'b0), .last_i(1'b1), .x_i(x), .w_i(all), .sum_i(sum), .d_valid_o(valid[0]),
+        .first_i(1'b1), .plane_i(1'b0), .last_i(1'b1), .table_i(5'd0), .word_i(1'b1), .sel_i({Rows*2{1'b0}}), .x_i(x), .w_i(all), .sum_i(sum), .d_valid_o(valid[0]),
         .d_ready_i(1'b0), .d_o(d_mac), .d_sum_o(s_mac));
     tile_bitserial #(.Rows(Rows), .Lanes(4), .ScaleUnits(Rows)) bitserial (
         .clk_i(clk_i), .rst_i(rst), .planes_i(planes), .coding_i(coding), .valid_i(beat), .ready_o(ready[1]),
-        .first_i(t == 1), .plane_i(t != 1), .last_i(t == Planes), .x_i(x), .w_i(u), .sum_i(sum), .d_valid_o(valid[1]),
+        .first_i(t == 1), .plane_i(t != 1), .last_i(t == Planes), .table_i(5'd0), .word_i(1'b1), .sel_i({Rows*2{1'b0}}), .x_i(x), .w_i(u), .sum_i(sum), .d_valid_o(valid[1]),
         .d_ready_i(1'b0), .d_o(d_bitserial), .d_sum_o(s_bitserial));
 `ifdef NO_LUT
     assign valid[3:2] = 2'b11;
@@ -88,11 +88,11 @@ module fv_tiles #(
 `else
     tile_lut #(.Rows(Rows), .Lanes(4), .ScaleUnits(Rows), .TableK(2)) lut (
         .clk_i(clk_i), .rst_i(rst), .planes_i(planes), .coding_i(coding), .valid_i(beat), .ready_o(ready[2]),
-        .first_i(t == 1), .plane_i(t != 1), .last_i(t == Planes), .x_i(x), .w_i(pairs), .sum_i(sum),
+        .first_i(t == 1), .plane_i(t != 1), .last_i(t == Planes), .table_i(5'd0), .word_i(1'b1), .sel_i({Rows*2{1'b0}}), .x_i(x), .w_i(pairs), .sum_i(sum),
         .d_valid_o(valid[2]), .d_ready_i(1'b0), .d_o(d_lut), .d_sum_o(s_lut));
     tile_lut #(.Rows(Rows), .Lanes(4), .ScaleUnits(Rows), .TableK(4)) lut4 (
         .clk_i(clk_i), .rst_i(rst), .planes_i(planes), .coding_i(coding), .valid_i(beat), .ready_o(ready[3]),
-        .first_i(t == 1), .plane_i(t != 1), .last_i(t == Planes), .x_i(x), .w_i(fours), .sum_i(sum),
+        .first_i(t == 1), .plane_i(t != 1), .last_i(t == Planes), .table_i(5'd0), .word_i(1'b1), .sel_i({Rows*2{1'b0}}), .x_i(x), .w_i(fours), .sum_i(sum),
         .d_valid_o(valid[3]), .d_ready_i(1'b0), .d_o(d_lut4), .d_sum_o(s_lut4));
 `endif
     always @* begin

@@ -101,8 +101,8 @@ BUGS
 s/!busy || (last \&\& d_ready_i)/!busy || last/	overwriting the last slice before it is taken
 s/if (busy \&\& d_ready_i) slice/if (busy) slice/	skipping a slice that waits
 s/if (ready_o) busy <= valid_i/if (ready_o) busy <= busy || valid_i/	sending a chunk twice
-s/half ? d\[24:1\]/half ? {1'b0, d[23:1]}/	losing the sign when halving
-s/{{2{pick\[u\*24+23\]}}, pick/{2'b00, pick/	taking the sums for unsigned
+s/corr[24]}}, corr}/corr[23]}}, corr}/	losing the sign of the correction
+s/{pick\[u\*DBits+DBits-1\], pick/{1'b0, pick/	taking the sums for unsigned
 BUGS
             ;;
         *) say 1 "$m is a module with a proof" "no such proof" ;;

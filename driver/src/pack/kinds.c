@@ -5,7 +5,7 @@
 #include <string.h>
 
 const struct pe_kind accel_kinds[] = {
-    { .name = "mac", .id = 0, .step_major = true },
+    { .name = "mac", .id = 0, .step_major = true, .word_planes = 8 },
     { .name = "bitserial", .id = 1, .offset_binary = true },
     { .name = "lut", .id = 2, .offset_binary = true, .recode = lut_recode },
     { .name = "lut4", .id = 3, .offset_binary = true, .recode = lut4_recode },
