@@ -1,0 +1,226 @@
+/* test_decode.c - encoders and golden decoders of the weight streams.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "decode/decode.h"
+#include "random_matrix.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct accel_error err;
+
+static void expect_error(int rc, int want, const char *word)
+{
+    assert_int_equal(rc, want);
+    if (!strstr(err.text, word))
+        fail_msg("\"%s\" does not say \"%s\"", err.text, word);
+    err.text[0] = '\0';
+}
+
+/* ---- DFloat11 ---- */
+
+static void df11_weights_come_back_bit_for_bit(void **state)
+{
+    (void)state;
+    struct rng r = { 11 };
+    for (int round = 0; round < 40; round++) {
+        const unsigned max_bits = 8 + rng_below(&r, 25), spread = 1 + rng_below(&r, 256);
+        const size_t n = 1 + rng_below(&r, 2000);
+        uint64_t count[256] = { 0 };
+        uint16_t w[2000], back[2000];
+        for (size_t i = 0; i < n; i++) {
+            w[i] = (uint16_t)((rng_next(&r) & 0x807f) | rng_below(&r, spread) << 7);
+            count[w[i] >> 7 & 255]++;
+        }
+        struct df11_code code;
+        struct df11_stream s;
+        uint32_t table[DF11_TABLE_WORDS(32)];
+        assert_int_equal(df11_code_from_counts(count, max_bits, &code, &err), 0);
+        assert_int_equal(df11_encode(&code, w, n, &s, &err), 0);
+        df11_table(&code, table);
+        assert_int_equal(df11_decode(table, max_bits, s.codes, s.words, s.rest, n, back, &err), 0);
+        assert_memory_equal(w, back, n * sizeof *w);
+        df11_free(&s);
+    }
+}
+
+static void df11_codes_are_as_short_as_the_entropy_allows(void **state)
+{
+    (void)state;
+    uint64_t count[256] = { 0 };
+    struct df11_code code;
+    for (unsigned i = 0; i < 30; i++)
+        count[100 + i] = 1ull << (40 - i); /* powers of two: Huffman reaches the entropy */
+    assert_int_equal(df11_code_from_counts(count, 32, &code, &err), 0);
+    for (unsigned i = 0; i < 29; i++)
+        assert_int_equal(code.length[100 + i], i + 1);
+    assert_int_equal(code.length[129], 29);
+    assert_int_equal(code.length[0], 0);
+}
+
+static void df11_codes_never_exceed_the_longest_that_is_asked_for(void **state)
+{
+    (void)state;
+    for (unsigned max_bits = 8; max_bits <= 32; max_bits++) {
+        uint64_t count[256], a = 1, b = 1;
+        struct df11_code code;
+        for (unsigned i = 0; i < 256; i++) { /* Fibonacci numbers as long as they fit */
+            count[i] = a;
+            b = i < 80 ? a + b : b;
+            a = b - (i < 80 ? a : 0);
+        }
+        assert_int_equal(df11_code_from_counts(count, max_bits, &code, &err), 0);
+        double kraft = 0;
+        for (unsigned i = 0; i < 256; i++) {
+            assert_in_range(code.length[i], 1, max_bits);
+            kraft += ldexp(1.0, -code.length[i]);
+        }
+        assert_true(kraft == 1.0);
+    }
+}
+
+static void df11_refuses_what_it_has_no_code_for(void **state)
+{
+    (void)state;
+    uint64_t count[256] = { 0 };
+    struct df11_code code;
+    struct df11_stream s;
+    expect_error(df11_code_from_counts(count, 32, &code, &err), ACCEL_E_ARG, "no weights");
+    count[3] = 5;
+    expect_error(df11_code_from_counts(count, 7, &code, &err), ACCEL_E_ARG, "8 to 32");
+    expect_error(df11_code_from_counts(count, 33, &code, &err), ACCEL_E_ARG, "8 to 32");
+    assert_int_equal(df11_code_from_counts(count, 32, &code, &err), 0);
+    const uint16_t w[3] = { 3 << 7, 3 << 7, 4 << 7 };
+    expect_error(df11_encode(&code, w, 3, &s, &err), ACCEL_E_ARG, "weight 2 has exponent 4");
+    count[4] = UINT64_MAX;
+    expect_error(df11_code_from_counts(count, 32, &code, &err), ACCEL_E_ARG, "64 bits");
+}
+
+static void df11_names_the_weight_at_which_a_stream_is_broken(void **state)
+{
+    (void)state;
+    uint64_t count[256] = { 0 };
+    uint16_t w[64], back[64];
+    struct df11_code code;
+    struct df11_stream s;
+    uint32_t table[DF11_TABLE_WORDS(16)], bad[DF11_TABLE_WORDS(16)];
+    for (unsigned i = 0; i < 64; i++)
+        w[i] = (uint16_t)((100 + i % 3)
+                          << 7); /* codes 0, 10, 11: 64 weights have 106 or 107 bits */
+    count[100] = 22;
+    count[101] = count[102] = 21;
+    assert_int_equal(df11_code_from_counts(count, 16, &code, &err), 0);
+    assert_int_equal(df11_encode(&code, w, 64, &s, &err), 0);
+    df11_table(&code, table);
+    assert_int_equal(s.words, 4);
+    expect_error(df11_decode(table, 16, s.codes, 3, s.rest, 64, back, &err), ACCEL_E_CORRUPT,
+                 "end at weight 58 of 64");
+    expect_error(df11_decode(table, 16, s.codes, 4, s.rest, 50, back, &err), ACCEL_E_CORRUPT,
+                 "3 hold 50 weights");
+    expect_error(df11_decode(table, 40, s.codes, 4, s.rest, 64, back, &err), ACCEL_E_ARG,
+                 "8 to 32");
+    memcpy(bad, table, sizeof bad);
+    bad[3] = 0; /* no codes of two bits */
+    expect_error(df11_decode(bad, 16, s.codes, 4, s.rest, 64, back, &err), ACCEL_E_CORRUPT,
+                 "weight 1: 0x");
+    bad[1] = 0; /* nor of one */
+    expect_error(df11_decode(bad, 16, s.codes, 4, s.rest, 64, back, &err), ACCEL_E_CORRUPT,
+                 "no codes");
+    memcpy(bad, table, sizeof bad);
+    bad[2] = bad[0];
+    expect_error(df11_decode(bad, 16, s.codes, 4, s.rest, 64, back, &err), ACCEL_E_CORRUPT,
+                 "2 bits do not follow");
+    bad[2] = 0xfffffffe;
+    expect_error(df11_decode(bad, 16, s.codes, 4, s.rest, 64, back, &err), ACCEL_E_CORRUPT,
+                 "filled up with ones");
+    df11_free(&s);
+}
+
+static void df11_survives_random_tables_and_streams(void **state)
+{
+    (void)state;
+    struct rng r = { 12 };
+    for (int round = 0; round < 2000; round++) {
+        uint32_t table[DF11_TABLE_WORDS(32)], codes[8];
+        uint8_t rest[100] = { 0 };
+        uint16_t w[100];
+        for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+            table[i] = (uint32_t)rng_next(&r);
+        for (unsigned len = 1; len <= 32; len++) /* most lengths well formed, or none gets far */
+            table[2 * len - 2] |= (uint32_t)((1ull << (32 - len)) - 1);
+        for (unsigned len = 2; len <= 32; len++)
+            if (table[2 * len - 2] <= table[2 * len - 4]) {
+                table[2 * len - 2] = table[2 * len - 4];
+                table[2 * len - 1] &= ~256u;
+            }
+        for (size_t i = 0; i < 8; i++)
+            codes[i] = (uint32_t)rng_next(&r);
+        (void)df11_decode(table, 32, codes, rng_below(&r, 9), rest, rng_below(&r, 101), w, &err);
+    }
+}
+
+/* ---- bf16 blocks ---- */
+
+static void bf16_blocks_round_half_to_even_and_stop_at_127(void **state)
+{
+    (void)state;
+    uint16_t w[BF16_BLOCK] = { 0x3f80 }; /* 1.0: code 64, unit 1/64 */
+    int8_t code[BF16_BLOCK];
+    uint8_t scale;
+    w[1] = 0xbf80; /* -1 */
+    w[2] = 0x3fff; /* 1.9921875 = 127.5 units */
+    w[3] = 0xbfff;
+    w[4] = 0x3f81; /* 1.0078125 = 64.5 units */
+    w[5] = 0x3f83; /* 65.5 */
+    w[6] = 0x3c00; /* 2^-7 = half a unit */
+    w[7] = 0x3c01; /* a little more */
+    w[8] = 0xbcc0; /* -1.5 units */
+    w[9] = 0x3b80; /* a quarter */
+    w[10] = 0x0001;
+    w[11] = 0x8000;
+    assert_true(bf16_block(w, code, &scale));
+    assert_int_equal(scale, 127);
+    const int8_t want[12] = { 64, -64, 127, -127, 64, 66, 0, 1, -2, 0, 0, 0 };
+    assert_memory_equal(code, want, sizeof want);
+}
+
+static void bf16_blocks_keep_the_smallest_weights_and_flag_the_infinite(void **state)
+{
+    (void)state;
+    uint16_t w[BF16_BLOCK] = { 0 };
+    int8_t code[BF16_BLOCK];
+    uint8_t scale;
+    assert_true(bf16_block(w, code, &scale));
+    assert_int_equal(scale, 1);
+    assert_int_equal(code[0], 0);
+    w[0] = 0x8040; /* -2^-127, a subnormal: 32 units of 2^-132 */
+    assert_true(bf16_block(w, code, &scale));
+    assert_int_equal(scale, 1);
+    assert_int_equal(code[0], -32);
+    w[5] = 0x7f80;
+    assert_false(bf16_block(w, code, &scale));
+    assert_int_equal(scale, 255);
+    w[5] = 0xffc0;
+    assert_false(bf16_block(w, code, &scale));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(df11_weights_come_back_bit_for_bit),
+        cmocka_unit_test(df11_codes_are_as_short_as_the_entropy_allows),
+        cmocka_unit_test(df11_codes_never_exceed_the_longest_that_is_asked_for),
+        cmocka_unit_test(df11_refuses_what_it_has_no_code_for),
+        cmocka_unit_test(df11_names_the_weight_at_which_a_stream_is_broken),
+        cmocka_unit_test(df11_survives_random_tables_and_streams),
+        cmocka_unit_test(bf16_blocks_round_half_to_even_and_stop_at_127),
+        cmocka_unit_test(bf16_blocks_keep_the_smallest_weights_and_flag_the_infinite),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
