@@ -1,22 +1,16 @@
-/* matrix.c - quantized matrices: exact parts, quantization, ggml tensors, scale alignment, proof.
+/* matrix.c - quantized matrices: exact parts, k in its context, ggml tensors, stacking, proof.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "matrix.h"
 
 #include "ggml_blocks.h"
 
-#include <float.h>
-#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define SC_BITS   11 /* magnitude bits of sc */
-#define SC_MAX    2047
-#define OC_BITS   19 /* magnitude bits of oc */
-#define OC_MAX    524287
-#define SH_MAX    15
-#define ACC_LIMIT ((uint64_t)1 << 47)
-#define X_MAX     128 /* largest |activation| */
+#define X_MAX  128 /* largest |activation| */
+#define VICTIM 8u  /* the code of OliVe's victims */
 
 bool matrix_group_valid(uint32_t group)
 {
@@ -35,11 +29,25 @@ bool matrix_group_valid(uint32_t group)
 
 /* ---- construction ---- */
 
-static int check_shape(accel_format f, uint32_t rows, uint32_t cols, uint32_t group,
+/* Why a number is no format, if it looks like a float. */
+static const char *float_refusal(accel_format f)
+{
+    char name[32];
+    unsigned e = f >> 16, bits = accel_format_bits(f);
+    if ((f & 0xFF00u) != ACCEL_CODING_FLOAT || bits <= e)
+        return NULL;
+    snprintf(name, sizeof name, "e%um%u", e, bits - 1 - e);
+    return accel_format_refusal(name);
+}
+
+int matrix_check_shape(accel_format f, uint32_t rows, uint32_t cols, uint32_t group,
                        struct accel_error *err)
 {
-    if (!accel_format_valid(f))
-        return accel_fail(err, ACCEL_E_ARG, "matrix: 0x%x is no weight format", (unsigned)f);
+    if (!accel_format_valid(f)) {
+        const char *why = float_refusal(f);
+        return accel_fail(err, ACCEL_E_ARG, "matrix: 0x%x is no weight format%s%s", (unsigned)f,
+                          why ? ": " : "", why ? why : "");
+    }
     if (rows == 0 || cols == 0)
         return accel_fail(err, ACCEL_E_ARG, "matrix: %u x %u has no elements", rows, cols);
     if (!matrix_group_valid(group))
@@ -50,11 +58,15 @@ static int check_shape(accel_format f, uint32_t rows, uint32_t cols, uint32_t gr
     return ACCEL_OK;
 }
 
-/* A matrix of that shape with sc, sh and oc 0 and row scales 1. */
-static int matrix_new(accel_format f, uint32_t rows, uint32_t cols, uint32_t group,
-                      struct accel_matrix **out, struct accel_error *err)
+static bool has_codebook(accel_format f)
 {
-    size_t codes, headers, sc_bytes, oc_bytes, scale_bytes;
+    return f == ACCEL_CODEBOOK3 || f == ACCEL_CODEBOOK4;
+}
+
+int matrix_new(accel_format f, uint32_t rows, uint32_t cols, uint32_t group,
+               struct accel_matrix **out, struct accel_error *err)
+{
+    size_t codes, headers, sc_bytes, oc_bytes, scale_bytes, book_bytes;
     uint32_t groups = group ? (cols - 1) / group + 1 : 1;
     struct accel_matrix *m = calloc(1, sizeof *m);
     if (!m)
@@ -67,7 +79,8 @@ static int matrix_new(accel_format f, uint32_t rows, uint32_t cols, uint32_t gro
     if (!mul_size(rows, cols, &codes) || !mul_size(rows, groups, &headers) ||
         !mul_size(headers, sizeof *m->sc, &sc_bytes) ||
         !mul_size(headers, sizeof *m->oc, &oc_bytes) ||
-        !mul_size(rows, sizeof *m->row_scale, &scale_bytes))
+        !mul_size(rows, sizeof *m->row_scale, &scale_bytes) ||
+        !mul_size(rows, (size_t)1 << accel_format_bits(f), &book_bytes))
         goto fail;
     m->codes = malloc(codes);
     m->sc = calloc(1, sc_bytes);
@@ -75,6 +88,10 @@ static int matrix_new(accel_format f, uint32_t rows, uint32_t cols, uint32_t gro
     m->oc = calloc(1, oc_bytes);
     m->row_scale = malloc(scale_bytes);
     if (!m->codes || !m->sc || !m->sh || !m->oc || !m->row_scale)
+        goto fail;
+    if (accel_format_has_sel(f) && !(m->sel = calloc(1, headers)))
+        goto fail;
+    if (has_codebook(f) && !(m->codebook = calloc(1, book_bytes)))
         goto fail;
     for (uint32_t r = 0; r < rows; r++)
         m->row_scale[r] = 1.0f;
@@ -94,6 +111,8 @@ void accel_matrix_free(accel_matrix *mat)
     free(mat->sh);
     free(mat->oc);
     free(mat->row_scale);
+    free(mat->sel);
+    free(mat->codebook);
     free(mat);
 }
 
@@ -103,27 +122,71 @@ int matrix_clone(const struct accel_matrix *mat, struct accel_matrix **copy,
     return accel_matrix_stack(&mat, 1, copy, err);
 }
 
-/* ---- the overflow proof ---- */
+/* ---- codes in their context ---- */
 
-/* |k| of every code. */
-static void magnitude_table(accel_format f, uint8_t table[256])
+void matrix_tables(accel_format f, struct k_tables *t)
 {
-    for (unsigned c = 0; c < 256; c++)
-        table[c] = (uint8_t)abs(accel_format_decode(f, c));
+    t->pairs = f == ACCEL_OLIVE4 || f == ACCEL_OLIVE4F;
+    for (unsigned sel = 0; sel < 4; sel++)
+        for (unsigned c = 0; c < 256; c++)
+            t->k[sel][c] = accel_format_decode_in(f, t->pairs ? c & 15u : c, sel, c >> 4, NULL);
 }
 
-static void sum_magnitudes(const struct accel_matrix *m, uint32_t row, const uint8_t table[256],
-                           uint64_t *sums)
+void matrix_decode(const struct accel_matrix *m, const struct k_tables *t, uint32_t row,
+                   uint32_t first, uint32_t count, int32_t *k)
 {
     const uint8_t *codes = m->codes + (size_t)row * m->cols;
+    if (m->codebook) {
+        unsigned bits = accel_format_bits(m->format), mask = (1u << bits) - 1;
+        const int8_t *book = m->codebook + ((size_t)row << bits);
+        for (uint32_t i = 0; i < count; i++)
+            k[i] = book[codes[first + i] & mask];
+    } else if (t->pairs) {
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t c = first + i, other = c ^ 1u;
+            unsigned pair = other < m->cols ? codes[other] : 0;
+            k[i] = t->k[0][(codes[c] & 15u) | (pair & 15u) << 4];
+        }
+    } else {
+        size_t g = (size_t)row * m->groups + (m->group ? first / m->group : 0);
+        const int32_t *table = t->k[m->sel ? m->sel[g] & 3u : 0];
+        for (uint32_t i = 0; i < count; i++)
+            k[i] = table[codes[first + i]];
+    }
+}
+
+int accel_matrix_k(const accel_matrix *mat, uint32_t m, uint32_t c)
+{
+    if (!mat || m >= mat->rows || c >= mat->cols)
+        return 0;
+    const uint8_t *codes = mat->codes + (size_t)m * mat->cols;
+    size_t g = (size_t)m * mat->groups + (mat->group ? c / mat->group : 0);
+    uint32_t other = c ^ 1u; /* a last column without a partner stands beside a normal 0 */
+    return accel_format_decode_in(
+        mat->format, codes[c], mat->sel ? mat->sel[g] : 0, other < mat->cols ? codes[other] : 0,
+        mat->codebook ? mat->codebook + ((size_t)m << accel_format_bits(mat->format)) : NULL);
+}
+
+/* ---- the overflow proof ---- */
+
+void matrix_sum_magnitudes(const struct accel_matrix *m, uint32_t row, const struct k_tables *t,
+                           uint64_t *sums)
+{
+    int32_t k[256];
     uint32_t group = m->group ? m->group : m->cols;
-    uint32_t i = 0;
+    uint32_t at = 0;
     for (uint32_t g = 0; g < m->groups; g++) {
-        uint32_t end = m->cols - i < group ? m->cols : i + group;
-        uint64_t sum = 0;
-        for (; i < end; i++)
-            sum += table[codes[i]];
-        sums[g] = sum;
+        uint32_t end = m->cols - at < group ? m->cols : at + group;
+        sums[g] = 0;
+        while (at < end) {
+            uint32_t n = end - at < 256 ? end - at : 256;
+            uint32_t sum = 0; /* 256 times the largest |k| is below 2^26 */
+            matrix_decode(m, t, row, at, n, k);
+            for (uint32_t i = 0; i < n; i++)
+                sum += (uint32_t)abs(k[i]);
+            sums[g] += sum;
+            at += n;
+        }
     }
 }
 
@@ -139,9 +202,9 @@ static uint64_t saturating_add(uint64_t a, uint64_t b)
     return __builtin_add_overflow(a, b, &c) ? UINT64_MAX : c;
 }
 
-/* The largest |acc| any activations can give, also on the way: partial sums and both terms of a
+/* It holds on the way, too: partial sums and both terms of a
  * group are bounded apart, so no order of additions inside a backend can pass it. */
-static uint64_t row_bound(const struct accel_matrix *m, uint32_t row, const uint64_t *sums)
+uint64_t matrix_row_bound(const struct accel_matrix *m, uint32_t row, const uint64_t *sums)
 {
     uint64_t bound = 0;
     uint32_t left = m->cols;
@@ -165,19 +228,18 @@ static unsigned bit_length(uint64_t v)
     return bits;
 }
 
-/* Fill in acc_bits and asymmetric, or refuse. */
-static int prove(struct accel_matrix *m, struct accel_error *err)
+int matrix_prove(struct accel_matrix *m, struct accel_error *err)
 {
-    uint8_t table[256];
+    struct k_tables tables;
     uint64_t worst = 0;
     uint64_t *sums = calloc(m->groups, sizeof *sums);
     if (!sums)
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: proving a matrix of %u x %u", m->rows,
                           m->cols);
-    magnitude_table(m->format, table);
+    matrix_tables(m->format, &tables);
     for (uint32_t r = 0; r < m->rows; r++) {
-        sum_magnitudes(m, r, table, sums);
-        uint64_t bound = row_bound(m, r, sums);
+        matrix_sum_magnitudes(m, r, &tables, sums);
+        uint64_t bound = matrix_row_bound(m, r, sums);
         if (bound >= ACC_LIMIT) {
             free(sums);
             return accel_fail(err, ACCEL_E_OVERFLOW,
@@ -199,34 +261,88 @@ static int prove(struct accel_matrix *m, struct accel_error *err)
 
 static int check_codes(const struct accel_matrix_parts *p, struct accel_error *err)
 {
-    unsigned top = p->format == ACCEL_TERNARY ? 2 : (1u << accel_format_bits(p->format)) - 1;
+    bool legal[256];
+    unsigned top = (1u << accel_format_bits(p->format)) - 1;
+    top -= p->format == ACCEL_TERNARY;
+    for (unsigned c = 0; c < 256; c++) {
+        bool nan = p->format == ACCEL_FLOAT(4, 3) && (c & 0x7Fu) == 0x7F;
+        legal[c] = c <= top && !nan;
+    }
     for (uint32_t r = 0; r < p->rows; r++) {
         const uint8_t *row = p->codes + (size_t)r * p->cols;
-        unsigned largest = 0;
-        for (uint32_t c = 0; c < p->cols; c++)
-            largest = row[c] > largest ? row[c] : largest;
-        if (largest <= top)
-            continue;
         uint32_t c = 0;
-        while (row[c] <= top)
+        while (c < p->cols && legal[row[c]])
             c++;
-        return accel_fail(err, ACCEL_E_ARG, "matrix row %u, column %u: code %u; %s has 0..%u", r, c,
-                          row[c], accel_format_name(p->format), top);
+        if (c < p->cols && row[c] <= top)
+            return accel_fail(err, ACCEL_E_ARG, "matrix row %u, column %u: code %u is NaN in %s", r,
+                              c, row[c], accel_format_name(p->format));
+        if (c < p->cols)
+            return accel_fail(err, ACCEL_E_ARG, "matrix row %u, column %u: code %u; %s has 0..%u",
+                              r, c, row[c], accel_format_name(p->format), top);
     }
+    return ACCEL_OK;
+}
+
+/* Beside a victim stands an outlier. */
+static int check_pairs(const struct accel_matrix_parts *p, struct accel_error *err)
+{
+    for (uint32_t r = 0; r < p->rows; r++) {
+        const uint8_t *row = p->codes + (size_t)r * p->cols;
+        for (uint32_t c = 0; c < p->cols; c++) {
+            if (row[c] != VICTIM)
+                continue;
+            uint32_t other = c ^ 1u;
+            if (other >= p->cols)
+                return accel_fail(err, ACCEL_E_ARG,
+                                  "matrix row %u, column %u: %s has a victim (code 8) in a column "
+                                  "without a partner; the last of an odd number is a normal",
+                                  r, c, accel_format_name(p->format));
+            if (row[other] == VICTIM)
+                return accel_fail(err, ACCEL_E_ARG,
+                                  "matrix row %u, column %u: %s has two victims (code 8) in one "
+                                  "pair; the other column of a victim holds an outlier",
+                                  r, c, accel_format_name(p->format));
+            if ((row[other] & 7u) == 0)
+                return accel_fail(err, ACCEL_E_ARG,
+                                  "matrix row %u, column %u: %s code %u beside a victim; outliers "
+                                  "are 1..7 and 9..15",
+                                  r, other, accel_format_name(p->format), row[other]);
+        }
+    }
+    return ACCEL_OK;
+}
+
+/* What a format asks for beside codes and scales. */
+static int check_context(const struct accel_matrix_parts *p, struct accel_error *err)
+{
+    const char *name = accel_format_name(p->format);
+    if (has_codebook(p->format) && !p->codebook)
+        return accel_fail(err, ACCEL_E_ARG, "matrix: %s needs a codebook of %u values for each row",
+                          name, 1u << accel_format_bits(p->format));
+    if (!has_codebook(p->format) && p->codebook)
+        return accel_fail(err, ACCEL_E_ARG, "matrix: %s has no codebook", name);
+    if (!accel_format_has_sel(p->format) && p->sel)
+        return accel_fail(err, ACCEL_E_ARG, "matrix: %s has no selector", name);
     return ACCEL_OK;
 }
 
 static int check_scales(const struct accel_matrix_parts *p, uint32_t groups,
                         struct accel_error *err)
 {
+    const bool has_sel = accel_format_has_sel(p->format);
+    const int sc_end = has_sel ? 512 : 2048;
     for (uint32_t r = 0; r < p->rows; r++) {
         for (uint32_t g = 0; g < groups; g++) {
             size_t i = (size_t)r * groups + g;
             const char *what = NULL;
             long value = 0;
-            if (p->sc[i] < -2048 || p->sc[i] > 2047) {
-                what = "sc is outside -2048..2047";
+            if (p->sc[i] < -sc_end || p->sc[i] >= sc_end) {
+                what = has_sel ? "sc is outside -512..511, what a format with selector has"
+                               : "sc is outside -2048..2047";
                 value = p->sc[i];
+            } else if (p->sel && p->sel[i] > 3) {
+                what = "sel is outside 0..3";
+                value = p->sel[i];
             } else if (p->sh && p->sh[i] > SH_MAX) {
                 what = "sh is outside 0..15";
                 value = p->sh[i];
@@ -250,7 +366,7 @@ int accel_matrix_from_codes(const struct accel_matrix_parts *parts, accel_matrix
     accel_no_error(err);
     if (!parts || !mat || !parts->codes || !parts->sc)
         return accel_fail(err, ACCEL_E_ARG, "matrix: parts, codes, sc and mat must be given");
-    int rc = check_shape(parts->format, parts->rows, parts->cols, parts->group, err);
+    int rc = matrix_check_shape(parts->format, parts->rows, parts->cols, parts->group, err);
     if (rc)
         return rc;
     struct accel_matrix *m = NULL;
@@ -258,9 +374,13 @@ int accel_matrix_from_codes(const struct accel_matrix_parts *parts, accel_matrix
     if (rc)
         return rc;
     size_t headers = (size_t)m->rows * m->groups;
-    rc = check_scales(parts, m->groups, err);
+    rc = check_context(parts, err);
+    if (!rc)
+        rc = check_scales(parts, m->groups, err);
     if (!rc)
         rc = check_codes(parts, err);
+    if (!rc && (parts->format == ACCEL_OLIVE4 || parts->format == ACCEL_OLIVE4F))
+        rc = check_pairs(parts, err);
     if (rc)
         goto out;
     memcpy(m->codes, parts->codes, (size_t)m->rows * m->cols);
@@ -271,323 +391,16 @@ int accel_matrix_from_codes(const struct accel_matrix_parts *parts, accel_matrix
         memcpy(m->oc, parts->oc, headers * sizeof *m->oc);
     if (parts->row_scale)
         memcpy(m->row_scale, parts->row_scale, m->rows * sizeof *m->row_scale);
-    rc = prove(m, err);
+    if (parts->sel)
+        memcpy(m->sel, parts->sel, headers);
+    if (parts->codebook)
+        memcpy(m->codebook, parts->codebook, (size_t)m->rows << accel_format_bits(m->format));
+    rc = matrix_prove(m, err);
     if (rc)
         goto out;
     *mat = m;
     m = NULL;
 out:
-    accel_matrix_free(m);
-    return rc;
-}
-
-/* ---- real scales to (sc, sh, oc) and a row scale ---- */
-
-static double larger(double a, double b)
-{
-    return a > b ? a : b;
-}
-
-/* Nearest integer, halves to even, for |v| < 2^51. */
-static double round_even(double v)
-{
-    const double magic = 6755399441055744.0; /* 1.5 * 2^52 */
-    return (v + magic) - magic;
-}
-
-/* The smallest e such that v / 2^e rounds to an integer of at most `bits` bits. v is not 0. */
-static int unit_exponent(double v, int bits)
-{
-    int e;
-    double f = ldexp(frexp(fabs(v), &e), bits); /* in 2^(bits-1) .. 2^bits */
-    return e - bits + (round_even(f) >= ldexp(1.0, bits));
-}
-
-/* unit_exponent, and then as many doublings as change nothing: the unit a scale really needs. */
-static int coarsest_exponent(double v, int bits)
-{
-    int e = unit_exponent(v, bits);
-    for (int q = (int)round_even(ldexp(fabs(v), -e)); (q & 1) == 0; q /= 2)
-        e++;
-    return e;
-}
-
-/* What aligning needs beside the matrix; all arrays are [groups]. */
-struct aligner {
-    uint8_t magnitude[256];
-    uint64_t *sums;
-    double *scale, *offset; /* of the row at hand */
-    bool uniform;           /* every row so far has one scale and one offset throughout */
-};
-
-static void aligner_free(struct aligner *a)
-{
-    free(a->sums);
-    free(a->scale);
-    free(a->offset);
-}
-
-/* On failure, too, the caller frees it. */
-static int aligner_init(struct aligner *a, accel_format f, uint32_t groups, struct accel_error *err)
-{
-    memset(a, 0, sizeof *a);
-    magnitude_table(f, a->magnitude);
-    a->uniform = true;
-    a->sums = calloc(groups, sizeof *a->sums);
-    a->scale = calloc(groups, sizeof *a->scale);
-    a->offset = calloc(groups, sizeof *a->offset);
-    if (a->sums && a->scale && a->offset)
-        return ACCEL_OK;
-    return accel_fail(err, ACCEL_E_NOMEM, "out of memory: scales of %u groups", groups);
-}
-
-static void set_row(struct accel_matrix *m, uint32_t row, int sc, int32_t oc, double row_scale)
-{
-    for (size_t i = (size_t)row * m->groups, end = i + m->groups; i < end; i++) {
-        m->sc[i] = (int16_t)sc;
-        m->sh[i] = 0;
-        m->oc[i] = oc;
-    }
-    m->row_scale[row] = (float)row_scale;
-}
-
-/* One scale and one offset for the whole row: the scale itself goes to the row scale, so nothing of
- * it is lost. False if an offset is too large against its scale for that. */
-static bool align_uniform(struct accel_matrix *m, uint32_t row, const struct aligner *a)
-{
-    double s = a->scale[0], o = a->offset[0];
-    if (s == 0.0 && o == 0.0) {
-        set_row(m, row, 0, 0, 1.0);
-        return true;
-    }
-    if (o == 0.0) {
-        set_row(m, row, 1, 0, s);
-        return fabs(s) >= (double)FLT_MIN && row_bound(m, row, a->sums) < ACC_LIMIT;
-    }
-    if (s == 0.0) {
-        set_row(m, row, 0, 1, o);
-        return fabs(o) >= (double)FLT_MIN && row_bound(m, row, a->sums) < ACC_LIMIT;
-    }
-    for (int j = SC_BITS - 1; j >= 0; j--) { /* a finer unit rounds the offset less */
-        double unit = ldexp(s, -j);
-        double oc = round_even(o / unit);
-        if (fabs(unit) < (double)FLT_MIN || fabs(oc) > OC_MAX)
-            continue;
-        set_row(m, row, 1 << j, (int32_t)oc, unit);
-        if (row_bound(m, row, a->sums) < ACC_LIMIT)
-            return true;
-    }
-    return false;
-}
-
-/* The unit exponent in which group g keeps 11 bits of its scale and its offset fits. */
-static bool group_exponent(const struct aligner *a, uint32_t g, int *e)
-{
-    double s = a->scale[g], o = a->offset[g];
-    if (s == 0.0 && o == 0.0)
-        return false;
-    int es = s == 0.0 ? INT_MIN : unit_exponent(s, SC_BITS);
-    int eo = o == 0.0 ? INT_MIN : unit_exponent(o, OC_BITS);
-    *e = es > eo ? es : eo;
-    return true;
-}
-
-/* Row scale 2^base; every group gets the finest (sc, sh, oc) that fits. */
-static void align_to(struct accel_matrix *m, uint32_t row, const struct aligner *a, int base)
-{
-    for (uint32_t g = 0; g < m->groups; g++) {
-        size_t i = (size_t)row * m->groups + g;
-        int e = base;
-        m->sc[i] = 0;
-        m->sh[i] = 0;
-        m->oc[i] = 0;
-        if (!group_exponent(a, g, &e))
-            continue;
-        e = e < base ? base : e;
-        m->sh[i] = (uint8_t)(e - base);
-        m->sc[i] = (int16_t)round_even(ldexp(a->scale[g], -e));
-        m->oc[i] = (int32_t)round_even(ldexp(a->offset[g], -e));
-    }
-    m->row_scale[row] = (float)ldexp(1.0, base);
-}
-
-static int align_powers(struct accel_matrix *m, uint32_t row, const struct aligner *a,
-                        struct accel_error *err)
-{
-    int finest = INT_MAX, top = INT_MIN, e;
-    bool offsets = false;
-    for (uint32_t g = 0; g < m->groups; g++)
-        offsets = offsets || a->offset[g] != 0.0;
-    for (uint32_t g = 0; g < m->groups; g++) {
-        if (!group_exponent(a, g, &e))
-            continue;
-        top = e > top ? e : top;
-        /* Without offsets, a unit that all scales are multiples of is as good as a finer one and
-         * keeps acc small. */
-        if (!offsets)
-            e = coarsest_exponent(a->scale[g], SC_BITS);
-        finest = e < finest ? e : finest;
-    }
-    int base = finest > top - SH_MAX ? finest : top - SH_MAX;
-    base = base < FLT_MIN_EXP - 1 ? FLT_MIN_EXP - 1 : base;
-    for (; base < FLT_MAX_EXP; base++) {
-        align_to(m, row, a, base);
-        if (row_bound(m, row, a->sums) < ACC_LIMIT)
-            return ACCEL_OK;
-    }
-    return accel_fail(err, ACCEL_E_OVERFLOW, "matrix row %u: its scales are beyond float32", row);
-}
-
-/* Give row its sc, sh, oc and row scale from a->scale and a->offset. Its codes are there. */
-static int align_row(struct accel_matrix *m, uint32_t row, struct aligner *a,
-                     struct accel_error *err)
-{
-    double largest = 0.0, largest_offset = 0.0, worst = 0.0;
-    bool uniform = true;
-    sum_magnitudes(m, row, a->magnitude, a->sums);
-    for (uint32_t g = 0; g < m->groups; g++) {
-        largest = larger(largest, fabs(a->scale[g]));
-        largest_offset = larger(largest_offset, fabs(a->offset[g]));
-        uniform = uniform && a->scale[g] == a->scale[0] && a->offset[g] == a->offset[0];
-    }
-    if (!uniform || !align_uniform(m, row, a)) {
-        a->uniform = a->uniform && uniform; /* one (sc, sh, oc) even so, if uniform */
-        int rc = align_powers(m, row, a, err);
-        if (rc)
-            return rc;
-    }
-    for (uint32_t g = 0; g < m->groups; g++) {
-        size_t i = (size_t)row * m->groups + g;
-        double unit = ldexp((double)m->row_scale[row], m->sh[i]);
-        worst = larger(worst, fabs(m->sc[i] * unit - a->scale[g]));
-        worst = larger(worst, fabs(m->oc[i] * unit - a->offset[g]));
-    }
-    largest = largest > 0.0 ? largest : largest_offset;
-    if (worst > 0.0)
-        m->scale_error = larger(m->scale_error, worst / largest);
-    return ACCEL_OK;
-}
-
-/* All rows aligned: drop repeated headers if every row repeats one, and prove. */
-static int align_finish(struct accel_matrix *m, const struct aligner *a, struct accel_error *err)
-{
-    if (a->uniform) {
-        for (uint32_t r = 0; r < m->rows; r++) {
-            size_t i = (size_t)r * m->groups;
-            m->sc[r] = m->sc[i];
-            m->sh[r] = m->sh[i];
-            m->oc[r] = m->oc[i];
-        }
-        m->group = 0;
-        m->groups = 1;
-    }
-    return prove(m, err);
-}
-
-/* ---- quantization ---- */
-
-struct range {
-    double min, max, sum; /* sum of magnitudes */
-};
-
-static struct range find_range(const float *w, uint32_t n)
-{
-    struct range r = { w[0], w[0], 0.0 };
-    for (uint32_t i = 0; i < n; i++) {
-        double v = w[i];
-        r.min = v < r.min ? v : r.min;
-        r.max = v > r.max ? v : r.max;
-        r.sum += fabs(v);
-    }
-    return r;
-}
-
-static double clamp(double v, double low, double high)
-{
-    return v < low ? low : v > high ? high : v;
-}
-
-/* One group: codes, scale and offset. Scales are float32 numbers, as a file would hold them. */
-static void quantize_group(accel_format f, const float *w, uint32_t n, uint8_t *codes,
-                           double *scale, double *offset)
-{
-    unsigned bits = accel_format_bits(f);
-    double top = (double)((1u << bits) - 1); /* largest code */
-    double half = (double)(1u << (bits - 1));
-    struct range r = find_range(w, n);
-    double peak = larger(fabs(r.min), fabs(r.max)), s;
-    *offset = 0.0;
-    switch (f & 0xF00u) {
-    case ACCEL_CODING_UNSIGNED:
-        s = (r.max - r.min) / top;
-        *offset = r.min;
-        break;
-    case ACCEL_CODING_BIPOLAR: s = peak / top; break;
-    case ACCEL_CODING_TERNARY: s = r.sum / n; break;
-    default:
-        s = peak / (bits == 1 ? 1.0 : half - 1); /* int1 holds -1 and 0 */
-        break;
-    }
-    s = (double)(float)s;
-    *scale = s;
-    for (uint32_t i = 0; i < n; i++) {
-        double q = s > 0.0 ? (w[i] - *offset) / s : 0.0;
-        int code;
-        switch (f & 0xF00u) {
-        case ACCEL_CODING_UNSIGNED: code = (int)clamp(round_even(q), 0.0, top); break;
-        case ACCEL_CODING_BIPOLAR: code = (int)clamp(round_even((q + top) / 2), 0.0, top); break;
-        case ACCEL_CODING_TERNARY: code = (int)clamp(round_even(q), -1.0, 1.0) + 1; break;
-        default: code = (int)clamp(round_even(q), -half, half - 1); break;
-        }
-        codes[i] = (uint8_t)((unsigned)code & (unsigned)top);
-    }
-}
-
-static int quantize_row(struct accel_matrix *m, uint32_t row, const float *w, struct aligner *a,
-                        struct accel_error *err)
-{
-    uint8_t *codes = m->codes + (size_t)row * m->cols;
-    uint32_t group = m->group ? m->group : m->cols;
-    for (uint32_t c = 0; c < m->cols; c++)
-        if (!isfinite(w[c]))
-            return accel_fail(err, ACCEL_E_ARG,
-                              "matrix row %u, column %u: the weight is not a finite number", row,
-                              c);
-    for (uint32_t g = 0, c = 0; g < m->groups; g++, c += group) {
-        uint32_t n = m->cols - c < group ? m->cols - c : group;
-        quantize_group(m->format, w + c, n, codes + c, &a->scale[g], &a->offset[g]);
-        if (!isfinite(a->scale[g]))
-            return accel_fail(err, ACCEL_E_ARG,
-                              "matrix row %u, column %u: the weights' range is beyond float32", row,
-                              c);
-    }
-    return align_row(m, row, a, err);
-}
-
-int accel_matrix_quantize(accel_format f, uint32_t group, uint32_t rows, uint32_t cols,
-                          const float *w, accel_matrix **mat, struct accel_error *err)
-{
-    accel_no_error(err);
-    if (!w || !mat)
-        return accel_fail(err, ACCEL_E_ARG, "matrix: w and mat must be given");
-    int rc = check_shape(f, rows, cols, group, err);
-    if (rc)
-        return rc;
-    struct aligner a = { .uniform = true };
-    struct accel_matrix *m = NULL;
-    rc = matrix_new(f, rows, cols, group, &m, err);
-    if (!rc)
-        rc = aligner_init(&a, f, m->groups, err);
-    for (uint32_t r = 0; r < rows && !rc; r++)
-        rc = quantize_row(m, r, w + (size_t)r * cols, &a, err);
-    if (!rc)
-        rc = align_finish(m, &a, err);
-    if (rc)
-        goto out;
-    *mat = m;
-    m = NULL;
-out:
-    aligner_free(&a);
     accel_matrix_free(m);
     return rc;
 }
@@ -595,8 +408,9 @@ out:
 /* ---- ggml tensors ---- */
 
 /* Row by row, so that a large tensor never exists as floats. */
-static int quantize_plain(struct accel_matrix *m, uint32_t type, const uint8_t *data,
-                          size_t row_bytes, struct aligner *a, struct accel_error *err)
+static int quantize_plain(const struct quantizer *q, struct accel_matrix *m, uint32_t type,
+                          const uint8_t *data, size_t row_bytes, struct aligner *a,
+                          struct accel_error *err)
 {
     float *w = calloc(m->cols, sizeof *w);
     if (!w)
@@ -605,7 +419,7 @@ static int quantize_plain(struct accel_matrix *m, uint32_t type, const uint8_t *
     for (uint32_t r = 0; r < m->rows && !rc; r++) {
         rc = ggml_dequantize_row(type, data + r * row_bytes, w, m->cols);
         if (!rc)
-            rc = quantize_row(m, r, w, a, err);
+            rc = quantize_row(q, m, r, w, a, err);
     }
     free(w);
     if (rc == ACCEL_E_ARG) { /* not the caller's numbers but the file's */
@@ -648,7 +462,7 @@ int accel_matrix_from_ggml(uint32_t ggml_type, const void *data, size_t size, ui
                           ggml_type);
     accel_format f = type->format ? type->format : fallback;
     uint32_t group = type->format ? type->group : fallback_group;
-    int rc = check_shape(f, rows, cols, group, err);
+    int rc = matrix_check_shape(f, rows, cols, group, err);
     if (rc)
         return rc;
     uint64_t row_bytes = 0, want = 0;
@@ -661,15 +475,18 @@ int accel_matrix_from_ggml(uint32_t ggml_type, const void *data, size_t size, ui
                           "%s tensor of %u x %u: %zu bytes given, %llu needed; the file is "
                           "truncated or its shape is wrong",
                           ggml_type_name(ggml_type), rows, cols, size, (unsigned long long)want);
-    struct aligner a = { .uniform = true };
+    struct aligner a = { .sums = NULL };
     struct accel_matrix *m = NULL;
+    struct quantizer *q = NULL;
     rc = matrix_new(f, rows, cols, group, &m, err);
     if (!rc)
-        rc = aligner_init(&a, f, m->groups, err);
+        rc = aligner_init(&a, m, err);
+    if (!rc && !type->format)
+        rc = quantizer_new(f, &q, err);
     if (!rc && type->format)
         rc = convert_blocks(m, type, data, (size_t)row_bytes, &a, err);
     else if (!rc)
-        rc = quantize_plain(m, ggml_type, data, (size_t)row_bytes, &a, err);
+        rc = quantize_plain(q, m, ggml_type, data, (size_t)row_bytes, &a, err);
     if (!rc)
         rc = align_finish(m, &a, err);
     if (rc)
@@ -677,6 +494,7 @@ int accel_matrix_from_ggml(uint32_t ggml_type, const void *data, size_t size, ui
     *mat = m;
     m = NULL;
 out:
+    quantizer_free(q);
     aligner_free(&a);
     accel_matrix_free(m);
     return rc;
@@ -717,9 +535,15 @@ int accel_matrix_stack(const accel_matrix *const *mats, uint32_t count, accel_ma
         memcpy(m->sh + at, from->sh, headers);
         memcpy(m->oc + at, from->oc, headers * sizeof *m->oc);
         memcpy(m->row_scale + row, from->row_scale, from->rows * sizeof *m->row_scale);
+        if (m->sel)
+            memcpy(m->sel + at, from->sel, headers);
+        if (m->codebook) {
+            unsigned bits = accel_format_bits(m->format);
+            memcpy(m->codebook + (row << bits), from->codebook, (size_t)from->rows << bits);
+        }
         m->asymmetric = m->asymmetric || from->asymmetric;
         m->acc_bits = from->acc_bits > m->acc_bits ? from->acc_bits : m->acc_bits;
-        m->scale_error = larger(m->scale_error, from->scale_error);
+        m->scale_error = fmax(m->scale_error, from->scale_error);
         row += from->rows;
     }
     *mat = m;
@@ -742,7 +566,6 @@ void accel_matrix_get_info(const accel_matrix *mat, struct accel_matrix_info *in
 double accel_matrix_value(const accel_matrix *mat, uint32_t m, uint32_t k)
 {
     size_t g = (size_t)m * mat->groups + (mat->group ? k / mat->group : 0);
-    int code = accel_format_decode(mat->format, mat->codes[(size_t)m * mat->cols + k]);
-    return (double)mat->row_scale[m] * (mat->sc[g] * code + mat->oc[g]) *
-           (double)(1u << mat->sh[g]);
+    int64_t scaled = (int64_t)mat->sc[g] * accel_matrix_k(mat, m, k) + mat->oc[g];
+    return (double)mat->row_scale[m] * (double)scaled * (double)(1u << mat->sh[g]);
 }

@@ -28,29 +28,61 @@ float rng_float(struct rng *r)
 
 accel_format format_at(int i)
 {
+    static const accel_format others[ALL_FORMATS - FORMATS] = {
+        ACCEL_FLOAT(1, 1), ACCEL_FLOAT(1, 2), ACCEL_FLOAT(1, 3), ACCEL_FLOAT(1, 4),
+        ACCEL_FLOAT(1, 5), ACCEL_FLOAT(1, 6), ACCEL_FLOAT(2, 0), ACCEL_FLOAT(2, 1),
+        ACCEL_FLOAT(2, 2), ACCEL_FLOAT(2, 3), ACCEL_FLOAT(2, 4), ACCEL_FLOAT(2, 5),
+        ACCEL_FLOAT(3, 0), ACCEL_FLOAT(3, 1), ACCEL_FLOAT(3, 2), ACCEL_FLOAT(3, 3),
+        ACCEL_FLOAT(3, 4), ACCEL_FLOAT(4, 0), ACCEL_FLOAT(4, 1), ACCEL_FLOAT(4, 2),
+        ACCEL_FLOAT(4, 3), ACCEL_FP3,         ACCEL_FP4,         ACCEL_POT4,
+        ACCEL_FLINT4,      ACCEL_UFLINT4,     ACCEL_ANT4,        ACCEL_OLIVE4,
+        ACCEL_OLIVE4F,     ACCEL_CODEBOOK3,   ACCEL_CODEBOOK4
+    };
     if (i < 8)
         return ACCEL_INT(i + 1);
     if (i < 16)
         return ACCEL_UINT(i - 7);
     if (i < 24)
         return ACCEL_BIP(i - 15);
-    return ACCEL_TERNARY;
+    return i == 24 ? ACCEL_TERNARY : others[i - FORMATS];
+}
+
+/* Replace what is illegal: NaN by the largest value, pairs of OliVe by pairs that exist. */
+static void make_legal(struct rng *r, accel_format f, uint8_t *row, uint32_t cols)
+{
+    for (uint32_t c = 0; c < cols; c++)
+        if (f == ACCEL_FLOAT(4, 3) && (row[c] & 0x7F) == 0x7F)
+            row[c] &= 0xFE;
+    if (f != ACCEL_OLIVE4 && f != ACCEL_OLIVE4F)
+        return;
+    for (uint32_t c = 0; c < cols; c++)
+        if (row[c] == 8) /* would be a victim */
+            row[c] = 7;
+    for (uint32_t c = 0; c + 1 < cols; c += 2) {
+        uint32_t victim = c + rng_below(r, 2);
+        if (row[victim ^ 1u] % 8 != 0 && rng_below(r, 3) == 0)
+            row[victim] = 8;
+    }
 }
 
 accel_matrix *random_matrix(struct rng *r, accel_format f, uint32_t group, uint32_t rows,
                             uint32_t cols, int asymmetric)
 {
     uint32_t groups = group ? (cols + group - 1) / group : 1;
-    size_t headers = (size_t)rows * groups;
-    uint8_t *codes = malloc((size_t)rows * cols), *sh = malloc(headers);
+    size_t headers = (size_t)rows * groups, books = (size_t)rows << accel_format_bits(f);
+    int has_sel = accel_format_has_sel(f);
+    int has_book = f == ACCEL_CODEBOOK3 || f == ACCEL_CODEBOOK4;
+    uint8_t *codes = malloc((size_t)rows * cols), *sh = malloc(headers), *sel = malloc(headers);
     int16_t *sc = malloc(headers * sizeof *sc);
     int32_t *oc = malloc(headers * sizeof *oc);
     float *scale = malloc(rows * sizeof *scale);
+    int8_t *book = malloc(books);
     accel_matrix *mat = NULL;
     struct accel_error err = { 0, "" };
-    if (!codes || !sh || !sc || !oc || !scale)
+    if (!codes || !sh || !sel || !sc || !oc || !scale || !book)
         abort();
     uint32_t top = f == ACCEL_TERNARY ? 3 : 1u << accel_format_bits(f);
+    int sc_end = has_sel ? 512 : 2048;
     /* 2^11 * 2^8 * 2^7 * cols * 2^sh, and the same for oc, stay below 2^47 */
     uint32_t sh_top = 1, room = 47 - 28;
     while (room > 0 && (1u << (47 - 28 - room)) < cols)
@@ -59,22 +91,35 @@ accel_matrix *random_matrix(struct rng *r, accel_format f, uint32_t group, uint3
     for (size_t i = 0; i < (size_t)rows * cols; i++)
         codes[i] = (uint8_t)rng_below(r, top);
     for (size_t i = 0; i < headers; i++) {
-        sc[i] = (int16_t)((int)rng_below(r, 4096) - 2048);
+        sc[i] = (int16_t)((int)rng_below(r, (uint32_t)(2 * sc_end)) - sc_end);
         sh[i] = (uint8_t)rng_below(r, sh_top);
         oc[i] = (int32_t)rng_below(r, 1048576) - 524288;
+        sel[i] = (uint8_t)(has_sel ? rng_below(r, 4) : 0);
     }
+    for (size_t i = 0; i < books && has_book; i++)
+        book[i] = (int8_t)rng_next(r);
     for (uint32_t m = 0; m < rows; m++)
         scale[m] = rng_float(r);
     if (rng_below(r, 4) == 0) { /* a row at the ends of every range */
         memset(codes, (int)top - 1, cols);
         for (uint32_t g = 0; g < groups; g++) {
-            sc[g] = -2048;
+            sc[g] = (int16_t)-sc_end;
             oc[g] = -524288;
         }
     }
-    struct accel_matrix_parts parts = { f,     rows, cols, group,
-                                        codes, sc,   sh,   asymmetric ? oc : NULL,
-                                        scale };
+    for (uint32_t m = 0; m < rows; m++)
+        make_legal(r, f, codes + (size_t)m * cols, cols);
+    struct accel_matrix_parts parts = { .format = f,
+                                        .rows = rows,
+                                        .cols = cols,
+                                        .group = group,
+                                        .codes = codes,
+                                        .sc = sc,
+                                        .sh = sh,
+                                        .oc = asymmetric ? oc : NULL,
+                                        .row_scale = scale,
+                                        .sel = has_sel ? sel : NULL,
+                                        .codebook = has_book ? book : NULL };
     int rc = accel_matrix_from_codes(&parts, &mat, &err);
     while (rc == ACCEL_E_OVERFLOW) { /* the proof decides what is small enough */
         int all_zero = 1;
@@ -82,9 +127,10 @@ accel_matrix *random_matrix(struct rng *r, accel_format f, uint32_t group, uint3
             sh[i] /= 2;
             all_zero = all_zero && sh[i] == 0;
         }
-        if (all_zero)
-            for (size_t i = 0; i < headers; i++)
-                oc[i] /= 2;
+        for (size_t i = 0; i < headers && all_zero; i++) {
+            oc[i] /= 2;
+            sc[i] /= 2;
+        }
         rc = accel_matrix_from_codes(&parts, &mat, &err);
     }
     if (rc) {
@@ -93,9 +139,11 @@ accel_matrix *random_matrix(struct rng *r, accel_format f, uint32_t group, uint3
     }
     free(codes);
     free(sh);
+    free(sel);
     free(sc);
     free(oc);
     free(scale);
+    free(book);
     return mat;
 }
 

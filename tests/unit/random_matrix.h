@@ -13,14 +13,16 @@ uint64_t rng_next(struct rng *r);
 uint32_t rng_below(struct rng *r, uint32_t n); /* 0 .. n - 1 */
 float rng_float(struct rng *r);                /* -1 .. 1 */
 
-/* All 25 formats, by index. */
-#define FORMATS 25
+/* All formats by index, those that are plain integers, ternary or bipolar (FORMATS of them) first. */
+#define FORMATS     25
+#define ALL_FORMATS 56
 accel_format format_at(int i);
 /* The legal group sizes. */
 #define GROUPS 8
 extern const uint32_t group_at[GROUPS];
 
-/* A matrix with random codes and headers of full range (smaller where 48 bits ask for it). */
+/* A matrix with random legal codes, selectors, codebooks and headers, all of full range (smaller
+ * where 48 bits ask for it). */
 accel_matrix *random_matrix(struct rng *r, accel_format f, uint32_t group, uint32_t rows,
                             uint32_t cols, int asymmetric);
 /* Activations: random, and now and then all at an end of their range. */

@@ -53,9 +53,8 @@ static int make_matrices(struct accel_error *err)
     static const int16_t sc[2] = { 4, 5 };
     static const uint8_t blocks[4 * 18] = { 0 }, plain[128] = { 0 };
     static const float w[32] = { 1.0f, -2.0f };
-    const struct accel_matrix_parts parts = {
-        ACCEL_INT(4), 1, 32, 16, codes, sc, NULL, NULL, NULL
-    };
+    const struct accel_matrix_parts parts = { ACCEL_INT(4), 1,    32,   16,   codes, sc,
+                                              NULL,         NULL, NULL, NULL, NULL };
     accel_matrix *m[5] = { NULL };
     int rc = accel_matrix_from_codes(&parts, &m[0], err);
     if (!rc)

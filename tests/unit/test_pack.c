@@ -194,7 +194,7 @@ static void two_bit_codes_lie_where_the_description_says(void **state)
     const int16_t sc[1] = { -3 };
     const uint8_t sh[1] = { 5 };
     const int32_t oc[1] = { -70000 };
-    struct accel_matrix_parts parts = { ACCEL_INT(2), 1, 9, 0, codes, sc, sh, oc, NULL };
+    struct accel_matrix_parts parts = { ACCEL_INT(2), 1, 9, 0, codes, sc, sh, oc, NULL, NULL, NULL };
     const struct pack_shape shape = { 4, 8, 2 };
     accel_matrix *mat;
     struct packed p;

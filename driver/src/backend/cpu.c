@@ -17,27 +17,35 @@
 #define DEADLINE_MACS ((uint64_t)1 << 22) /* look at the clock about every millisecond */
 #define ALIGN         64u                 /* codes of a row are padded to whole vectors */
 #define COLUMNS       4u                  /* columns that share one pass over a row's codes */
+#define K16_MAX       511                 /* largest |k| of the 16-bit path */
 #define ACC_MAX       (((int64_t)1 << 47) - 1)
 
 void cpu_reference(const struct accel_matrix *mat, const int8_t *x, uint32_t n, size_t x_stride,
                    int64_t *acc)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        for (uint32_t m = 0; m < mat->rows; m++) {
-            int64_t sum = 0;
-            for (uint32_t g = 0; g < mat->groups; g++) {
-                size_t first = (size_t)g * mat->group;
-                size_t last = mat->group ? first + mat->group : mat->cols;
-                int64_t d = 0, s = 0;
-                for (size_t k = first; k < last && k < mat->cols; k++) {
-                    unsigned code = mat->codes[(size_t)m * mat->cols + k];
-                    d += (int64_t)accel_format_decode(mat->format, code) * x[i * x_stride + k];
-                    s += x[i * x_stride + k];
+    memset(acc, 0, (size_t)n * mat->rows * sizeof *acc);
+    for (uint32_t m = 0; m < mat->rows; m++) {
+        for (uint32_t g = 0; g < mat->groups; g++) {
+            size_t h = (size_t)m * mat->groups + g, first = (size_t)g * mat->group;
+            size_t last = mat->group ? first + mat->group : mat->cols;
+            last = last < mat->cols ? last : mat->cols;
+            while (first < last) { /* D and S of at most as many columns as k has room for */
+                int32_t k[256];
+                size_t len = last - first < 256 ? last - first : 256;
+                for (size_t c = 0; c < len; c++)
+                    k[c] = accel_matrix_k(mat, m, (uint32_t)(first + c));
+                for (uint32_t i = 0; i < n; i++) {
+                    const int8_t *xi = x + i * x_stride + first;
+                    int64_t d = 0, s = 0;
+                    for (size_t c = 0; c < len; c++) {
+                        d += (int64_t)k[c] * xi[c];
+                        s += xi[c];
+                    }
+                    acc[(size_t)i * mat->rows + m] += (mat->sc[h] * d + mat->oc[h] * s) *
+                                                      ((int64_t)1 << mat->sh[h]);
                 }
-                size_t h = (size_t)m * mat->groups + g;
-                sum += (mat->sc[h] * d + mat->oc[h] * s) * ((int64_t)1 << mat->sh[h]);
+                first += len;
             }
-            acc[(size_t)i * mat->rows + m] = sum;
         }
     }
 }
@@ -49,8 +57,9 @@ struct cpu_weights {
     uint32_t rows, cols, groups;
     size_t group;    /* padded to ALIGN if there is one a row */
     size_t stride;   /* groups * group */
-    int8_t *k8;      /* decoded codes, [rows][stride], 0 beyond cols ... */
-    int16_t *k16;    /* ... or these, where k does not fit 8 bits */
+    int8_t *k8;      /* decoded codes, [rows][stride], 0 beyond cols: one of these, ... */
+    int16_t *k16;    /* ... where k does not fit 8 bits, */
+    int32_t *k32;    /* ... where |k| is beyond K16_MAX */
     int64_t *scale;  /* sc << sh, [rows][groups] */
     int64_t *offset; /* oc << sh; NULL if symmetric */
 };
@@ -63,6 +72,7 @@ static void free_weights(void *priv)
     accel_matrix_free(w->reference);
     free(w->k8);
     free(w->k16);
+    free(w->k32);
     free(w->scale);
     free(w->offset);
     free(w);
@@ -74,33 +84,52 @@ static void *alloc_array(size_t a, size_t b, size_t item)
     return mul_size(a, b, &count) ? calloc(count, item) : NULL;
 }
 
-static int decode_weights(const struct accel_matrix *mat, struct cpu_weights *w)
+/* The narrowest array that holds every k of the format. */
+static int alloc_weights(const struct k_tables *tables, const struct accel_matrix *mat,
+                         struct cpu_weights *w)
 {
-    int8_t table8[256];
-    int16_t table16[256];
-    bool narrow = true;
-    for (unsigned c = 0; c < 256; c++) {
-        int k = accel_format_decode(mat->format, c);
-        table16[c] = (int16_t)k;
-        table8[c] = (int8_t)k;
-        narrow = narrow && k >= INT8_MIN && k <= INT8_MAX;
+    int32_t least = 0, most = 0;
+    for (size_t i = 0; i < sizeof tables->k / sizeof tables->k[0][0]; i++) {
+        int32_t k = tables->k[i / 256][i % 256];
+        least = k < least ? k : least;
+        most = k > most ? k : most;
     }
+    if (least >= INT8_MIN && most <= INT8_MAX)
+        w->k8 = alloc_array(w->rows, w->stride, sizeof *w->k8);
+    else if (least >= -K16_MAX && most <= K16_MAX)
+        w->k16 = alloc_array(w->rows, w->stride, sizeof *w->k16);
+    else
+        w->k32 = alloc_array(w->rows, w->stride, sizeof *w->k32);
     w->scale = alloc_array(w->rows, w->groups, sizeof *w->scale);
     if (mat->asymmetric)
         w->offset = alloc_array(w->rows, w->groups, sizeof *w->offset);
-    if (narrow)
-        w->k8 = alloc_array(w->rows, w->stride, sizeof *w->k8);
-    else
-        w->k16 = alloc_array(w->rows, w->stride, sizeof *w->k16);
-    if (!w->scale || (mat->asymmetric && !w->offset) || (!w->k8 && !w->k16))
-        return ACCEL_E_NOMEM;
-    for (size_t m = 0; m < w->rows; m++) {
-        const uint8_t *codes = mat->codes + m * mat->cols;
-        for (size_t c = 0; c < mat->cols; c++) {
-            if (narrow)
-                w->k8[m * w->stride + c] = table8[codes[c]];
-            else
-                w->k16[m * w->stride + c] = table16[codes[c]];
+    return w->scale && (w->offset || !mat->asymmetric) && (w->k8 || w->k16 || w->k32)
+               ? ACCEL_OK
+               : ACCEL_E_NOMEM;
+}
+
+static int decode_weights(const struct accel_matrix *mat, struct cpu_weights *w)
+{
+    struct k_tables tables;
+    matrix_tables(mat->format, &tables);
+    int rc = alloc_weights(&tables, mat, w);
+    if (rc)
+        return rc;
+    for (uint32_t m = 0; m < w->rows; m++) {
+        const size_t row = m * w->stride;
+        for (uint32_t c = 0, n; c < w->cols; c += n) {
+            int32_t k[256];
+            uint32_t end = mat->group && w->cols - c > mat->group ? mat->group : w->cols - c;
+            n = end < 256 ? end : 256; /* of one group: all groups but the only one are shorter */
+            matrix_decode(mat, &tables, m, c, n, k);
+            for (uint32_t i = 0; i < n; i++) {
+                if (w->k8)
+                    w->k8[row + c + i] = (int8_t)k[i];
+                else if (w->k16)
+                    w->k16[row + c + i] = (int16_t)k[i];
+                else
+                    w->k32[row + c + i] = k[i];
+            }
         }
     }
     for (size_t h = 0, end = (size_t)w->rows * w->groups; h < end; h++) {
@@ -131,6 +160,8 @@ static int cpu_load(struct accel_dev *dev, const struct accel_matrix *mat, struc
     w->free_priv = free_weights;
     w->info.code_bits = (uint64_t)mat->rows * mat->cols * accel_format_bits(mat->format);
     w->info.header_bits = (uint64_t)mat->rows * mat->groups * (mat->asymmetric ? 48 : 16);
+    if (mat->codebook)
+        w->info.header_bits += (uint64_t)mat->rows * 8 << accel_format_bits(mat->format);
     priv = NULL;
 out:
     free_weights(priv);
@@ -142,10 +173,14 @@ out:
 /* ---- the fast path ---- */
 
 /* A dot product of `len` elements (a multiple of 16) for each of COLUMNS columns. 32 bits hold
- * 2^16 products of an 8-bit activation and a 9-bit code; longer groups come in pieces. */
-#define DOT_MAX ((size_t)32768)
+ * 2^15 products of an activation and a k up to K16_MAX, and 2^6 of the largest k there is; longer
+ * groups come in pieces. */
+#define DOT_MAX      ((size_t)32768)
+#define DOT_WIDE_MAX ((size_t)64)
+_Static_assert((int64_t)DOT_MAX * 128 * K16_MAX <= INT32_MAX, "");
+_Static_assert((int64_t)DOT_WIDE_MAX * 128 * ACCEL_K_MAX <= INT32_MAX, "");
 
-#define DEFINE_DOTS(name, type)                                                         \
+#define DEFINE_DOTS(name, type, wide)                                                   \
     static inline __attribute__((always_inline)) void name(                             \
         const type *restrict k, const int16_t *restrict x, size_t x_stride, size_t len, \
         uint32_t columns, int32_t d[COLUMNS])                                           \
@@ -153,10 +188,10 @@ out:
         int32_t d0 = 0, d1 = 0, d2 = 0, d3 = 0;                                         \
         if (columns == 1) {                                                             \
             for (size_t i = 0; i < len; i++)                                            \
-                d0 += (int16_t)k[i] * x[i];                                             \
+                d0 += (wide)k[i] * x[i];                                                \
         } else {                                                                        \
             for (size_t i = 0; i < len; i++) {                                          \
-                int16_t ki = k[i];                                                      \
+                wide ki = k[i];                                                         \
                 d0 += ki * x[i];                                                        \
                 d1 += ki * x[x_stride + i];                                             \
                 d2 += ki * x[2 * x_stride + i];                                         \
@@ -168,8 +203,9 @@ out:
         d[2] = d2;                                                                      \
         d[3] = d3;                                                                      \
     }
-DEFINE_DOTS(dots8, int8_t)
-DEFINE_DOTS(dots16, int16_t)
+DEFINE_DOTS(dots8, int8_t, int16_t)
+DEFINE_DOTS(dots16, int16_t, int16_t)
+DEFINE_DOTS(dots32, int32_t, int32_t)
 
 /* acc of one row for `columns` (1 or COLUMNS) columns. group is a constant where it is inlined. */
 static inline __attribute__((always_inline)) void row_groups(const struct cpu_weights *w,
@@ -177,17 +213,19 @@ static inline __attribute__((always_inline)) void row_groups(const struct cpu_we
                                                              const int64_t *sums, size_t group,
                                                              uint32_t columns, int64_t acc[COLUMNS])
 {
-    const size_t at = row * w->stride;
+    const size_t at = row * w->stride, dot_max = w->k32 ? DOT_WIDE_MAX : DOT_MAX;
     for (uint32_t c = 0; c < columns; c++)
         acc[c] = 0;
     for (size_t g = 0; g < w->groups; g++) {
         int64_t scale = w->scale[row * w->groups + g];
-        for (size_t i = 0; i < group; i += DOT_MAX) {
+        for (size_t i = 0; i < group; i += dot_max) {
             int32_t d[COLUMNS];
-            size_t len = group - i < DOT_MAX ? group - i : DOT_MAX;
+            size_t len = group - i < dot_max ? group - i : dot_max;
             size_t from = g * group + i;
             if (w->k8)
                 dots8(w->k8 + at + from, x + from, w->stride, len, columns, d);
+            else if (w->k32)
+                dots32(w->k32 + at + from, x + from, w->stride, len, columns, d);
             else
                 dots16(w->k16 + at + from, x + from, w->stride, len, columns, d);
             for (uint32_t c = 0; c < columns; c++)
