@@ -210,6 +210,80 @@ static void bf16_blocks_keep_the_smallest_weights_and_flag_the_infinite(void **s
     assert_false(bf16_block(w, code, &scale));
 }
 
+/* ---- codebooks ---- */
+
+static void codebook_entries_come_back_at_their_place(void **state)
+{
+    (void)state;
+    const struct codebook_shape shape = { 2, 4, 3 };
+    uint8_t index[3 * 5];
+    int8_t book[3 * 8], code[2 * 2 * 8];
+    struct codebook_stream s;
+    for (int i = 0; i < 15; i++)
+        index[i] = (uint8_t)(i * 5 % 8);
+    for (int i = 0; i < 24; i++)
+        book[i] = (int8_t)(i * 11 - 128);
+    assert_int_equal(codebook_encode(&shape, index, book, 3, 5, &s, &err), 0);
+    assert_int_equal(s.tiles, 2);
+    assert_int_equal(s.steps, 2);
+    assert_int_equal(s.index_bytes, 2 * 2 * 3);
+    assert_int_equal(s.indices[0], 0 | 5 << 3 | (2 & 3) << 6); /* a row's indices lie end to end */
+    assert_int_equal(codebook_decode(&shape, &s, code, &err), 0);
+    for (unsigned m = 0; m < 4; m++)
+        for (unsigned c = 0; c < 8; c++) {
+            const int8_t got = code[(m / 2 * 2 + c / 4) * 8 + m % 2 * 4 + c % 4];
+            /* what pads columns is entry 0, what pads rows is 0 */
+            assert_int_equal(got, m > 2 ? 0 : book[m * 8 + (c < 5 ? index[m * 5 + c] : 0)]);
+        }
+    s.index_bytes--;
+    expect_error(codebook_decode(&shape, &s, code, &err), ACCEL_E_CORRUPT, "11 of indices");
+    s.index_bytes++;
+    s.steps = UINT32_MAX;
+    s.tiles = UINT32_MAX;
+    expect_error(codebook_decode(&shape, &s, code, &err), ACCEL_E_CORRUPT, "row tiles");
+    codebook_free(&s);
+}
+
+static void codebooks_refuse_bad_shapes_and_indices(void **state)
+{
+    (void)state;
+    struct codebook_shape shape = { 2, 4, 3 };
+    uint8_t index[12] = { 0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 8, 0 };
+    int8_t book[16] = { 0 };
+    struct codebook_stream s;
+    expect_error(codebook_encode(&shape, index, book, 2, 6, &s, &err), ACCEL_E_ARG,
+                 "row 1 column 4: index 8");
+    expect_error(codebook_encode(&shape, index, book, 0, 6, &s, &err), ACCEL_E_ARG, "0 x 6");
+    shape.lanes = 3;
+    expect_error(codebook_encode(&shape, index, book, 2, 6, &s, &err), ACCEL_E_ARG,
+                 "multiple of 8");
+    shape.lanes = 4;
+    shape.bits = 5;
+    expect_error(codebook_encode(&shape, index, book, 2, 6, &s, &err), ACCEL_E_ARG, "5 bits");
+    expect_error(codebook_decode(&shape, &s, book, &err), ACCEL_E_ARG, "5 bits");
+}
+
+static void codebook_centroids_round_to_127_steps_of_the_largest(void **state)
+{
+    (void)state;
+    float c[8] = { 0, 127, -127, 0.5f, 1.5f, -2.5f, 63.25f, 1 }, scale;
+    int8_t book[8];
+    double error;
+    assert_int_equal(codebook_round(c, 3, book, &scale, &error, &err), 0);
+    const int8_t want[8] = { 0, 127, -127, 0, 2, -2, 63, 1 };
+    assert_memory_equal(book, want, 8);
+    assert_true(scale == 1.0f && error == 0.5);
+    memset(c, 0, sizeof c);
+    assert_int_equal(codebook_round(c, 3, book, &scale, &error, &err), 0);
+    assert_true(scale == 0 && error == 0);
+    c[1] = 1e-45f; /* 127 steps of it are below the smallest float */
+    assert_int_equal(codebook_round(c, 3, book, &scale, &error, &err), 0);
+    assert_true(error <= (double)c[1]);
+    c[6] = INFINITY;
+    expect_error(codebook_round(c, 3, book, &scale, &error, &err), ACCEL_E_ARG, "centroid 6");
+    expect_error(codebook_round(c, 2, book, &scale, &error, &err), ACCEL_E_ARG, "2 bits");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +295,9 @@ int main(void)
         cmocka_unit_test(df11_survives_random_tables_and_streams),
         cmocka_unit_test(bf16_blocks_round_half_to_even_and_stop_at_127),
         cmocka_unit_test(bf16_blocks_keep_the_smallest_weights_and_flag_the_infinite),
+        cmocka_unit_test(codebook_entries_come_back_at_their_place),
+        cmocka_unit_test(codebooks_refuse_bad_shapes_and_indices),
+        cmocka_unit_test(codebook_centroids_round_to_127_steps_of_the_largest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

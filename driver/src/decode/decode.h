@@ -13,6 +13,22 @@
 extern "C" {
 #endif
 
+/* A field of up to 8 bits in a little-endian bit stream; putting needs zeros there. */
+static inline void bits_put(uint8_t *p, size_t at, unsigned v)
+{
+    v <<= at % 8;
+    p[at / 8] |= (uint8_t)v;
+    if (v >> 8)
+        p[at / 8 + 1] |= (uint8_t)(v >> 8);
+}
+static inline unsigned bits_get(const uint8_t *p, size_t at, unsigned width)
+{
+    unsigned v = p[at / 8];
+    if (at % 8 + width > 8)
+        v |= (unsigned)p[at / 8 + 1] << 8;
+    return v >> at % 8 & ((1u << width) - 1);
+}
+
 /* ---- DFloat11 (dfloat11.c): bf16 with Huffman-coded exponents, lossless ---- */
 
 #define DF11_MIN_BITS              8u /* limits of max_bits: any 256 exponents have codes of 8 bits */
@@ -51,6 +67,33 @@ int df11_decode(const uint32_t *table, unsigned max_bits, const uint32_t *codes,
 /* One block: w[i] is about code[i] * 2^(*scale - 133). True if all weights are finite; codes and scale are
  * those of the hardware in any case. */
 bool bf16_block(const uint16_t w[BF16_BLOCK], int8_t code[BF16_BLOCK], uint8_t *scale);
+
+/* ---- codebooks of rows (codebook.c): SqueezeLLM ---- */
+
+/* Row tiles of rows x lanes weights: for each, tables of 2^bits beats of `rows` bytes, then `steps` index beats of
+ * rows * lanes * bits / 8 bytes. */
+struct codebook_shape {
+    uint32_t rows, lanes;
+    unsigned bits; /* 3 or 4 */
+};
+struct codebook_stream {
+    uint32_t tiles, steps;
+    uint8_t *tables, *indices;
+    size_t table_bytes, index_bytes;
+};
+/* One row's centroids as int8 and the scale they are multiples of: max |c| / 127, half to even.
+ * *error = the largest |centroid - code * scale|. _E_ARG if one is not finite. */
+int codebook_round(const float *centroid, unsigned bits, int8_t *book, float *scale, double *error,
+                   struct accel_error *err);
+/* index [rows][cols], book [rows][2^bits]; both ends are padded with zeros. _E_ARG names row and column. */
+int codebook_encode(const struct codebook_shape *shape, const uint8_t *index, const int8_t *book,
+                    uint32_t rows, uint32_t cols, struct codebook_stream *out,
+                    struct accel_error *err);
+void codebook_free(struct codebook_stream *s);
+/* All codes, padding included, in the order of the hardware's output: tiles * steps * rows * lanes.
+ * _E_CORRUPT if the sizes do not match. */
+int codebook_decode(const struct codebook_shape *shape, const struct codebook_stream *s,
+                    int8_t *code, struct accel_error *err);
 
 #ifdef __cplusplus
 }
