@@ -221,5 +221,7 @@ out:
 
 int run_info(const struct options *o)
 {
-    return o->model ? model_info(o) : device_info(o);
+    if (o->model)
+        return model_info(o);
+    return o->given & FLAG(DEVICE) ? device_info(o) : kinds_info(o);
 }

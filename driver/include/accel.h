@@ -150,6 +150,8 @@ const char *accel_format_refusal(const char *name);
 const char *accel_format_name(accel_format f);
 /** The format of that name. @return ACCEL_OK or ACCEL_E_ARG. */
 int accel_format_parse(const char *name, accel_format *f);
+/** The i-th of all formats, counting from 0; 0 (no format) behind the last. */
+accel_format accel_format_at(unsigned i);
 
 /* ------------------------------------------------------------------------------- matrices */
 

@@ -188,6 +188,13 @@ static const struct format_name format_names[] = {
 };
 #define NAME_COUNT (sizeof format_names / sizeof format_names[0])
 
+#define FORMAT_COUNT (NAME_COUNT - 7) /* without the other names */
+
+accel_format accel_format_at(unsigned i)
+{
+    return i < FORMAT_COUNT ? format_names[i].format : 0;
+}
+
 const char *accel_format_name(accel_format f)
 {
     for (size_t i = 0; i < NAME_COUNT; i++)

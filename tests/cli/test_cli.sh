@@ -78,6 +78,11 @@ expect "info describes a device" 0 out 'PE kind' info -d cpu:
 accel info -d cpu: --json
 [ "$rc" -eq 0 ] && [ "$(field backend)" = cpu ]
 report $? "info --json names the backend"
+expect "info prints which kind runs which format" 0 out '^int4 .*yes' info
+expect "info says why e5m2 is no format" 0 out '^all .*e5m2: ' info
+accel info --json
+[ "$rc" -eq 0 ] && json "$T/out" && grep -q '"int1"' "$T/out" && grep -q '"reason"' "$T/out"
+report $? "info --json lists each kind's formats"
 expect "an unknown device scheme has its own exit code" 14 err 'warp:' info -d warp:
 expect "an unknown device parameter has the same one" 14 err 'depth' info -d cpu:depth=3
 expect "selftest of the reference passes" 0 out '^passed: ' selftest -d cpu: --jobs 1
