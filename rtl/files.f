@@ -16,3 +16,4 @@ rtl/pe/tile_lut.v
 rtl/decode/decode_dfloat11.v
 rtl/decode/bf16_block.v
 rtl/decode/decode_codebook.v
+rtl/decode/decode_spqr.v

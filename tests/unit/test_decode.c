@@ -284,6 +284,141 @@ static void codebook_centroids_round_to_127_steps_of_the_largest(void **state)
     expect_error(codebook_round(c, 2, book, &scale, &error, &err), ACCEL_E_ARG, "2 bits");
 }
 
+/* ---- SpQR ---- */
+
+/* ss, zs, sz, zz in the c fields; everything else 0 */
+static void spqr_numbers(uint64_t tile[16], uint64_t n)
+{
+    for (unsigned r = 0; r < 16; r++)
+        tile[r] = (tile[r] & ((1ull << 54) - 1)) | (n >> 8 * (r / 2) & 255) << 54;
+}
+
+static void spqr_values_follow_the_published_rule(void **state)
+{
+    (void)state;
+    uint64_t tile[16] = { 0 };
+    double w[256];
+    tile[3] = 5 | 2 << 3 | 6 << (6 + 3 * 4); /* row 3: w_s 5, w_z 2; column 4: code 6 */
+    /* ss = 0.5, zs = 2, sz = 1, zz = -1.5 */
+    spqr_numbers(tile, 0x3800ull | 0x4000ull << 16 | 0x3c00ull << 32 | 0xbe00ull << 48);
+    assert_int_equal(spqr_values(tile, w, &err), 0);
+    assert_true(w[3 * 16 + 4] == 0.5 * (5 - 1) * (6 - 2 * (2 + 1.5)));
+    assert_true(w[0] == 0.5 * (0 - 1) * (0 - 2 * 1.5));
+    spqr_numbers(tile, 0x0001ull | 0x3c00ull << 16); /* the smallest fp16, 2^-24 */
+    assert_int_equal(spqr_values(tile, w, &err), 0);
+    assert_true(w[3 * 16 + 4] == 0x1p-24 * 5 * (6 - 2));
+}
+
+static void spqr_integers_are_those_of_the_stated_rule(void **state)
+{
+    (void)state;
+    uint64_t tile[16] = { 0 };
+    struct spqr_row row[16];
+    tile[0] = 3 | 5 << 3 | 7ull << 51;
+    /* a = -37, b = 1000, c = -300, d = 77, sh = 9: sc = 889 / 16, nz = -1423 */
+    spqr_numbers(tile, (-37ull & 0x3fff) | 1000ull << 14 | (-300ull & 0x3fff) << 30 | 77ull << 44 |
+                           9ull << 60);
+    assert_int_equal(spqr_decode(tile, row, &err), 0);
+    assert_int_equal(row[0].sc, 56);   /* 889 + 8 over 16 is 56.06 */
+    assert_int_equal(row[0].oc, -311); /* 56 * -1423 + 128 over 256 is -310.8 */
+    assert_int_equal(row[0].sh, 9);
+    assert_int_equal(row[0].code[15], 7);
+    assert_int_equal(row[0].code[14], 0);
+    assert_int_equal(row[1].sc, 63); /* w_s = w_z = 0: 1008 / 16 */
+    assert_int_equal(row[1].oc, 19); /* 63 * 77 + 128 over 256 is 19.4 */
+}
+
+static void spqr_integers_stay_close_to_the_published_values(void **state)
+{
+    (void)state;
+    struct rng r = { 13 };
+    for (int round = 0; round < 200; round++) {
+        float w[4 * 256];
+        uint64_t tiles[4 * 16], out[16];
+        double unit, error;
+        const float size = ldexpf(1.0f, -(int)rng_below(&r, 8));
+        for (size_t i = 0; i < sizeof w / sizeof *w; i++)
+            w[i] = size * rng_float(&r) * rng_float(&r);
+        for (size_t t = 0; t < 4; t++)
+            assert_int_equal(spqr_encode(w + t * 256, tiles + t * 16, &err), 0);
+        assert_int_equal(spqr_unit(tiles, 4, &unit, &err), 0);
+        for (size_t t = 0; t < 4; t++) {
+            struct spqr_row rows[16];
+            double want[256], worst = 0;
+            assert_int_equal(spqr_convert(tiles + t * 16, unit, out, &error, &err), 0);
+            assert_true(error < 0.03);
+            assert_int_equal(spqr_decode(out, rows, &err), 0);
+            assert_int_equal(spqr_values(tiles + t * 16, want, &err), 0);
+            for (unsigned i = 0; i < 256; i++) {
+                const struct spqr_row *p = &rows[i / 16];
+                worst = fmax(
+                    worst, fabs(want[i] - ldexp(unit * (p->sc * p->code[i % 16] + p->oc), p->sh)));
+            }
+            assert_true(worst <=
+                        error * 2047 * unit * 256 * 1.001); /* 1 step <= the largest scale */
+            assert_true(worst > 0);
+        }
+    }
+}
+
+static void spqr_rows_of_equal_weights_come_back(void **state)
+{
+    (void)state;
+    float w[256];
+    uint64_t tile[16];
+    double back[256];
+    for (unsigned i = 0; i < 256; i++)
+        w[i] = -0.75f;
+    assert_int_equal(spqr_encode(w, tile, &err), 0);
+    assert_int_equal(spqr_values(tile, back, &err), 0);
+    for (unsigned i = 0; i < 256; i++)
+        assert_true(fabs(back[i] + 0.75) < 0.001);
+    memset(w, 0, sizeof w);
+    assert_int_equal(spqr_encode(w, tile, &err), 0);
+    assert_int_equal(spqr_values(tile, back, &err), 0);
+    assert_true(back[0] == 0 && back[255] == 0);
+    double unit, error;
+    assert_int_equal(spqr_unit(tile, 1, &unit, &err), 0);
+    assert_int_equal(spqr_convert(tile, unit, tile, &error, &err), 0);
+    assert_true(error == 0);
+}
+
+static void spqr_says_what_is_wrong_with_a_tile(void **state)
+{
+    (void)state;
+    uint64_t tile[16] = { 0 }, out[16];
+    struct spqr_row rows[16];
+    double w[256], unit, error;
+    float f[256] = { 0 };
+    tile[4] = 1ull << 62;
+    expect_error(spqr_decode(tile, rows, &err), ACCEL_E_CORRUPT, "row 4");
+    tile[4] = 1ull << 54;
+    expect_error(spqr_values(tile, w, &err), ACCEL_E_CORRUPT, "rows 4 and 5");
+    tile[4] = 0;
+    spqr_numbers(tile, 0x7c00);
+    expect_error(spqr_values(tile, w, &err), ACCEL_E_CORRUPT, "not finite");
+    expect_error(spqr_unit(tile, 1, &unit, &err), ACCEL_E_CORRUPT, "not finite");
+    expect_error(spqr_convert(tile, 1, out, &error, &err), ACCEL_E_CORRUPT, "not finite");
+    spqr_numbers(tile, 0x7fffull << 14); /* b = 32767 */
+    expect_error(spqr_decode(tile, rows, &err), ACCEL_E_CORRUPT, "scale 2048 leaves 12 bits");
+    spqr_numbers(tile, 0x7fe0ull << 14 | 0x7fffull << 44 | 0x1fffull << 30);
+    tile[9] |= 7 << 3;
+    expect_error(spqr_decode(tile, rows, &err), ACCEL_E_CORRUPT, "row 9: offset 7201");
+    spqr_numbers(tile, 0x3c00ull | 0x7bffull << 16); /* zs = 65504 */
+    expect_error(spqr_convert(tile, 1, out, &error, &err), ACCEL_E_UNSUPPORTED, "zero points");
+    spqr_numbers(tile, 0x7bffull); /* ss = 65504 */
+    expect_error(spqr_convert(tile, 1e-9, out, &error, &err), ACCEL_E_UNSUPPORTED, "scales of");
+    expect_error(spqr_convert(tile, 0, out, &error, &err), ACCEL_E_ARG, "unit of 0");
+    /* s = 2040 at w_s = 0, z = 352 at w_z = 7, both as far as they go */
+    tile[9] = 7 << 3;
+    spqr_numbers(tile, 0x3c00ull | 0x4fffull << 16 | 0xe7f8ull << 32 | 0xc400ull << 48);
+    expect_error(spqr_convert(tile, 1, out, &error, &err), ACCEL_E_UNSUPPORTED, "leaves 20 bits");
+    f[37] = NAN;
+    expect_error(spqr_encode(f, tile, &err), ACCEL_E_ARG, "row 2 column 5");
+    f[37] = 1e7f;
+    expect_error(spqr_encode(f, tile, &err), ACCEL_E_ARG, "fp16");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +433,11 @@ int main(void)
         cmocka_unit_test(codebook_entries_come_back_at_their_place),
         cmocka_unit_test(codebooks_refuse_bad_shapes_and_indices),
         cmocka_unit_test(codebook_centroids_round_to_127_steps_of_the_largest),
+        cmocka_unit_test(spqr_values_follow_the_published_rule),
+        cmocka_unit_test(spqr_integers_are_those_of_the_stated_rule),
+        cmocka_unit_test(spqr_integers_stay_close_to_the_published_values),
+        cmocka_unit_test(spqr_rows_of_equal_weights_come_back),
+        cmocka_unit_test(spqr_says_what_is_wrong_with_a_tile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,6 +95,34 @@ void codebook_free(struct codebook_stream *s);
 int codebook_decode(const struct codebook_shape *shape, const struct codebook_stream *s,
                     int8_t *code, struct accel_error *err);
 
+/* ---- SpQR (spqr.c): 16 x 16 tiles of 3-bit codes, scales and zeros themselves 3-bit codes ---- */
+
+#define SPQR_TILE 16u /* rows and columns; a word a row */
+
+struct spqr_row {
+    uint8_t code[SPQR_TILE]; /* weight = unit * (sc * code + oc) * 2^sh */
+    int16_t sc;
+    uint8_t sh;
+    int32_t oc;
+};
+
+/* A tile as published: four fp16 numbers in the words' c fields. Round to nearest of both orders, without SpQR's
+ * search for outliers. w [16][16]. _E_ARG if a weight is not finite or its scale leaves fp16. */
+int spqr_encode(const float *w, uint64_t tile[SPQR_TILE], struct accel_error *err);
+/* w [16][16] of a published tile: s * (q - z), exactly, where the publication rounds to fp16.
+ * _E_CORRUPT: a number is not finite, the copies of the c fields differ, or an unused bit is set. */
+int spqr_values(const uint64_t tile[SPQR_TILE], double *w, struct accel_error *err);
+/* The unit of rows whose tiles (count * 16 words) these are: their largest scale becomes 2047 * 2^8 units. */
+int spqr_unit(const uint64_t *tiles, size_t count, double *unit, struct accel_error *err);
+/* The same tile with integers in place of the four fp16 numbers, for the hardware. *error: the largest difference of a
+ * weight from spqr_values, in steps, that is over the tile's largest |s|.
+ * _E_UNSUPPORTED: zero points or scales that the integers cannot hold. */
+int spqr_convert(const uint64_t tile[SPQR_TILE], double unit, uint64_t out[SPQR_TILE],
+                 double *error, struct accel_error *err);
+/* A converted tile. _E_CORRUPT as above, or if sc leaves 12 bits or oc 20. */
+int spqr_decode(const uint64_t tile[SPQR_TILE], struct spqr_row out[SPQR_TILE],
+                struct accel_error *err);
+
 #ifdef __cplusplus
 }
 #endif
