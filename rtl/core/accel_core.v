@@ -264,10 +264,11 @@ module accel_core #(
         .r_valid_o(r_valid_o), .r_ready_i(r_ready_i), .r_o(r_o), .job_done_o(job_done), .overflow_o(overflow),
         .clear_i(start));
 
+    wire x_there = x_avail || x_zero;
     counters #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
                .WDepth(WDepth), .DBits(DBits)) regs (
         .clk_i(clk_i), .rst_i(rst_i),
-        .event_i({job_done, want && w_avail && x_avail && !ready, want && w_avail && !x_avail, want && !w_avail,
+        .event_i({job_done, want && w_avail && x_there && !ready, want && w_avail && !x_there, want && !w_avail,
                   r_valid_o && r_ready_i, x_valid_i && x_ready_o, h_valid_i && h_ready_o, w_valid_i && w_ready_o,
                   issue, busy}),
         .overflow_i(overflow), .addr_i(reg_addr_i), .data_o(reg_data_o));

@@ -22,7 +22,8 @@ module plane_gather #(
     output wire [Width*(Planes+Extra)-1:0] data_o,
     output reg  [Ctl-1:0]                  ctl_o
 );
-    localparam [3:0] First = Extra;
+    localparam Before = Extra;
+    localparam [3:0] First = Before[3:0];
     generate
         if (Planes != 4 && Planes != 8) plane_gather_planes_must_be_4_or_8 bad_parameter();
         if (Extra < 0 || Extra > 4) plane_gather_extra_must_be_0_to_4 bad_parameter();

@@ -8,15 +8,20 @@ TB      := $(SIM)/tb
 space   := $() $()
 TB_RTL  := rtl/files.f $(shell cat rtl/files.f)
 
-TB_BENCHES := fifo plane_gather weight_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale
+TB_BENCHES := fifo plane_gather weight_buffer walk_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale
 TB_TOPS_fifo          := fifo_2x8:fifo:Depth=2:Width=8 fifo_8x37:fifo:Depth=8:Width=37
-TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40
+TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40 plane_gather_4:plane_gather:Width=40:Planes=4 \
+                         plane_gather_8x1:plane_gather:Width=40:Extra=1:Ctl=8 plane_gather_8x3:plane_gather:Width=40:Extra=3:Ctl=8 \
+                         plane_gather_4x4:plane_gather:Width=40:Planes=4:Extra=4:Ctl=8
+TB_TOPS_walk_buffer   := walk_buffer:walk_buffer:Depth=8:Width=8
 TB_TOPS_weight_buffer := weight_buffer:weight_buffer:Depth=8:Width=24
 TB_TOPS_act_buffer    := act_buffer_16x16:act_buffer:Lanes=16:Depth=16 act_buffer_256x4:act_buffer:Lanes=256:Depth=4
 TB_TOPS_counters      := counters:counters:Kind=2:Rows=16:Lanes=32:ScaleUnits=4:MaxN=8:XDepth=128:WDepth=64
 TB_TOPS_requant       := requant:requant
 TB_TOPS_sequencer     := sequencer_one:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=0:Requant=1 \
-                         sequencer_all:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=1:Requant=0
+                         sequencer_all:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=1:Requant=0 \
+                         sequencer_skip:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=1:Window=1 \
+                         sequencer_shift:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=1:Window=3
 TB_TOPS_header_loader := header_loader_8x2:header_loader:Rows=8:ScaleUnits=2 header_loader_8x8:header_loader:Rows=8:ScaleUnits=8
 TB_TOPS_group_scale   := group_scale_8x2:group_scale:Rows=8:ScaleUnits=2:MaxN=4 group_scale_8x8:group_scale:Rows=8:ScaleUnits=8:MaxN=4 \
                          group_scale_plain:group_scale:Rows=8:ScaleUnits=4:MaxN=4:Requant=0

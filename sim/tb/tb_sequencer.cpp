@@ -4,6 +4,8 @@
 
 #include "Vsequencer_all.h"
 #include "Vsequencer_one.h"
+#include "Vsequencer_shift.h"
+#include "Vsequencer_skip.h"
 
 #include <array>
 
@@ -32,6 +34,12 @@ struct Gemm {
 struct Issued {
     unsigned x_addr, first, plane, plane0, last, col, chunk_first, chunk_last, col_last, tile_last,
         rewind, free;
+    unsigned x_zero, word;      /* as the outputs */
+    unsigned advance, word_end; /* of the word that is offered for this beat */
+};
+/* One beat of a chunk of one column, whatever the column. */
+struct Walked {
+    unsigned step, x_zero, word, advance, word_end;
 };
 struct Completion {
     unsigned v;
@@ -54,7 +62,31 @@ Gemm random_gemm(tb::Rng &rng)
     return g;
 }
 
-template <class Top, bool AllPlanes, bool Requant> void job(tb::Job &job)
+/* Random words of a chunk of so many steps, as beats (docs/core.md). */
+std::vector<Walked> random_walk(tb::Rng &rng, unsigned window, unsigned len)
+{
+    std::vector<Walked> beats;
+    unsigned at = 0;
+    for (bool end = false; !end;) {
+        const unsigned advance = window == 1 ? rng.below(rng.one_in(2) ? 2 : len - at)
+                                             : rng.range(1, 3);
+        end = rng.one_in(len + 1);
+        if (window == 1) {
+            at += std::min(advance, len - 1 - at);
+            const unsigned from = beats.empty() ? 0 : beats.back().step;
+            beats.push_back({ at, 0, 1, at - from, end });
+        } else {
+            for (unsigned i = 1; i <= advance; i++, at++)
+                beats.push_back({ at, at >= len, i == advance, advance, end });
+            end = end || at >= len + 2; /* so does the packer: only zeros are left */
+            for (unsigned i = 1; i <= advance; i++)
+                beats[beats.size() - i].word_end = end;
+        }
+    }
+    return beats;
+}
+
+template <class Top, unsigned Window, bool AllPlanes, bool Requant> void job(tb::Job &job)
 {
     tb::Rng &rng = job.rng;
     tb::Dut<Top> dut(job);
@@ -103,20 +135,28 @@ template <class Top, bool AllPlanes, bool Requant> void job(tb::Job &job)
         }
         const unsigned planes = AllPlanes ? 1 : g.planes;
         for (unsigned t = 0; t < g.tiles; t++)
-            for (unsigned c = 0; c < g.steps; c += g.chunk)
+            for (unsigned c = 0; c < g.steps; c += g.chunk) {
+                const unsigned len = std::min(c + g.chunk, g.steps) - c;
+                std::vector<Walked> walk;
+                if (Window)
+                    walk = random_walk(rng, Window, len);
+                else
+                    for (unsigned s = 0; s < len; s++)
+                        walk.push_back({ s, 0, 1, rng.below(32), rng.below(2) });
                 for (unsigned i = 0; i < g.n; i++)
                     for (unsigned p = 0; p < planes; p++)
-                        for (unsigned s = c; s < std::min(c + g.chunk, g.steps); s++) {
-                            const bool end = s + 1 == std::min(c + g.chunk, g.steps) &&
-                                             p + 1 == planes;
+                        for (size_t b = 0; b < walk.size(); b++) {
+                            const Walked &w = walk[b];
+                            const bool end = b + 1 == walk.size() && p + 1 == planes;
                             const bool last_col = i + 1 == g.n;
-                            beats.push_back({ i * g.steps + s, p == 0 && s == c, p != 0 && s == c,
-                                              p == 0, end, i, c == 0, c + g.chunk >= g.steps,
-                                              last_col, t + 1 == g.tiles, end && !last_col,
-                                              last_col });
+                            beats.push_back({ i * g.steps + c + w.step, p == 0 && b == 0,
+                                              p != 0 && b == 0, p == 0, end, i, c == 0,
+                                              c + g.chunk >= g.steps, last_col, t + 1 == g.tiles,
+                                              end && !last_col, last_col, w.x_zero, w.word,
+                                              w.advance, w.word_end });
                         }
+            }
     };
-    dut->w_last_i = dut->w_advance_i = 0;
     dut->sel_avail_i = 0;
     dut->job_done_i = 0;
     dut->x_avail_i = dut->w_avail_i = dut->ready_i = 0;
@@ -156,6 +196,10 @@ template <class Top, bool AllPlanes, bool Requant> void job(tb::Job &job)
     while (!sent.empty() || running || !done.empty()) {
         dut->x_avail_i = !x_avail.now();
         dut->w_avail_i = !w_avail.now();
+        /* what a word says is there when the word is */
+        const bool word_there = dut->w_avail_i && !beats.empty();
+        dut->w_advance_i = (CData)(word_there ? beats.front().advance : rng.below(32));
+        dut->w_last_i = word_there ? beats.front().word_end : rng.below(2);
         dut->ready_i = !ready.now();
         dut->x_loaded_i = (CData)loaded;
         dut->overflow_i = overflow;
@@ -165,8 +209,9 @@ template <class Top, bool AllPlanes, bool Requant> void job(tb::Job &job)
         dut.drive();
         CHECK_EQ(dut->busy_o, running, "busy");
         CHECK_EQ(dut->want_o, !beats.empty(), "want");
-        const bool issue = !beats.empty() && dut->x_avail_i && dut->w_avail_i && dut->ready_i;
+        const bool issue = word_there && (dut->x_avail_i || beats.front().x_zero) && dut->ready_i;
         CHECK_EQ(dut->issue_o, issue, "issue");
+        CHECK_EQ(dut->w_read_o, issue && beats.front().word, "w_read");
         if (running) {
             CHECK_EQ(dut->planes_o, now.planes, "planes");
             CHECK_EQ(dut->coding_o, now.coding, "coding");
@@ -177,9 +222,12 @@ template <class Top, bool AllPlanes, bool Requant> void job(tb::Job &job)
             CHECK_EQ(dut->steps_o, now.steps, "steps");
             CHECK_EQ(dut->chunk_steps_o, now.chunk, "chunk_steps");
         }
-        if (!beats.empty()) {
+        if (word_there || (!Window && !beats.empty())) {
             const Issued &b = beats.front();
-            CHECK_EQ(dut->x_addr_o, b.x_addr, "x_addr");
+            CHECK_EQ(dut->x_zero_o, b.x_zero, "x_zero");
+            if (!b.x_zero)
+                CHECK_EQ(dut->x_addr_o, b.x_addr, "x_addr");
+            CHECK_EQ(dut->word_o, b.word, "word");
             CHECK_EQ(dut->first_o, b.first, "first");
             CHECK_EQ(dut->plane_o, b.plane, "plane");
             CHECK_EQ(dut->plane0_o, b.plane0, "plane0");
@@ -217,8 +265,12 @@ int main(int argc, char **argv)
 {
     tb::Runner run(argc, argv);
     run.test("sequencer walks every loop in order and refuses every illegal command", 60,
-             job<Vsequencer_one, false, true>);
+             job<Vsequencer_one, 0, false, true>);
     run.test("sequencer walks every loop in order with all planes in a word", 60,
-             job<Vsequencer_all, true, false>);
+             job<Vsequencer_all, 0, true, false>);
+    run.test("sequencer goes on by as many steps as each word says", 60,
+             job<Vsequencer_skip, 1, true, true>);
+    run.test("sequencer moves the window by as many beats as each word says", 60,
+             job<Vsequencer_shift, 3, true, true>);
     return run.finish();
 }
