@@ -419,6 +419,108 @@ static void spqr_says_what_is_wrong_with_a_tile(void **state)
     expect_error(spqr_encode(f, tile, &err), ACCEL_E_ARG, "fp16");
 }
 
+/* ---- FP6 ---- */
+
+static void fp6_codes_are_split_either_way_and_merged_again(void **state)
+{
+    (void)state;
+    const uint8_t code[5] = { 042, 017, 060, 0, 077 };
+    uint8_t back[5];
+    struct fp6_stream s;
+    assert_int_equal(fp6_encode(FP6_TOP_IN_TWO, 2, code, 5, &s, &err), 0);
+    assert_int_equal(s.two_bytes, 2);
+    assert_int_equal(s.four_bytes, 4);
+    assert_int_equal(s.two[0], 2 | 0 << 2 | 3 << 4);
+    assert_int_equal(s.four[0], 2 | 15 << 4);
+    assert_int_equal(fp6_decode(FP6_TOP_IN_TWO, 2, &s, 5, back, &err), 0);
+    assert_memory_equal(code, back, 5);
+    fp6_free(&s);
+    assert_int_equal(fp6_encode(FP6_TOP_IN_FOUR, 2, code, 5, &s, &err), 0);
+    assert_int_equal(s.two[0], 2 | 3 << 2);
+    assert_int_equal(s.four[0], 8 | 3 << 4);
+    assert_int_equal(fp6_decode(FP6_TOP_IN_FOUR, 2, &s, 5, back, &err), 0);
+    assert_memory_equal(code, back, 5);
+    fp6_free(&s);
+}
+
+static void fp6_refuses_wide_codes_odd_lanes_and_streams_of_other_sizes(void **state)
+{
+    (void)state;
+    uint8_t code[5] = { 0, 1, 64, 2, 3 };
+    struct fp6_stream s;
+    expect_error(fp6_encode(FP6_TOP_IN_TWO, 2, code, 5, &s, &err), ACCEL_E_ARG,
+                 "weight 2: code 64");
+    expect_error(fp6_encode(FP6_TOP_IN_TWO, 3, code, 2, &s, &err), ACCEL_E_ARG, "3 lanes");
+    expect_error(fp6_encode(FP6_TOP_IN_TWO, 0, code, 2, &s, &err), ACCEL_E_ARG, "0 lanes");
+    expect_error(fp6_encode(FP6_TOP_IN_TWO, 2, code, SIZE_MAX, &s, &err), ACCEL_E_ARG, "too many");
+    code[2] = 63;
+    assert_int_equal(fp6_encode(FP6_TOP_IN_TWO, 2, code, 5, &s, &err), 0);
+    expect_error(fp6_decode(FP6_TOP_IN_TWO, 2, &s, 9, code, &err), ACCEL_E_CORRUPT, "9 weights");
+    expect_error(fp6_decode(FP6_TOP_IN_TWO, 0, &s, 5, code, &err), ACCEL_E_ARG, "0 lanes");
+    expect_error(fp6_decode(FP6_TOP_IN_TWO, 2, &s, 4, code, &err), ACCEL_E_CORRUPT, "4 weights");
+    s.four[3] = 0x10;
+    expect_error(fp6_decode(FP6_TOP_IN_TWO, 2, &s, 5, code, &err), ACCEL_E_CORRUPT, "filling");
+    fp6_free(&s);
+}
+
+/* ---- QMoE ---- */
+
+static void qmoe_words_hold_the_tokens_that_are_documented(void **state)
+{
+    (void)state;
+    int8_t w[100] = { 0 }, back[100];
+    struct qmoe_stream s;
+    w[3] = 1;   /* first token: 3 zeros, + */
+    w[4] = -1;  /* second: no zeros, - */
+    w[35] = -1; /* third: 30 zeros, - */
+    /* then 64 zeros: 30, 30, 31 */
+    assert_int_equal(qmoe_encode(w, 100, &s, &err), 0);
+    assert_int_equal(s.words, 2);
+    assert_int_equal(s.word[0], 6 | 1 << 5 | 61 << 10);
+    assert_int_equal(s.word[1], 31 | 31 << 5 | 62 << 10);
+    assert_int_equal(qmoe_decode(s.word, s.words, 100, back, &err), 0);
+    assert_memory_equal(w, back, 100);
+    qmoe_free(&s);
+}
+
+static void qmoe_weights_of_any_sparsity_come_back(void **state)
+{
+    (void)state;
+    struct rng r = { 14 };
+    for (int round = 0; round < 300; round++) {
+        int8_t w[1500], back[1500];
+        struct qmoe_stream s;
+        const size_t n = rng_below(&r, 1500);
+        const uint32_t rare = 1 + rng_below(&r, 60);
+        for (size_t i = 0; i < n; i++)
+            w[i] = (int8_t)(rng_below(&r, rare) ? 0 : 1 - 2 * (int)rng_below(&r, 2));
+        assert_int_equal(qmoe_encode(w, n, &s, &err), 0);
+        assert_int_equal(qmoe_decode(s.word, s.words, n, back, &err), 0);
+        assert_memory_equal(w, back, n);
+        qmoe_free(&s);
+    }
+}
+
+static void qmoe_says_what_is_wrong_with_words(void **state)
+{
+    (void)state;
+    int8_t w[200] = { 0, 0, 2 };
+    struct qmoe_stream s;
+    expect_error(qmoe_encode(w, 3, &s, &err), ACCEL_E_ARG, "weight 2 is 2");
+    const uint16_t empty[2] = { 63 << 10 | 30 << 5 | 30, 0 }, three[2] = { 0, 0 };
+    expect_error(qmoe_decode(empty, 1, 40, w, &err), ACCEL_E_CORRUPT, "word 0: no token is 63");
+    expect_error(qmoe_decode(three, 1, 4, w, &err), ACCEL_E_CORRUPT, "end at weight 3 of 4");
+    expect_error(qmoe_decode(three, 2, 3, w, &err), ACCEL_E_CORRUPT, "2 words, 1 hold 3");
+    expect_error(qmoe_decode(three, 2, 5, w, &err), ACCEL_E_CORRUPT, "word 1 goes beyond weight 5");
+    struct rng r = { 15 };
+    for (int round = 0; round < 5000; round++) { /* never beyond w, whatever comes */
+        uint16_t word[8];
+        for (int i = 0; i < 8; i++)
+            word[i] = (uint16_t)rng_next(&r);
+        (void)qmoe_decode(word, rng_below(&r, 9), rng_below(&r, 201), w, &err);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -438,6 +540,11 @@ int main(void)
         cmocka_unit_test(spqr_integers_stay_close_to_the_published_values),
         cmocka_unit_test(spqr_rows_of_equal_weights_come_back),
         cmocka_unit_test(spqr_says_what_is_wrong_with_a_tile),
+        cmocka_unit_test(fp6_codes_are_split_either_way_and_merged_again),
+        cmocka_unit_test(fp6_refuses_wide_codes_odd_lanes_and_streams_of_other_sizes),
+        cmocka_unit_test(qmoe_words_hold_the_tokens_that_are_documented),
+        cmocka_unit_test(qmoe_weights_of_any_sparsity_come_back),
+        cmocka_unit_test(qmoe_says_what_is_wrong_with_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

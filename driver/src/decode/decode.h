@@ -123,6 +123,36 @@ int spqr_convert(const uint64_t tile[SPQR_TILE], double unit, uint64_t out[SPQR_
 int spqr_decode(const uint64_t tile[SPQR_TILE], struct spqr_row out[SPQR_TILE],
                 struct accel_error *err);
 
+/* ---- FP6 in two streams (fp6.c): ZeroQuant(4+2), FP6-LLM ---- */
+
+enum fp6_split {
+    FP6_TOP_IN_TWO, /* {s,e2} and {e1,e0,m1,m0} */
+    FP6_TOP_IN_FOUR /* {m1,m0} and {s,e2,e1,e0} */
+};
+struct fp6_stream {
+    uint8_t *two, *four;
+    size_t two_bytes, four_bytes; /* for n weights filled up to a multiple of 2 * lanes */
+};
+/* n codes of 6 bits, the sign on top, for a decoder of an even number of lanes. */
+int fp6_encode(enum fp6_split split, uint32_t lanes, const uint8_t *code, size_t n,
+               struct fp6_stream *out, struct accel_error *err);
+void fp6_free(struct fp6_stream *s);
+/* The first n codes. _E_CORRUPT: the sizes are not those of n weights, or the filling is not zero. */
+int fp6_decode(enum fp6_split split, uint32_t lanes, const struct fp6_stream *s, size_t n,
+               uint8_t *code, struct accel_error *err);
+
+/* ---- mostly zero ternary weights in dictionary words (qmoe.c): after QMoE ---- */
+
+struct qmoe_stream {
+    uint16_t *word;
+    size_t words;
+};
+/* n weights -1, 0, +1. _E_ARG names another. */
+int qmoe_encode(const int8_t *w, size_t n, struct qmoe_stream *out, struct accel_error *err);
+void qmoe_free(struct qmoe_stream *s);
+/* _E_CORRUPT: the words end early or are too many, hold a token that is none, or a weight behind the last. */
+int qmoe_decode(const uint16_t *word, size_t words, size_t n, int8_t *w, struct accel_error *err);
+
 #ifdef __cplusplus
 }
 #endif
