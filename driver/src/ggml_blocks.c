@@ -25,9 +25,6 @@ struct parts {
 static const int8_t iq4_nl_values[16] = { -127, -104, -83, -65, -49, -35, -22, -10,
                                           1,    13,   25,  38,  53,  69,  89,  113 };
 
-/* Twice the values of E2M1, so that all are integers; the scale is halved instead. */
-static const int8_t e2m1_values[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
-
 static const struct ggml_block_type block_types[] = {
     { GGML_F32, 0, 0 },
     { GGML_F16, 0, 0 },
@@ -45,7 +42,7 @@ static const struct ggml_block_type block_types[] = {
     { GGML_IQ4_NL, ACCEL_INT(8), 32 },
     { GGML_TQ1_0, ACCEL_TERNARY, 256 },
     { GGML_TQ2_0, ACCEL_TERNARY, 256 },
-    { GGML_MXFP4, ACCEL_INT(5), 32 },
+    { GGML_MXFP4, ACCEL_FLOAT(2, 1), 32 },
 };
 
 const struct ggml_block_type *ggml_find_block_type(uint32_t id)
@@ -115,7 +112,8 @@ static void from_offset(uint8_t *codes, unsigned n, unsigned half)
         codes[i] ^= (uint8_t)half; /* modulo 2^bits, u - half is u with its top bit inverted */
 }
 
-/* An E8M0 scale halved: 2^(e - 128). The two smallest are subnormal. */
+/* An E8M0 scale halved, because k of E2M1 is twice its value: 2^(e - 128). The two smallest are
+ * subnormal. */
 static float half_e8m0(unsigned e)
 {
     return bits_to_float(e < 2 ? 0x200000u << e : (uint32_t)(e - 1) << 23);
@@ -126,8 +124,6 @@ static void parts_mxfp4(const uint8_t *b, struct parts *p)
     p->d = half_e8m0(b[0]);
     p->mul[0] = 1;
     split_nibbles(b + 1, p->codes);
-    for (unsigned n = 0; n < 32; n++)
-        p->codes[n] = (uint8_t)e2m1_values[p->codes[n]] & 31u;
 }
 
 static void parts_32(uint32_t id, const uint8_t *b, struct parts *p)

@@ -239,42 +239,44 @@ static double pair_codes(const struct levels *levels, const float *w, double s, 
     return as_outlier[left];
 }
 
+/* Gives up where the error reaches `limit`. */
 static double olive_codes(const struct levels *levels, const float *w, uint32_t n, double s,
-                          uint8_t *codes)
+                          double limit, uint8_t *codes)
 {
     double error = 0.0;
-    for (uint32_t i = 0; i + 1 < n; i += 2)
+    for (uint32_t i = 0; i + 1 < n && error < limit; i += 2)
         error += pair_codes(levels, w + i, s, codes + i);
     if (n % 2)
         error += level_codes(&levels[NORMALS], w + n - 1, 1, s, codes + n - 1);
     return error;
 }
 
-/* The top of the normals is put at the largest magnitude, which needs no outliers, and at multiples
- * of the standard deviation (about 0) from 2 to 4; what gives the least squared error is kept. */
+/* The top of the normals is put at the largest magnitude, which needs no outliers, and at quarters
+ * of the standard deviation (about 0) up to 4 of them: what gives the least squared error is kept. */
 static void olive_group(const struct quantizer *q, const float *w, uint32_t n, uint8_t *codes,
                         double *scale)
 {
     struct range r = find_range(w, n);
     double top = q->levels[NORMALS].top, sigma = sqrt(r.squares / n);
     double best = float32(fmax(fabs(r.min), fabs(r.max)) / top);
-    double least = olive_codes(q->levels, w, n, best, codes);
-    for (int quarters = 8; quarters <= 16; quarters++) {
+    double least = olive_codes(q->levels, w, n, best, INFINITY, codes);
+    for (int quarters = 2; quarters <= 16; quarters++) {
         double s = float32(quarters * 0.25 * sigma / top);
-        double error = olive_codes(q->levels, w, n, s, codes);
+        double error = olive_codes(q->levels, w, n, s, least, codes);
         if (error < least) {
             least = error;
             best = s;
         }
     }
-    olive_codes(q->levels, w, n, best, codes);
+    olive_codes(q->levels, w, n, best, INFINITY, codes);
     *scale = best;
 }
 
 /* ---- codebooks ---- */
 
-#define PLACES 255          /* a value of a codebook is one of -127..127 */
-#define STEPS  (2 * PLACES) /* halves: the border between two values is one */
+#define BOOK_MAX 127                /* a value of a codebook is one of -127..127 */
+#define PLACES   (2 * BOOK_MAX + 1) /* ... and has this many places to be */
+#define STEPS    (2 * PLACES)       /* halves, because a border between two values is one */
 
 /* Count, sum and sum of squares of the weights below each step. */
 struct row_sums {
@@ -284,7 +286,7 @@ struct row_sums {
 /* The squared error of weights from step `from` up to step `to` if all become value `place`. */
 static double span_error(const struct row_sums *r, int from, int to, int place)
 {
-    double c = place - PLACES / 2;
+    double c = place - BOOK_MAX;
     double n = r->n[to] - r->n[from], v = r->v[to] - r->v[from], vv = r->vv[to] - r->vv[from];
     return vv - 2.0 * c * v + c * c * n;
 }
@@ -295,25 +297,28 @@ static double gap_error(const struct row_sums *r, int i, int j)
     return span_error(r, 2 * i, i + j, i) + span_error(r, i + j, 2 * j, j);
 }
 
-/* Least errors of everything below j, if j is a value and `before` has them for one value less; which
- * i comes before j. Where it is best only moves up with j, so halving both ranges finds all. */
-static void best_gaps(const struct row_sums *r, const double *before, int first, int last, int low,
-                      int high, double *error, uint8_t *from)
+/* The least errors of everything below j, for each place j of the c-th value (counted from 0), from
+ * those of one value less; from[j] is the place before. It only moves up with j, so the places
+ * already solved on both sides of j say where to look. */
+static void best_gaps(const struct row_sums *r, int c, const double *before, double *error,
+                      uint8_t *from)
 {
-    if (first > last)
-        return;
-    int j = (first + last) / 2, best = low;
-    error[j] = INFINITY;
-    for (int i = low; i <= high && i < j; i++) {
-        double e = before[i] + gap_error(r, i, j);
-        if (e < error[j]) {
-            error[j] = e;
-            best = i;
+    const int count = PLACES - c; /* j = c .. PLACES - 1 */
+    for (int step = 128; step > 0; step /= 2) {
+        for (int t = step; t <= count; t += 2 * step) {
+            int j = c - 1 + t;
+            int low = t > step ? from[j - step] : c - 1;
+            int high = t + step <= count ? from[j + step] : PLACES - 2;
+            error[j] = INFINITY;
+            for (int i = low; i <= high && i < j; i++) {
+                double e = before[i] + gap_error(r, i, j);
+                if (e < error[j]) {
+                    error[j] = e;
+                    from[j] = (uint8_t)i;
+                }
+            }
         }
     }
-    from[j] = (uint8_t)best;
-    best_gaps(r, before, first, j - 1, low, best, error, from);
-    best_gaps(r, before, j + 1, last, best, high, error, from);
 }
 
 /* The `count` values that give the least squared error of any: k-means in one dimension, solved
@@ -324,11 +329,8 @@ static void best_values(const struct row_sums *r, int count, int8_t *values)
     uint8_t from[16][PLACES];
     for (int j = 0; j < PLACES; j++)
         error[0][j] = span_error(r, 0, 2 * j, j);
-    for (int c = 1; c < count; c++) {
-        for (int j = 0; j < c; j++)
-            error[c & 1][j] = INFINITY;
-        best_gaps(r, error[(c - 1) & 1], c, PLACES - 1, c - 1, PLACES - 2, error[c & 1], from[c]);
-    }
+    for (int c = 1; c < count; c++)
+        best_gaps(r, c, error[(c - 1) & 1], error[c & 1], from[c]);
     const double *last = error[(count - 1) & 1];
     int best = count - 1;
     double least = INFINITY;
@@ -340,7 +342,7 @@ static void best_values(const struct row_sums *r, int count, int8_t *values)
         }
     }
     for (int c = count - 1; c >= 0; c--) {
-        values[c] = (int8_t)(best - PLACES / 2);
+        values[c] = (int8_t)(best - BOOK_MAX);
         if (c > 0)
             best = from[c][best];
     }
@@ -353,11 +355,11 @@ static void codebook_row(struct accel_matrix *m, uint32_t row, const float *w, d
     struct range r = find_range(w, m->cols);
     struct row_sums sums;
     struct levels levels = { .count = 0 };
-    double s = float32(fmax(fabs(r.min), fabs(r.max)) / (PLACES / 2));
+    double s = float32(fmax(fabs(r.min), fabs(r.max)) / BOOK_MAX);
     memset(&sums, 0, sizeof sums);
     for (uint32_t c = 0; c < m->cols; c++) {
         double v = s > 0.0 ? w[c] / s : 0.0;
-        int step = (int)floor(2.0 * clamp(v, -PLACES / 2, PLACES / 2)) + PLACES - 1;
+        int step = (int)floor(2.0 * clamp(v, -BOOK_MAX, BOOK_MAX)) + PLACES - 1;
         sums.n[step + 1] += 1.0;
         sums.v[step + 1] += v;
         sums.vv[step + 1] += v * v;

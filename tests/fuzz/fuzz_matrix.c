@@ -2,8 +2,9 @@
  * and run exactly.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Input: byte 0 chooses a path (even: ggml blocks, odd: raw parts), byte 1 a type or format, byte 2
- * a group size, bytes 3 and 4 rows and columns, byte 5 an array shape; the rest is data. */
+ * Input: byte 0 chooses a path (even: ggml blocks, odd: raw parts), byte 1 a type or format (from 128
+ * on one that is no integer), byte 2 a group size (from 128 on plain floats become such a format),
+ * bytes 3 and 4 rows and columns, byte 5 an array shape; the rest is data. */
 #include "ggml_types.h"
 #include "internal.h"
 
@@ -22,7 +23,18 @@ static void require(bool holds)
 }
 
 static const uint32_t groups[] = { 0, 16, 32, 48, 64, 96, 128, 256, 17 };
-static const struct pack_shape shapes[] = { { 4, 8, 4 }, { 8, 32, 2 }, { 16, 256, 16 } };
+static const struct pack_shape shapes[] = {
+    { .rows = 4, .lanes = 8, .scale_units = 4 },
+    { .rows = 8, .lanes = 32, .scale_units = 2, .d_bits = 32 },
+    { .rows = 16, .lanes = 256, .scale_units = 16 },
+};
+
+/* Floats of any exponent and width, and tables of any number: some are none of the library's. */
+static accel_format no_integer(unsigned v)
+{
+    return v % 2 ? ACCEL_TABLE(v / 2 % 11, v / 2 == 0 || v / 2 == 8 ? 3u : 4u)
+                 : (accel_format)(ACCEL_CODING_FLOAT | (1 + v / 2 % 5) << 16 | (3 + v / 16 % 6));
+}
 
 /* Takes n items of `item` bytes off the input, repeated where it is too short. */
 static void *take(const uint8_t **data, size_t *size, size_t n, size_t item)
@@ -35,6 +47,25 @@ static void *take(const uint8_t **data, size_t *size, size_t n, size_t item)
     *data += used;
     *size -= used;
     return out;
+}
+
+/* Codes within the format's width, NaN and impossible pairs replaced. */
+static void make_legal(accel_format f, uint8_t *codes, uint32_t rows, uint32_t cols)
+{
+    unsigned top = (1u << accel_format_bits(f) % 9) - 1;
+    for (size_t i = 0; i < (size_t)rows * cols; i++) {
+        codes[i] &= (uint8_t)top;
+        if (f == ACCEL_FLOAT(4, 3) && (codes[i] & 0x7F) == 0x7F)
+            codes[i] &= 0xF0;
+    }
+    for (size_t r = 0; r < rows && (f == ACCEL_OLIVE4 || f == ACCEL_OLIVE4F); r++) {
+        uint8_t *row = codes + r * cols;
+        for (uint32_t c = 0; c < cols; c++)
+            if (row[c] == 8 && (c ^ 1u) >= cols)
+                row[c] = 9;
+            else if (row[c] == 8 && row[c ^ 1u] % 8 == 0)
+                row[c ^ 1u] = 9;
+    }
 }
 
 static accel_matrix *from_parts(const uint8_t *head, const uint8_t *data, size_t size)
@@ -50,23 +81,32 @@ static accel_matrix *from_parts(const uint8_t *head, const uint8_t *data, size_t
     int32_t *oc = take(&data, &size, n, sizeof *oc);
     uint8_t *codes = take(&data, &size, elements, 1);
     float *scale = take(&data, &size, rows + 1u, sizeof *scale);
+    uint8_t *sel = take(&data, &size, n, 1);
+    int8_t *book = take(&data, &size, (size_t)rows * 16 + 1, 1);
+    accel_format f = head[1] & 0x80 ? no_integer(head[1] & 0x7F)
+                                    : codings[head[1] / 8 % 4] | head[1] % 10u;
     /* mostly within range: what is beyond is refused early and teaches little */
     for (size_t i = 0; i < n && head[0] & 2; i++) {
-        sc[i] = (int16_t)(sc[i] / 16);
+        sc[i] = (int16_t)(sc[i] / (accel_format_has_sel(f) ? 64 : 16));
+        sel[i] &= 3;
         sh[i] &= 15;
         oc[i] /= 4096;
     }
-    for (size_t i = 0; i < elements && head[0] & 4; i++)
+    for (size_t i = 0; i < elements && head[0] & 4 && !(head[1] & 0x80); i++)
         codes[i] &= (uint8_t)((1u << head[1] % 8) - 1);
-    struct accel_matrix_parts parts = { codings[head[1] / 8 % 4] | head[1] % 10u,
-                                        rows,
-                                        cols,
-                                        group,
-                                        codes,
-                                        sc,
-                                        head[0] & 8 ? sh : NULL,
-                                        head[0] & 16 ? oc : NULL,
-                                        head[0] & 32 ? scale : NULL };
+    if (head[0] & 4 && head[1] & 0x80)
+        make_legal(f, codes, rows, cols);
+    struct accel_matrix_parts parts = { .format = f,
+                                        .rows = rows,
+                                        .cols = cols,
+                                        .group = group,
+                                        .codes = codes,
+                                        .sc = sc,
+                                        .sh = head[0] & 8 ? sh : NULL,
+                                        .oc = head[0] & 16 ? oc : NULL,
+                                        .row_scale = head[0] & 32 ? scale : NULL,
+                                        .sel = head[0] & 64 ? sel : NULL,
+                                        .codebook = head[0] & 128 ? book : NULL };
     accel_matrix *mat = NULL;
     struct accel_error err;
     int rc = accel_matrix_from_codes(&parts, &mat, &err);
@@ -78,6 +118,8 @@ static accel_matrix *from_parts(const uint8_t *head, const uint8_t *data, size_t
     free(oc);
     free(codes);
     free(scale);
+    free(sel);
+    free(book);
     return mat;
 }
 
@@ -98,8 +140,9 @@ static accel_matrix *from_blocks(const uint8_t *head, const uint8_t *data, size_
         blocks = take(&data, &size, bytes ? bytes : 1, 1);
     }
     int rc = accel_matrix_from_ggml(head[1] % 48u, blocks ? blocks : data, bytes, rows, cols,
-                                    ACCEL_INT(1 + head[0] / 4 % 9), groups[head[2] % 9], &mat,
-                                    &err);
+                                    head[2] & 0x80 ? no_integer(head[0] / 2)
+                                                   : ACCEL_INT(1 + head[0] / 4 % 9),
+                                    groups[head[2] % 9], &mat, &err);
     require((rc == ACCEL_OK) == (mat != NULL));
     require((err.text[0] == '\0') == (rc == ACCEL_OK));
     free(blocks);
@@ -118,7 +161,10 @@ static void use(const accel_matrix *mat, uint8_t shape)
     for (size_t k = 0; k < accel_kind_count; k++) {
         struct packed p;
         const struct pack_shape *s = &shapes[shape % 3];
-        require(pack_matrix(&accel_kinds[k], s, mat, &p, NULL) == ACCEL_OK);
+        int rc = pack_matrix(&accel_kinds[k], s, mat, &p, NULL);
+        require(rc == ACCEL_OK || rc == ACCEL_E_UNSUPPORTED);
+        if (rc)
+            continue; /* not every kind runs every format */
         require(p.steps * s->lanes == p.group_pad && p.group_pad >= info.cols);
         pack_free(&p);
     }

@@ -112,7 +112,115 @@ static void the_fast_path_equals_the_definition_for_every_format_and_group(void 
     accel_close(dev);
 }
 
-/* Longer than a 32-bit sum can hold: 255 times -128 passes 2^31 at 65793 columns. */
+/* One row, one group, one column of activations: D (and oc * S) by both paths. */
+static void expect_dot(const struct accel_matrix_parts *parts, const int8_t *x, int64_t want)
+{
+    const char *uris[] = { "cpu:", "cpu:path=reference" };
+    accel_matrix *mat;
+    struct accel_error err;
+    if (accel_matrix_from_codes(parts, &mat, &err))
+        fail_msg("%s: %s", accel_format_name(parts->format), err.text);
+    for (int i = 0; i < 2; i++) {
+        accel_dev *dev = open_device(uris[i]);
+        accel_weights *w = load(dev, mat);
+        int64_t y[4] = { 0 };
+        struct accel_job job = {
+            .weights = w, .x = x, .n = 1, .x_stride = parts->cols, .y = y, .y_stride = 1
+        };
+        assert_int_equal(accel_run(dev, &job, NULL, NULL), ACCEL_OK);
+        if (y[0] != want)
+            fail_msg("%s on %s: %lld, not %lld", accel_format_name(parts->format), uris[i],
+                     (long long)y[0], (long long)want);
+        accel_unload(w);
+        accel_close(dev);
+    }
+    accel_matrix_free(mat);
+}
+
+/* The same four weights as int4, as uint4 with a zero point of 8, and doubled and one more as
+ * bipolar. */
+static void one_dot_product_agrees_in_three_codings(void **state)
+{
+    (void)state;
+    const int8_t x[4] = { 3, -5, 127, -128 };
+    const uint8_t int4[4] = { 7, 8, 15, 2 };   /* 7 -8 -1 2 */
+    const uint8_t uint4[4] = { 15, 0, 7, 10 }; /* and bipolar: 15 -15 -1 5 */
+    const int16_t sc = 1;
+    const int32_t minus_8 = -8;
+    struct accel_matrix_parts p = {
+        .format = ACCEL_INT(4), .rows = 1, .cols = 4, .codes = int4, .sc = &sc
+    };
+    expect_dot(&p, x, -322);
+    p.format = ACCEL_UINT(4);
+    p.codes = uint4;
+    expect_dot(&p, x, -346);
+    p.oc = &minus_8;
+    expect_dot(&p, x, -322);
+    p.oc = NULL;
+    p.format = ACCEL_BIP(4);
+    expect_dot(&p, x, -647);
+}
+
+/* sum(x u) = (sum(x q) + (2^n - 1) S) / 2 and sum(x w) = (sum(x q) - S) / 2, both without a rest:
+ * u unsigned, w signed, q bipolar. */
+static void signed_and_unsigned_sums_follow_from_bipolar_ones(void **state)
+{
+    (void)state;
+    struct rng r = { 51 };
+    for (int bits = 1; bits <= 8; bits++) {
+        for (int round = 0; round < 50; round++) {
+            int64_t u = 0, w = 0, q = 0, s = 0;
+            for (int i = 0; i < 100; i++) {
+                unsigned code = rng_below(&r, 1u << bits);
+                int x = (int8_t)rng_next(&r);
+                u += accel_format_decode(ACCEL_UINT(bits), code) * x;
+                w += accel_format_decode(ACCEL_INT(bits), code ^ 1u << (bits - 1)) * x;
+                q += accel_format_decode(ACCEL_BIP(bits), code) * x;
+                s += x;
+            }
+            assert_int_equal(2 * u, q + ((1 << bits) - 1) * s);
+            assert_int_equal(2 * w, q - s);
+        }
+    }
+}
+
+static void worked_examples_of_formats_with_context_give_their_numbers(void **state)
+{
+    (void)state;
+    const int8_t x[6] = { 100, -128, 127, 5, -7, 1 };
+    const int16_t sc = 3;
+    struct accel_matrix_parts p = { .rows = 1, .cols = 6, .sc = &sc };
+    /* 0 96 | -12 0 | 7 -7 */
+    p.format = ACCEL_OLIVE4;
+    p.codes = (const uint8_t[]){ 8, 7, 9, 8, 7, 9 };
+    expect_dot(&p, x, 3 * (-128 * 96 - 127 * 12 - 7 * 7 - 7));
+    /* the same codes on flint: 0 192 | -24 0 | 6 -1 */
+    p.format = ACCEL_OLIVE4F;
+    expect_dot(&p, x, 3 * (-128 * 192 - 127 * 24 - 7 * 6 - 1));
+    /* the special value is -16, else 0.5 1 6 -0.5 -6 doubled */
+    p.format = ACCEL_FP4;
+    p.codes = (const uint8_t[]){ 8, 1, 2, 7, 9, 15 };
+    p.sel = (const uint8_t[]){ 3 };
+    expect_dot(&p, x, 3 * (-1600 - 128 + 254 + 60 + 7 - 12));
+    /* powers of two */
+    p.format = ACCEL_ANT4;
+    p.codes = (const uint8_t[]){ 7, 15, 4, 0, 8, 1 };
+    p.sel = (const uint8_t[]){ 1 };
+    expect_dot(&p, x, 3 * (6400 + 128 * 64 + 127 * 8 + 0 + 0 + 1));
+    p.sel = NULL;
+    p.format = ACCEL_CODEBOOK3;
+    p.codes = (const uint8_t[]){ 0, 1, 2, 3, 7, 0 };
+    p.codebook = (const int8_t[]){ -128, 127, 0, 9, 9, 9, 9, 11 };
+    expect_dot(&p, x, 3 * (-12800 - 128 * 127 + 45 - 77 - 128));
+    p.codebook = NULL;
+    /* e4m3: 448, the least value, -448 */
+    p.format = ACCEL_FLOAT(4, 3);
+    p.codes = (const uint8_t[]){ 0x7E, 1, 0xFE, 0x80, 0, 0 };
+    expect_dot(&p, x, 3 * (100LL * 229376 - 128 - 127LL * 229376));
+}
+
+/* Longer than a 32-bit sum can hold: 255 times -128 passes 2^31 at 65793 columns, e4m3's largest at
+ * 74. */
 static void rows_longer_than_a_32_bit_sum_stay_exact(void **state)
 {
     (void)state;
@@ -120,16 +228,24 @@ static void rows_longer_than_a_32_bit_sum_stay_exact(void **state)
     uint8_t *codes = malloc(cols);
     int8_t *x = malloc((size_t)4 * cols);
     assert_true(codes && x);
-    memset(codes, 255, cols);
     memset(x, -128, (size_t)4 * cols);
     const int16_t sc = 1;
-    const accel_format formats[] = { ACCEL_UINT(8), ACCEL_BIP(8), ACCEL_INT(8) };
-    const int k[] = { 255, 255, -1 };
-    for (int f = 0; f < 3; f++) {
-        struct accel_matrix_parts parts = { formats[f], 1,    cols, 0,    codes, &sc,
-                                            NULL,       NULL, NULL, NULL, NULL };
+    const struct {
+        accel_format format;
+        uint8_t code;
+        int k;
+    } cases[] = { { ACCEL_UINT(8), 255, 255 },         { ACCEL_BIP(8), 255, 255 },
+                  { ACCEL_INT(8), 255, -1 },           { ACCEL_FLOAT(3, 2), 63, -448 },
+                  { ACCEL_FLOAT(2, 5), 255, -252 },    { ACCEL_FLOAT(3, 3), 127, -960 },
+                  { ACCEL_FLOAT(4, 0), 31, -16384 },   { ACCEL_FLOAT(4, 3), 0xFE, -229376 },
+                  { ACCEL_FLOAT(4, 3), 0x7E, 229376 }, { ACCEL_POT4, 15, -64 } };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct accel_matrix_parts parts = {
+            .format = cases[i].format, .rows = 1, .cols = cols, .codes = codes, .sc = &sc
+        };
         accel_matrix *mat;
         int64_t y[4] = { 0 };
+        memset(codes, cases[i].code, cols);
         assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
         accel_dev *dev = open_device("cpu:");
         accel_weights *w = load(dev, mat);
@@ -137,14 +253,34 @@ static void rows_longer_than_a_32_bit_sum_stay_exact(void **state)
             .weights = w, .x = x, .n = 4, .x_stride = cols, .y = y, .y_stride = 1
         };
         assert_int_equal(accel_run(dev, &job, NULL, NULL), ACCEL_OK);
-        for (int i = 0; i < 4; i++)
-            assert_int_equal(y[i], (int64_t)k[f] * -128 * cols);
+        for (int c = 0; c < 4; c++)
+            assert_int_equal(y[c], (int64_t)cases[i].k * -128 * cols);
         accel_unload(w);
         accel_close(dev);
         accel_matrix_free(mat);
     }
     free(codes);
     free(x);
+}
+
+static void codebooks_count_as_headers(void **state)
+{
+    (void)state;
+    struct rng r = { 52 };
+    accel_dev *dev = open_device("cpu:");
+    const accel_format formats[] = { ACCEL_CODEBOOK4, ACCEL_FP4, ACCEL_FLOAT(2, 1) };
+    const uint64_t want[] = { 5 * 3 * 16 + 5 * 16 * 8, 5 * 3 * 16, 5 * 3 * 16 };
+    for (int i = 0; i < 3; i++) {
+        accel_matrix *mat = random_matrix(&r, formats[i], 32, 5, 90, 0);
+        accel_weights *w = load(dev, mat);
+        struct accel_weights_info info;
+        accel_weights_get_info(w, &info);
+        assert_int_equal(info.code_bits, 5 * 90 * 4);
+        assert_int_equal(info.header_bits, want[i]);
+        accel_unload(w);
+        accel_matrix_free(mat);
+    }
+    accel_close(dev);
 }
 
 static void both_paths_requantize_alike(void **state)
@@ -276,6 +412,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_worked_example_gives_its_numbers),
         cmocka_unit_test(the_fast_path_equals_the_definition_for_every_format_and_group),
+        cmocka_unit_test(one_dot_product_agrees_in_three_codings),
+        cmocka_unit_test(signed_and_unsigned_sums_follow_from_bipolar_ones),
+        cmocka_unit_test(worked_examples_of_formats_with_context_give_their_numbers),
+        cmocka_unit_test(codebooks_count_as_headers),
         cmocka_unit_test(rows_longer_than_a_32_bit_sum_stay_exact),
         cmocka_unit_test(both_paths_requantize_alike),
         cmocka_unit_test(a_passed_deadline_stops_the_job_and_leaves_the_results_alone),

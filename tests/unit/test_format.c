@@ -188,6 +188,45 @@ static void context_changes_nothing_for_formats_without_one(void **state)
     }
 }
 
+/* Signed powers of two that k is a sum of, at least: digits of its non-adjacent form. */
+static int terms(int k)
+{
+    int n = 0;
+    for (; k != 0; k /= 2) {
+        int digit = k % 2 == 0 ? 0 : k % 4 == 1 || k % 4 == -3 ? 1 : -1;
+        n += digit != 0;
+        k -= digit;
+    }
+    return n;
+}
+
+static void no_value_needs_more_terms_than_its_format_promises(void **state)
+{
+    (void)state;
+    static const struct {
+        accel_format format;
+        int terms;
+    } most[] = { { ACCEL_INT(2), 1 },      { ACCEL_INT(3), 2 },      { ACCEL_INT(4), 2 },
+                 { ACCEL_INT(5), 3 },      { ACCEL_INT(6), 3 },      { ACCEL_INT(7), 4 },
+                 { ACCEL_INT(8), 4 },      { ACCEL_UINT(8), 5 },     { ACCEL_TERNARY, 1 },
+                 { ACCEL_FLOAT(2, 1), 2 }, { ACCEL_FLOAT(2, 3), 3 }, { ACCEL_FLOAT(3, 2), 2 },
+                 { ACCEL_FLOAT(4, 3), 3 }, { ACCEL_FP3, 2 },         { ACCEL_FP4, 2 },
+                 { ACCEL_POT4, 1 },        { ACCEL_FLINT4, 2 },      { ACCEL_UFLINT4, 2 },
+                 { ACCEL_OLIVE4, 2 },      { ACCEL_OLIVE4F, 2 } };
+    for (size_t i = 0; i < sizeof most / sizeof most[0]; i++) {
+        int worst = 0;
+        for (unsigned c = 0; c < 1u << accel_format_bits(most[i].format); c++)
+            for (unsigned x = 0; x < 8; x++) {
+                int t = terms(
+                    accel_format_decode_in(most[i].format, c, x % 4, x < 4 ? 0 : 8, NULL));
+                worst = t > worst ? t : worst;
+            }
+        if (worst != most[i].terms)
+            fail_msg("%s needs %d terms, not %d", accel_format_name(most[i].format), worst,
+                     most[i].terms);
+    }
+}
+
 static void codes_are_taken_modulo_their_width(void **state)
 {
     (void)state;
@@ -384,6 +423,7 @@ int main(void)
         cmocka_unit_test(olive_codes_beside_a_victim_are_outliers),
         cmocka_unit_test(codebook_codes_are_places_in_the_rows_table),
         cmocka_unit_test(context_changes_nothing_for_formats_without_one),
+        cmocka_unit_test(no_value_needs_more_terms_than_its_format_promises),
         cmocka_unit_test(codes_are_taken_modulo_their_width),
         cmocka_unit_test(exactly_56_formats_are_valid),
         cmocka_unit_test(every_format_is_found_by_its_own_name),

@@ -132,6 +132,122 @@ static void parts_out_of_range_are_refused_by_row_and_column(void **state)
     assert_int_equal(accel_matrix_from_codes(&good, NULL, NULL), ACCEL_E_ARG);
 }
 
+static void a_code_means_what_its_selector_pair_or_codebook_says(void **state)
+{
+    (void)state;
+    const uint8_t fp4[2][17] = { { 8, 15 }, { [15] = 8, [16] = 8 } };
+    const int16_t sc[4] = { 511, -512, 3, -1 };
+    const uint8_t sel[4] = { 0, 1, 2, 3 };
+    struct accel_matrix_parts parts = { .format = ACCEL_FP4,
+                                        .rows = 2,
+                                        .cols = 17,
+                                        .group = 16,
+                                        .codes = fp4[0],
+                                        .sc = sc,
+                                        .sel = sel };
+    accel_matrix *mat;
+    assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
+    assert_int_equal(accel_matrix_k(mat, 0, 0), 10);
+    assert_int_equal(accel_matrix_k(mat, 0, 1), -12);
+    assert_int_equal(accel_matrix_k(mat, 1, 15), 16);
+    assert_int_equal(accel_matrix_k(mat, 1, 16), -16);
+    assert_true(accel_matrix_value(mat, 0, 0) == 511.0 * 10);
+    assert_int_equal(accel_matrix_k(mat, 2, 0), 0); /* no such row, no such column */
+    assert_int_equal(accel_matrix_k(mat, 0, 17), 0);
+    assert_int_equal(accel_matrix_k(NULL, 0, 0), 0);
+    assert_true(accel_matrix_value(mat, 2, 0) == 0.0 && accel_matrix_value(mat, 0, 17) == 0.0);
+    accel_matrix_free(mat);
+    parts.sel = NULL; /* all 0 */
+    assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
+    assert_int_equal(accel_matrix_k(mat, 1, 16), 10);
+    accel_matrix_free(mat);
+
+    /* normal normal | victim 96 | -12 victim | the last has no partner */
+    const uint8_t olive[7] = { 7, 9, 8, 7, 9, 8, 15 };
+    const int want[7] = { 7, -7, 0, 96, -12, 0, -1 };
+    parts = (struct accel_matrix_parts){
+        .format = ACCEL_OLIVE4, .rows = 1, .cols = 7, .codes = olive, .sc = sc
+    };
+    assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
+    for (uint32_t c = 0; c < 7; c++)
+        assert_int_equal(accel_matrix_k(mat, 0, c), want[c]);
+    accel_matrix_free(mat);
+
+    const uint8_t places[2][2] = { { 0, 7 }, { 7, 3 } };
+    const int8_t book[2][8] = { { -128, 1, 2, 3, 4, 5, 6, 127 }, { [3] = 33, [7] = -77 } };
+    parts = (struct accel_matrix_parts){ .format = ACCEL_CODEBOOK3,
+                                         .rows = 2,
+                                         .cols = 2,
+                                         .codes = places[0],
+                                         .sc = sc,
+                                         .codebook = book[0] };
+    assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
+    assert_int_equal(accel_matrix_k(mat, 0, 0), -128);
+    assert_int_equal(accel_matrix_k(mat, 0, 1), 127);
+    assert_int_equal(accel_matrix_k(mat, 1, 0), -77);
+    assert_int_equal(accel_matrix_k(mat, 1, 1), 33);
+    accel_matrix_free(mat);
+}
+
+static void contexts_that_cannot_be_are_refused_by_row_and_column(void **state)
+{
+    (void)state;
+    uint8_t codes[2][33] = { { 0 } }, sel[6] = { 0 };
+    int16_t sc[6] = { 1, 1, 1, 1, 1, 1 };
+    int8_t book[2][16] = { { 0 } };
+    struct accel_matrix_parts parts = {
+        .format = ACCEL_FLOAT(4, 3), .rows = 2, .cols = 33, .group = 16, .codes = codes[0], .sc = sc
+    };
+    codes[1][20] = 0xFF;
+    refused(parts, ACCEL_E_ARG, "row 1, column 20: code 255 is NaN in e4m3");
+    codes[1][20] = 0x7F;
+    refused(parts, ACCEL_E_ARG, "row 1, column 20: code 127 is NaN in e4m3");
+    codes[1][20] = 0;
+    parts.format = ACCEL_FLOAT(3, 2);
+    codes[0][2] = 64;
+    refused(parts, ACCEL_E_ARG, "row 0, column 2: code 64; e3m2 has 0..63");
+    codes[0][2] = 0;
+    parts.format = ACCEL_FLOAT(5, 2);
+    refused(parts, ACCEL_E_ARG, accel_format_refusal("e5m2"));
+    parts.format = ACCEL_FLOAT(7, 0);
+    refused(parts, ACCEL_E_ARG, "is no weight format: ");
+
+    parts.format = ACCEL_OLIVE4;
+    codes[0][32] = 8;
+    refused(parts, ACCEL_E_ARG, "row 0, column 32: olive4 has a victim (code 8) in a column");
+    codes[0][32] = 0;
+    codes[1][6] = codes[1][7] = 8;
+    refused(parts, ACCEL_E_ARG, "row 1, column 6: olive4 has two victims");
+    codes[1][6] = 0;
+    refused(parts, ACCEL_E_ARG, "row 1, column 6: olive4 code 0 beside a victim");
+    parts.format = ACCEL_OLIVE4F;
+    refused(parts, ACCEL_E_ARG, "row 1, column 6: olive4f code 0 beside a victim");
+    codes[1][7] = 0;
+
+    parts.format = ACCEL_FP3;
+    parts.sel = sel;
+    sel[4] = 4;
+    refused(parts, ACCEL_E_ARG, "row 1, column 16: sel is outside 0..3 (4)");
+    sel[4] = 0;
+    sc[5] = 512;
+    refused(parts, ACCEL_E_ARG, "row 1, column 32: sc is outside -512..511");
+    sc[5] = -513;
+    refused(parts, ACCEL_E_ARG, "row 1, column 32: sc is outside -512..511");
+    sc[5] = 1;
+    parts.format = ACCEL_FLOAT(2, 1);
+    refused(parts, ACCEL_E_ARG, "e2m1 has no selector");
+    parts.sel = NULL;
+
+    parts.codebook = book[0];
+    refused(parts, ACCEL_E_ARG, "e2m1 has no codebook");
+    parts.codebook = NULL;
+    parts.format = ACCEL_CODEBOOK4;
+    refused(parts, ACCEL_E_ARG, "codebook4 needs a codebook of 16 values");
+    parts.codebook = book[0];
+    codes[0][0] = 16;
+    refused(parts, ACCEL_E_ARG, "row 0, column 0: code 16; codebook4 has 0..15");
+}
+
 /* ---- the proof ---- */
 
 static void the_proof_refuses_exactly_what_some_activations_would_overflow(void **state)
@@ -183,12 +299,54 @@ static void the_proof_refuses_exactly_what_some_activations_would_overflow(void 
     accel_matrix_free(mat);
 }
 
+static void the_proof_counts_k_as_large_as_it_is(void **state)
+{
+    (void)state;
+    /* 64 of e4m3's largest, 7 * 2^15: |D| reaches 7 * 2^28, so sc * 2^sh may not reach 2^19 / 7 */
+    uint8_t codes[64];
+    memset(codes, 0xFE, sizeof codes);
+    int16_t sc = 1170; /* 1170 * 2^6 = 74880 < 74898.3 */
+    uint8_t sh = 6;
+    struct accel_matrix_parts parts = {
+        .format = ACCEL_FLOAT(4, 3), .rows = 1, .cols = 64, .codes = codes, .sc = &sc, .sh = &sh
+    };
+    accel_matrix *mat;
+    struct accel_matrix_info info;
+    assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
+    accel_matrix_get_info(mat, &info);
+    assert_int_equal(info.acc_bits, 48);
+    int8_t x[64];
+    int64_t acc;
+    memset(x, -128, sizeof x);
+    cpu_reference(mat, x, 1, 64, &acc);
+    assert_int_equal(acc, (int64_t)64 * 229376 * 128 * 1170 * 64);
+    accel_matrix_free(mat);
+    sc = 1171;
+    refused(parts, ACCEL_E_OVERFLOW, "row 0");
+
+    /* an outlier counts as one: 128 of 192 with sc * 2^sh may not reach 2^25 * 4 / 3 */
+    uint8_t pairs[256];
+    for (int c = 0; c < 256; c++)
+        pairs[c] = c % 2 ? 7 : 8;
+    parts.format = ACCEL_OLIVE4F;
+    parts.cols = 256;
+    parts.codes = pairs;
+    sc = 1365;
+    sh = 15;
+    assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
+    accel_matrix_get_info(mat, &info);
+    assert_int_equal(info.acc_bits, 48);
+    accel_matrix_free(mat);
+    sc = 1366;
+    refused(parts, ACCEL_E_OVERFLOW, "row 0");
+}
+
 /* The worst activations for a row have the signs of its weights: they stay within acc_bits. */
 static void the_worst_activations_stay_within_the_proved_bits(void **state)
 {
     (void)state;
     struct rng r = { 5 };
-    for (int f = 0; f < FORMATS; f++) {
+    for (int f = 0; f < ALL_FORMATS; f++) {
         uint32_t cols = 1 + rng_below(&r, 700), rows = 5;
         accel_matrix *mat = random_matrix(&r, format_at(f), group_at[f % GROUPS], rows, cols, 1);
         int8_t *x = malloc(cols);
@@ -319,17 +477,18 @@ static void rows_of_zeros_and_of_one_value_are_exact(void **state)
 {
     (void)state;
     float w[2][40] = { { 0 } };
-    for (int k = 0; k < 40; k++)
-        w[1][k] = -3.25f;
-    for (int f = 0; f < FORMATS; f++) {
+    for (int f = 0; f < ALL_FORMATS; f++) {
         if (format_at(f) == ACCEL_INT(1))
             continue;
+        double one = format_at(f) == ACCEL_UFLINT4 ? 3.25 : -3.25;
+        for (int k = 0; k < 40; k++)
+            w[1][k] = (float)one;
         accel_matrix *mat;
         assert_int_equal(accel_matrix_quantize(format_at(f), 16, 2, 40, w[0], &mat, NULL),
                          ACCEL_OK);
         for (uint32_t k = 0; k < 40; k++) {
             assert_true(accel_matrix_value(mat, 0, k) == 0.0);
-            assert_true(fabs(accel_matrix_value(mat, 1, k) + 3.25) < 1e-6);
+            assert_true(fabs(accel_matrix_value(mat, 1, k) - one) < 1e-6);
         }
         accel_matrix_free(mat);
     }
@@ -359,7 +518,7 @@ static void weights_that_are_no_numbers_are_refused_by_row_and_column(void **sta
 static void check_fields(const accel_matrix *mat)
 {
     for (size_t i = 0; i < (size_t)mat->rows * mat->groups; i++) {
-        assert_in_range(mat->sc[i] + 2048, 0, 4095);
+        assert_in_range(mat->sc[i] + (mat->sel ? 512 : 2048), 0, mat->sel ? 1023 : 4095);
         assert_in_range(mat->sh[i], 0, 15);
         assert_in_range(mat->oc[i] + 524288, 0, 1048575);
     }
@@ -372,7 +531,7 @@ static void weights_of_any_size_make_a_provable_matrix(void **state)
     (void)state;
     struct rng r = { 12 };
     float w[512];
-    for (int round = 0; round < 400; round++) {
+    for (int round = 0; round < 800; round++) {
         int spread = (int)rng_below(&r, 250), base = (int)rng_below(&r, 260) - 140;
         for (int i = 0; i < 512; i++) {
             int e = base + (int)rng_below(&r, (uint32_t)spread + 1);
@@ -381,7 +540,9 @@ static void weights_of_any_size_make_a_provable_matrix(void **state)
         accel_matrix *mat;
         struct accel_matrix_info info;
         struct accel_error err;
-        accel_format f = format_at((int)rng_below(&r, FORMATS));
+        accel_format f = format_at((int)rng_below(&r, ALL_FORMATS));
+        for (int i = 0; i < 512 && f == ACCEL_UFLINT4; i++)
+            w[i] = fabsf(w[i]);
         if (accel_matrix_quantize(f, group_at[rng_below(&r, GROUPS)], 2, 256, w, &mat, &err))
             fail_msg("%s", err.text);
         accel_matrix_get_info(mat, &info);
@@ -685,6 +846,49 @@ static void damaged_tensors_are_refused_with_the_row(void **state)
     assert_null(mat);
 }
 
+static void mxfp4_blocks_are_e2m1_codes_and_count_like_their_integers(void **state)
+{
+    (void)state;
+    static const int8_t twice[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
+    struct rng r = { 18 };
+    uint8_t data[3 * 4 * 17], codes[3 * 128];
+    int8_t x[2 * 128];
+    int64_t got[2 * 3], want[2 * 3];
+    accel_matrix *mat, *integers;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)rng_next(&r);
+    for (size_t b = 0; b < 12; b++)
+        data[17 * b] = (uint8_t)(120 + data[17 * b] % 12);
+    assert_int_equal(
+        accel_matrix_from_ggml(GGML_MXFP4, data, sizeof data, 3, 128, 0, 0, &mat, NULL), ACCEL_OK);
+    assert_int_equal(mat->format, ACCEL_FLOAT(2, 1));
+    assert_int_equal(mat->group, 32);
+    assert_true(mat->scale_error == 0.0);
+    for (size_t i = 0; i < sizeof codes; i++) {
+        const uint8_t *block = data + i / 32 * 17;
+        unsigned nibble = (unsigned)block[1 + i % 16] >> (i % 32 < 16 ? 0 : 4) & 15u;
+        assert_int_equal(mat->codes[i], nibble);
+        assert_true(accel_matrix_value(mat, (uint32_t)i / 128, (uint32_t)i % 128) ==
+                    ldexp(twice[nibble], block[0] - 128));
+        codes[i] = (uint8_t)twice[nibble] & 31u;
+    }
+    struct accel_matrix_parts parts = { .format = ACCEL_INT(5),
+                                        .rows = 3,
+                                        .cols = 128,
+                                        .group = 32,
+                                        .codes = codes,
+                                        .sc = mat->sc,
+                                        .sh = mat->sh };
+    assert_int_equal(accel_matrix_from_codes(&parts, &integers, NULL), ACCEL_OK);
+    assert_int_equal(mat->acc_bits, integers->acc_bits);
+    random_activations(&r, x, sizeof x);
+    cpu_reference(mat, x, 2, 128, got);
+    cpu_reference(integers, x, 2, 128, want);
+    assert_memory_equal(got, want, sizeof want);
+    accel_matrix_free(mat);
+    accel_matrix_free(integers);
+}
+
 /* ---- stacking ---- */
 
 static void a_stack_gives_its_parts_results_one_below_the_other(void **state)
@@ -722,6 +926,30 @@ static void a_stack_gives_its_parts_results_one_below_the_other(void **state)
         accel_matrix_free(mats[i]);
 }
 
+static void a_stack_keeps_selectors_and_codebooks(void **state)
+{
+    (void)state;
+    struct rng r = { 19 };
+    for (int f = FORMATS; f < ALL_FORMATS; f++) {
+        accel_matrix *mats[2] = { random_matrix(&r, format_at(f), 16, 3, 70, 0),
+                                  random_matrix(&r, format_at(f), 16, 2, 70, 1) };
+        accel_matrix *stack, *copy;
+        assert_int_equal(accel_matrix_stack((const accel_matrix *const *)mats, 2, &stack, NULL),
+                         ACCEL_OK);
+        assert_int_equal(matrix_clone(stack, &copy, NULL), ACCEL_OK);
+        for (uint32_t m = 0; m < 5; m++)
+            for (uint32_t c = 0; c < 70; c++) {
+                int k = accel_matrix_k(mats[m / 3], m % 3, c);
+                assert_int_equal(accel_matrix_k(stack, m, c), k);
+                assert_int_equal(accel_matrix_k(copy, m, c), k);
+            }
+        accel_matrix_free(mats[0]);
+        accel_matrix_free(mats[1]);
+        accel_matrix_free(stack);
+        accel_matrix_free(copy);
+    }
+}
+
 static void matrices_that_do_not_fit_are_not_stacked(void **state)
 {
     (void)state;
@@ -751,6 +979,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_come_back_as_they_went_in),
         cmocka_unit_test(parts_out_of_range_are_refused_by_row_and_column),
+        cmocka_unit_test(a_code_means_what_its_selector_pair_or_codebook_says),
+        cmocka_unit_test(contexts_that_cannot_be_are_refused_by_row_and_column),
+        cmocka_unit_test(the_proof_counts_k_as_large_as_it_is),
         cmocka_unit_test(the_proof_refuses_exactly_what_some_activations_would_overflow),
         cmocka_unit_test(the_worst_activations_stay_within_the_proved_bits),
         cmocka_unit_test(symmetric_quantization_hits_the_largest_weight),
@@ -766,6 +997,8 @@ int main(void)
         cmocka_unit_test(reference_blocks_keep_their_weights_within_the_reported_error),
         cmocka_unit_test(plain_floats_are_quantized_to_the_fallback),
         cmocka_unit_test(damaged_tensors_are_refused_with_the_row),
+        cmocka_unit_test(mxfp4_blocks_are_e2m1_codes_and_count_like_their_integers),
+        cmocka_unit_test(a_stack_keeps_selectors_and_codebooks),
         cmocka_unit_test(a_stack_gives_its_parts_results_one_below_the_other),
         cmocka_unit_test(matrices_that_do_not_fit_are_not_stacked),
     };
