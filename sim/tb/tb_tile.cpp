@@ -4,6 +4,7 @@
  * Built once a kind, with KIND its name and SHAPES(X) listing X(class, rows, lanes, scale units).
  * Packed streams are fed as the core's sequencer would; each D is compared with the sum over
  * decoded codes, and what the D add up to with the "cpu:" backend. */
+#include "tb_cycles.h"
 #include "tb_matrix.h"
 
 #include <array>
@@ -11,8 +12,9 @@
 #ifndef D_BITS
 #define D_BITS 24
 #endif
-#ifndef CYCLES /* that so many beats may take, where nothing stalls */
-#define CYCLES(beats) (beats)
+/* What beats take, where nothing stalls: exactly, by a model of tb_cycles.h; or CYCLES(beats) at most. */
+#ifndef CYCLE_MODEL
+#define CYCLE_MODEL tb::OneCycle
 #endif
 
 namespace
@@ -79,6 +81,10 @@ template <unsigned Rows, unsigned Lanes, unsigned Units, class Top> class Feeder
               },
               [this](const Slice &s) { check(s); })
     {
+        in_.taken = [this](const Beat &) {
+            first_taken_ = in_.count ? first_taken_ : dut_.now();
+            last_taken_ = dut_.now();
+        };
         dut_->planes_i = 1;
         dut_->coding_i = 0;
         dut_.reset();
@@ -107,6 +113,8 @@ template <unsigned Rows, unsigned Lanes, unsigned Units, class Top> class Feeder
         CHECK(left || in_.queue.empty(), "D came before its last beat");
     }
     uint64_t now() const { return dut_.now(); }
+    /* Cycles from the first beat's taking to the last one's. */
+    uint64_t took() const { return last_taken_ - first_taken_; }
     void idle()
     {
         for (int t = 0; t < 8; t++) {
@@ -123,6 +131,7 @@ template <unsigned Rows, unsigned Lanes, unsigned Units, class Top> class Feeder
     std::deque<Chunk> chunks_;
     unsigned slice_ = 0;
     size_t word_bytes_ = 0;
+    uint64_t first_taken_ = 0, last_taken_ = 0;
 
     void check(const Slice &s)
     {
@@ -150,14 +159,32 @@ pack_shape shape_of(unsigned rows, unsigned lanes, unsigned units)
     return { rows, lanes, units, D_BITS };
 }
 
+/* What the beats of a job should take. */
+template <unsigned Rows, unsigned Lanes> struct Expected {
+    CYCLE_MODEL model{ Rows, Lanes };
+    uint64_t beats = 0, cycles = 0; /* from the first to the last: without the last one's own */
+    unsigned last = 0;
+
+    void add(const packed &p, const Beat &b)
+    {
+        beats++;
+        cycles += last;
+        last = model.beat(p, b.x, b.w, b.at.last);
+    }
+};
+
 /* Feed one chunk of one column. */
-template <class Tile>
+template <class Tile, class Expect>
 void send_chunk(Tile &tile, tb::Rng &rng, const tb::ArrayWords &words, size_t chunk,
-                const int8_t *x, unsigned lanes, int sum, const uint8_t *sel)
+                const int8_t *x, unsigned lanes, int sum, const uint8_t *sel, const packed &p,
+                Expect &expect)
 {
-    for (const tb::ArrayBeat &b : words.chunk(chunk))
-        tile.send({ b, b.step < 0 ? nullptr : x + (size_t)b.step * lanes, words.word(b.word),
-                    b.last ? sum : (int)rng.bits(17), sel });
+    for (const tb::ArrayBeat &b : words.chunk(chunk)) {
+        const Beat beat = { b, b.step < 0 ? nullptr : x + (size_t)b.step * lanes,
+                            words.word(b.word), b.last ? sum : (int)rng.bits(17), sel };
+        expect.add(p, beat);
+        tile.send(beat);
+    }
 }
 
 template <unsigned Rows, unsigned Lanes, unsigned Units, class Top>
@@ -207,7 +234,7 @@ void matrix_job(tb::Job &job, tb::Golden &golden, accel_format f, uint32_t group
                                              ((int64_t)1 << mat->sh[h]);
         }
     };
-    uint64_t beats = 0;
+    Expected<Rows, Lanes> expect;
     size_t chunk = 0;
     std::deque<std::array<uint8_t, Rows>> sels; /* stay where they are while beats wait */
     for (uint32_t t = 0; t < p.row_tiles; t++)
@@ -231,16 +258,21 @@ void matrix_job(tb::Job &job, tb::Golden &golden, accel_format f, uint32_t group
                 tile.expect(c);
                 where.push_back({ t, g, i });
                 send_chunk(tile, rng, words, chunk, xs, Lanes, c.sum,
-                           p.has_sel ? sels.back().data() : nullptr);
-                beats += words.chunk(chunk).size();
+                           p.has_sel ? sels.back().data() : nullptr, p, expect);
                 tile.run(64);
             }
         }
     tile.run();
     tile.idle();
     if (job.number % 4 == 3 && Rows / Units == 1) /* one slice a chunk: nothing may hold it up */
-        CHECK(tile.now() < CYCLES(beats) + 64, "%llu beats took %llu cycles",
-              (unsigned long long)beats, (unsigned long long)tile.now());
+#ifdef CYCLES
+        CHECK(tile.now() < CYCLES(expect.beats) + 64, "%llu beats took %llu cycles",
+              (unsigned long long)expect.beats, (unsigned long long)tile.now());
+#else
+        CHECK(tile.took() == expect.cycles, "%llu beats took %llu cycles, expected %llu",
+              (unsigned long long)expect.beats, (unsigned long long)tile.took(),
+              (unsigned long long)expect.cycles);
+#endif
     CHECK(acc == golden.run(mat.get(), x, n), "what D adds up to differs from the cpu backend");
 }
 
@@ -289,6 +321,7 @@ void pair_job(tb::Job &job, accel_format f)
             }
     Feeder<Rows, Lanes, Units, Top> tile(job);
     tile.format(p, words.bytes);
+    Expected<Rows, Lanes> expect;
     for (uint32_t t = 0; t < row_tiles; t++) {
         std::array<uint8_t, Rows> sels = {};
         int32_t ka[Rows] = {}, kb[Rows] = {};
@@ -306,7 +339,7 @@ void pair_job(tb::Job &job, accel_format f)
                 c.d[r] = ka[r] * x[a] + kb[r] * x[b];
             tile.expect(c);
             send_chunk(tile, rng, words, t, x.data(), Lanes, c.sum,
-                       p.has_sel ? sels.data() : nullptr);
+                       p.has_sel ? sels.data() : nullptr, p, expect);
             tile.run(64);
         }
         tile.run();
