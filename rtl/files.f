@@ -13,6 +13,7 @@ rtl/pe/tile_drain.v
 rtl/pe/tile_mac.v
 rtl/pe/tile_bitserial.v
 rtl/pe/tile_lut.v
+rtl/pe/tile_nm.v
 rtl/decode/decode_dfloat11.v
 rtl/decode/bf16_block.v
 rtl/decode/decode_codebook.v

@@ -107,11 +107,16 @@ module accel_core #(
         .start_o(start), .busy_o(busy), .planes_o(planes), .coding_o(coding), .table_o(table_id), .sel_o(sel), .asym_o(asym),
         .row_header_o(row_header), .requant_o(rq), .row_tiles_o(row_tiles), .steps_o(steps),
         .chunk_steps_o(chunk_steps), .job_done_i(job_done), .overflow_i(overflow),
-        .x_start_o(x_start), .x_count_o(x_count), .x_loaded_i(x_loaded), .x_addr_o(x_addr), .x_avail_i(x_avail),
+        .x_start_o(x_start), .x_count_o(x_count), .x_loaded_i(x_loaded), .x_addr_o(x_addr), .x_avail_i(x_there),
         .x_zero_o(x_zero), .w_avail_i(w_avail), .w_last_i(w_last), .w_advance_i(w_advance), .w_read_o(w_read),
         .w_rewind_o(w_rewind), .w_free_o(w_free), .ready_i(ready), .sel_avail_i(sel_avail), .sel_free_o(sel_free), .issue_o(issue), .want_o(want), .first_o(first), .plane_o(plane), .plane0_o(plane0),
         .word_o(word), .last_o(last), .col_o(col), .chunk_first_o(chunk_first), .chunk_last_o(chunk_last), .col_last_o(col_last),
         .tile_last_o(tile_last));
+
+    // Words may leave steps out, but a job does not end before its last activations have been taken: they would be
+    // mistaken for the next one's.
+    wire          x_there = (x_avail || x_zero) &&
+                            !(Window != 0 && x_ready_o && last && col_last && chunk_last && tile_last);
 
     reg           started;                  // one cycle after start: the job's registers are set
     always @(posedge clk_i) started <= start && !rst_i;
@@ -264,7 +269,6 @@ module accel_core #(
         .r_valid_o(r_valid_o), .r_ready_i(r_ready_i), .r_o(r_o), .job_done_o(job_done), .overflow_o(overflow),
         .clear_i(start));
 
-    wire x_there = x_avail || x_zero;
     counters #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
                .WDepth(WDepth), .DBits(DBits)) regs (
         .clk_i(clk_i), .rst_i(rst_i),

@@ -45,7 +45,7 @@ module sequencer #(
     output wire [$clog2(XDepth):0]   x_count_o,
     input  wire [$clog2(XDepth):0]   x_loaded_i,
     output wire [$clog2(XDepth)-1:0] x_addr_o,
-    input  wire                      x_avail_i,
+    input  wire                      x_avail_i,     // nothing of the activation buffer is missing for this beat
     output wire                      x_zero_o,      // the beat's activations are zeros, not the buffer's
     // weight buffer
     input  wire                      w_avail_i,
@@ -95,7 +95,6 @@ module sequencer #(
                         x_count <= Room[31:0] && (x_load || x_count[Xw:0] <= x_loaded_i) &&
                         (Requant != 0 || !cmd_i[105]) && (Sel != 0 || !cmd_i[111]) && cmd_i[15:8] == 0 &&
                         cmd_i[127:112] == 0;
-    wire        unused_ok = &{1'b0, w_last_i, w_advance_i, cmd_i[15:8]};
 
     reg         busy, walking;              // busy: until the last result; walking: until the last beat
     reg  [15:0] id_q, n_q;
@@ -123,12 +122,13 @@ module sequencer #(
     wire          chunk_last = chunk_left <= chunk_steps_o;
     wire          tile_last  = tile + 16'd1 == row_tiles_o;
     wire          beat_last  = step_last && plane_last;
+    wire          unused_ok  = &{1'b0, w_last_i, w_advance_i, chunk_len, cmd_i[15:8]};  // some, by Window
     wire [Xw-1:0] x_step     = chunk_at[Xw-1:0] + x_at[Xw-1:0];
 
     assign x_addr_o      = col_at + x_step;
     assign x_zero_o      = x_end;
     assign want_o        = walking;
-    assign issue_o       = walking && w_avail_i && (x_avail_i || x_end) && (Sel == 0 || sel_avail_i || !sel_o) && ready_i;
+    assign issue_o       = walking && w_avail_i && x_avail_i && (Sel == 0 || sel_avail_i || !sel_o) && ready_i;
     assign w_read_o      = issue_o && word;
     assign word_o        = word;
     assign sel_free_o    = Sel != 0 && issue_o && sel_o && beat_last && col_last && (chunk_last || !row_header_o);

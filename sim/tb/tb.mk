@@ -42,6 +42,8 @@ LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b))
 # another, with parameters.
 TB_KINDS   := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/pack/kinds.c)
 TB_TILE_lut4 := tile_lut:TableK=4
+TB_TILE_nm   := tile_nm:Block=4
+TB_TILE_nm16 := tile_nm:Block=16
 # Shapes of its tile that a kind is tested in: the pair test's first. ROWS:LANES:SCALE_UNITS; TB_SHAPES_K overrides.
 TB_SHAPES  := 8:16:2 4:64:4
 TB_SHAPES_mac := 16:16:4 4:64:4 32:32:8

@@ -117,7 +117,7 @@ class Bench
         } while (pack_wire_format(kind(), D_BITS, f, &wire));
         const uint32_t rows = rng_.range(1, 3 * Rows);
         const tb::Matrix mat = tb::random_matrix(rng_, f, rows, cols_, group_,
-                                                 rng_.one_in(2) && !kind()->window);
+                                                 rng_.one_in(2) && !kind()->window, kind());
         const pack_shape shape = { Rows, Lanes, Units, D_BITS };
         const tb::Packed p(kind(), shape, mat.get());
         CHECK(p.steps <= XDepth, "the bench asks for too much");

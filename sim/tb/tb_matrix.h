@@ -82,9 +82,51 @@ inline Matrix matrix_of(accel_format f, uint32_t rows, uint32_t cols, uint32_t g
     return Matrix(m);
 }
 
-/* Rows of random codes, of one code, of the two extreme ones; headers over their full range. */
+/* A code that decodes to 0 wherever it stands. */
+inline unsigned zero_code(accel_format f)
+{
+    for (unsigned c = 0; c < code_count(f); c++)
+        if (code_legal(f, c) && accel_format_decode(f, c) == 0)
+            return c;
+    fail("%s has no zero", accel_format_name(f));
+}
+
+/* Zeros for kinds that leave them out: some share of all weights, stretches of columns, and what the kind cannot keep. */
+inline void thin_out(Rng &rng, const pe_kind &kind, accel_format f, uint32_t rows, uint32_t cols,
+                     std::vector<uint8_t> &codes)
+{
+    static const unsigned percents[] = { 0, 30, 50, 90, 100 };
+    const unsigned percent = percents[rng.below(5)], zero = zero_code(f);
+    std::vector<bool> gone(cols);
+    for (uint32_t c = 0; rng.one_in(2) && c < cols;) /* from here to there in all rows */
+        for (uint32_t n = rng.range(1, 100), empty = rng.below(2); n-- && c < cols; c++)
+            gone[c] = empty;
+    const auto clear = [&](uint8_t *row, uint32_t c) {
+        if (is_olive(f) && c + 1 - c % 2 * 2 < cols && row[c ^ 1] == 8)
+            row[c ^ 1] = (uint8_t)zero; /* no victim without its outlier */
+        row[c] = (uint8_t)zero;
+    };
+    for (uint32_t r = 0; r < rows; r++) {
+        uint8_t *row = &codes[(size_t)r * cols];
+        const bool dense = rng.one_in(16);
+        for (uint32_t c = 0; c < cols; c++)
+            if (gone[c] || (!dense && rng.below(100) < percent))
+                clear(row, c);
+        for (uint32_t b = 0; kind.keeps && b < cols; b += kind.block) {
+            const uint32_t n = std::min(kind.block, cols - b);
+            for (uint32_t left = n; left > kind.keeps; left--)
+                clear(row, b + rng.below(n)); /* perhaps one that is zero already: see below */
+            for (uint32_t c = b, kept = 0; c < b + n; c++)
+                if (row[c] != zero && ++kept > kind.keeps)
+                    clear(row, c);
+        }
+    }
+}
+
+/* Rows of random codes, of one code, of the two extreme ones; headers over their full range. For a kind with a window
+ * many of them are zero. */
 inline Matrix random_matrix(Rng &rng, accel_format f, uint32_t rows, uint32_t cols, uint32_t group,
-                            bool asymmetric)
+                            bool asymmetric, const pe_kind *kind = nullptr)
 {
     const uint32_t groups = group ? (cols + group - 1) / group : 1;
     const unsigned n = code_count(f);
@@ -122,6 +164,8 @@ inline Matrix random_matrix(Rng &rng, accel_format f, uint32_t rows, uint32_t co
                                                                                       << 3);
             }
     }
+    if (kind && kind->window)
+        thin_out(rng, *kind, f, rows, cols, codes);
     const uint32_t sh_top = rng.below(16);
     std::vector<uint8_t> sel(accel_format_has_sel(f) ? sh.size() : 0);
     for (uint8_t &v : sel)
@@ -129,6 +173,8 @@ inline Matrix random_matrix(Rng &rng, accel_format f, uint32_t rows, uint32_t co
     std::vector<int8_t> book(f == ACCEL_CODEBOOK3 || f == ACCEL_CODEBOOK4 ? (size_t)rows * n : 0);
     for (int8_t &v : book)
         v = (int8_t)(rng.one_in(8) ? (rng.one_in(2) ? 127 : -128) : (int64_t)rng.next());
+    for (size_t i = 0; kind && kind->window && i < book.size(); i += n)
+        book[i + zero_code(f)] = 0;
     for (size_t i = 0; i < sh.size(); i++) {
         sc[i] = (int16_t)rng.bits(sel.empty() ? 12 : 10);
         sh[i] = (uint8_t)rng.below(sh_top + 1);

@@ -209,7 +209,7 @@ template <class Top, unsigned Window, bool AllPlanes, bool Requant> void job(tb:
         dut.drive();
         CHECK_EQ(dut->busy_o, running, "busy");
         CHECK_EQ(dut->want_o, !beats.empty(), "want");
-        const bool issue = word_there && (dut->x_avail_i || beats.front().x_zero) && dut->ready_i;
+        const bool issue = word_there && dut->x_avail_i && dut->ready_i;
         CHECK_EQ(dut->issue_o, issue, "issue");
         CHECK_EQ(dut->w_read_o, issue && beats.front().word, "w_read");
         if (running) {

@@ -199,7 +199,7 @@ void matrix_job(tb::Job &job, tb::Golden &golden, accel_format f, uint32_t group
         cols -= rng.below(group); /* the last group is shorter */
     const uint32_t n = (uint32_t)((macs() + (uint64_t)rows * cols - 1) / ((uint64_t)rows * cols));
     const bool asymmetric = rng.one_in(2) && !kind()->window;
-    const tb::Matrix mat = tb::random_matrix(rng, f, rows, cols, group, asymmetric);
+    const tb::Matrix mat = tb::random_matrix(rng, f, rows, cols, group, asymmetric, kind());
     const std::vector<int8_t> x = tb::random_acts(rng, n, cols);
     const pack_shape shape = shape_of(Rows, Lanes, Units);
     const tb::Packed p(kind(), shape, mat.get());
@@ -295,6 +295,7 @@ void pair_job(tb::Job &job, accel_format f)
             const unsigned other = rng.below(codes);
             code.push_back((uint8_t)(l == a                     ? ca
                                      : l == b                   ? cb
+                                     : kind()->keeps            ? tb::zero_code(f)
                                      : tb::code_legal(f, other) ? other
                                                                 : 0));
         }

@@ -39,5 +39,6 @@ static inline uint8_t pack_walk(bool last, unsigned advance)
 
 void lut_recode(uint8_t *row, uint32_t lanes);
 void lut4_recode(uint8_t *row, uint32_t lanes);
+int nm_pack_chunk(const struct pack_chunk *c, struct beats *out, struct accel_error *err);
 
 #endif
