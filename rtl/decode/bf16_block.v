@@ -73,7 +73,7 @@ module bf16_block #(
         for (j = 0; j < Lanes; j = j + 1) begin
             m    = {now[j*16+7+:8] != 8'd0, now[j*16+:7]};
             down = scale - (m[7] ? now[j*16+7+:8] : 8'd1);
-            cut  = down > 8'd8 ? 16'd0 : {m, 8'd0} >> down[3:0];
+            cut  = |down[7:3] ? 16'd0 : {m, 8'd0} >> down[2:0];
             k    = {2'b00, cut[15:9]} + {8'd0, cut[8] && (cut[9] || cut[7:0] != 8'd0)};
             k    = k - {8'd0, k[7]};        // 128 becomes 127
             codes[j*8+:8] = (k[7:0] ^ {8{now[j*16+15]}}) + {7'd0, now[j*16+15]};

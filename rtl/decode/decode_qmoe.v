@@ -54,26 +54,41 @@ module decode_qmoe #(
     wire        emit  = !over[Pw+1] && |over; // more than the beat holds
     wire [Pw-1:0] at  = sum[Pw-1:0] - {{Pw-1{1'b0}}, 1'b1};
 
-    wire out = !valid_o || ready_i;
-    wire go  = state == Run && word_valid_i && (!emit || out);
+    // Where it goes is known a cycle before it goes there, decoded in two halves: one small gate for each bit of the beat.
+    reg               placed, emits, flush;
+    reg [7:0]         low, sign;
+    reg [Lanes/8-1:0] high;
+    wire              out   = !valid_o || ready_i;
+    wire              place = placed && (out || !(emits || flush));
+    wire              move  = !placed || place;
+    wire              go    = state == Run && word_valid_i && move;
     assign cmd_ready_o  = state == Idle;
     assign word_ready_o = go && (wide || done);
+
+    always @(posedge clk_i)
+        if (move) begin
+            emits <= emit;
+            flush <= state == Flush;
+            low   <= {7'd0, one && go} << at[2:0];
+            sign  <= {7'd0, one && go && token[0]} << at[2:0];
+            high  <= {{Lanes/8-1{1'b0}}, 1'b1} << at[Pw-1:3];
+        end
 
     reg [Lanes*2-1:0] put;
     integer           l;
     always @* begin
         put = {Lanes*2{1'b0}};
         for (l = 0; l < Lanes; l = l + 1)
-            put[l*2+:2] = {token[0] && one, one} & {2{at == l[Pw-1:0]}};
+            put[l*2+:2] = {sign[l%8], low[l%8]} & {2{high[l/8]}};
     end
 
     always @(posedge clk_i)
-        if (state == Idle) beat <= {Lanes*2{1'b0}};
-        else if (go) beat <= (emit ? {Lanes*2{1'b0}} : beat) | put;
+        if (rst_i) beat <= {Lanes*2{1'b0}};
+        else if (place) beat <= (emits || flush ? {Lanes*2{1'b0}} : beat) | put;
     always @(posedge clk_i)
         if (out) begin
             code_o <= beat;
-            last_o <= state == Flush;
+            last_o <= flush;
         end
     always @(posedge clk_i)
         if (rst_i) begin
@@ -81,10 +96,12 @@ module decode_qmoe #(
             left    <= 32'd0;
             field   <= 2'd0;
             fill    <= {Pw+1{1'b0}};
+            placed  <= 1'b0;
             valid_o <= 1'b0;
             error_o <= 1'b0;
         end else begin
-            if (out) valid_o <= state == Flush || (go && emit);
+            if (move) placed <= go || state == Flush;
+            if (out) valid_o <= placed && (emits || flush);
             case (state)
                 Idle: begin
                     left  <= cmd_i;
@@ -99,7 +116,7 @@ module decode_qmoe #(
                     if (none || (ends && !dull)) error_o <= 1'b1;
                     if (done) state <= Flush;
                 end
-                default: if (out) state <= Idle;
+                default: if (move) state <= Idle;
             endcase
         end
 endmodule

@@ -138,7 +138,8 @@ void broken(tb::Job &job)
         CHECK(!b.dut->error_o, "error_o after reset");
         /* +, 30 zeros, then: no token (the hardware takes it for 31 zeros), or 30 zeros and a weight too many */
         const uint16_t word = (uint16_t)((round % 2 ? 63 : 61) << 10 | 31 << 5);
-        std::vector<int8_t> w(round % 2 ? 1 + 30 + 31 : 1 + 30 + job.rng.below(31), 0);
+        std::vector<int8_t> w(
+            round % 2 ? 1 + 30 + 31 : 1 + 30 + (job.rng.one_in(3) ? 30 : job.rng.below(31)), 0);
         w[0] = 1;
         CHECK_EQ(qmoe_decode(&word, 1, w.size(), w.data(), nullptr), ACCEL_E_CORRUPT,
                  "the golden decoder's verdict");
