@@ -144,11 +144,13 @@ int accel_format_decode_in(accel_format f, unsigned code, unsigned sel, unsigned
 /** 1 if groups of this format have a selector (FP3, FP4, ANT4). sc is then -512..511: the group header holds sel in
  * the other two bits. */
 int accel_format_has_sel(accel_format f);
-/** NULL, or why a format one might ask for is none of ours: "e5m2"; see accel_format_parse. Static. */
+/** NULL, or why a format one might ask for is none of ours ("e5m2", "abfloat8"), as the end of a sentence.
+ * Static storage. */
 const char *accel_format_refusal(const char *name);
-/** "int4", "uint4", "bipolar2", "ternary"; "?" if invalid. Static storage. */
+/** "int4", "uint4", "bipolar2", "ternary", "e2m1", "fp3", "olive4"; "?" if invalid. Static storage. */
 const char *accel_format_name(accel_format f);
-/** The format of that name. @return ACCEL_OK or ACCEL_E_ARG. */
+/** The format of that name, or of another name for it: mxfp4, mxfp6e2m3, mxfp6e3m2, fp6, mxfp8, mxint8.
+ * @return ACCEL_OK or ACCEL_E_ARG; accel_format_refusal may say why. */
 int accel_format_parse(const char *name, accel_format *f);
 /** The i-th of all formats, counting from 0; 0 (no format) behind the last. */
 accel_format accel_format_at(unsigned i);
@@ -163,12 +165,12 @@ struct accel_matrix_parts {
     accel_format   format;
     uint32_t       rows, cols;
     uint32_t       group;      /**< 16, 32, 48, 64, 96, 128, 256, or 0: one group per row */
-    const uint8_t *codes;      /**< [rows][cols], one code a byte */
-    const int16_t *sc;         /**< [rows][groups], -2048..2047 */
+    const uint8_t *codes;      /**< [rows][cols], one legal code a byte */
+    const int16_t *sc;         /**< [rows][groups], -2048..2047; -512..511 if accel_format_has_sel */
     const uint8_t *sh;         /**< [rows][groups], 0..15; NULL: all 0 */
     const int32_t *oc;         /**< [rows][groups], -2^19..2^19-1; NULL: symmetric, all 0 */
     const float   *row_scale;  /**< [rows], finite; NULL: all 1 */
-    const uint8_t *sel;        /**< [rows][groups], 0..3, if accel_format_has_sel; NULL: all 0 */
+    const uint8_t *sel;        /**< [rows][groups], 0..3, if accel_format_has_sel (NULL: all 0); else NULL */
     const int8_t  *codebook;   /**< [rows][2^bits], for CODEBOOK3 and CODEBOOK4; else NULL */
 };
 
@@ -177,10 +179,13 @@ struct accel_matrix_parts {
 int accel_matrix_from_codes(const struct accel_matrix_parts *parts, accel_matrix **mat,
                             struct accel_error *err);
 
-/** Quantize real weights, row by row: symmetric formats s = max|w| / kmax, UINT formats
- * s = (max-min)/(2^n-1); round half to even. Group scales become (sc, sh) of one row scale.
- * @param group as in accel_matrix_parts   @param w [rows][cols], all finite
- * @return ACCEL_OK, _E_ARG, _E_OVERFLOW, _E_NOMEM */
+/** Quantize real weights, row by row: s = max|w| / max|k| and the nearest value, halfway the one with
+ * the even code; UINT formats s = (max-min)/(2^n-1). docs/contract.md has the rest: selectors, outliers
+ * and codebooks are chosen by least squared error. Group scales become (sc, sh) of one row scale.
+ * @param group as in accel_matrix_parts
+ * @param w [rows][cols], all finite
+ * @return ACCEL_OK, _E_ARG, _E_UNSUPPORTED (a negative weight for ACCEL_UFLINT4), _E_OVERFLOW,
+ *         _E_NOMEM */
 int accel_matrix_quantize(accel_format f, uint32_t group, uint32_t rows, uint32_t cols,
                           const float *w, accel_matrix **mat, struct accel_error *err);
 
@@ -190,7 +195,7 @@ int accel_matrix_quantize(accel_format f, uint32_t group, uint32_t rows, uint32_
  * @param ggml_type  Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL MXFP4 TQ1_0 TQ2_0 Q2_K Q3_K Q4_K Q5_K Q6_K by
  *                   ggml's id; F32, F16, BF16 are quantized to `fallback` with group `fallback_group`
  * @param data, size all rows, one after the other: rows * row bytes, checked
- * @return ACCEL_OK, _E_ARG, _E_UNSUPPORTED (type), _E_CORRUPT (size, non-finite scale),
+ * @return ACCEL_OK, _E_ARG, _E_UNSUPPORTED (type, fallback), _E_CORRUPT (size, non-finite scale),
  *         _E_OVERFLOW, _E_NOMEM */
 int accel_matrix_from_ggml(uint32_t ggml_type, const void *data, size_t size, uint32_t rows,
                            uint32_t cols, accel_format fallback, uint32_t fallback_group,
@@ -210,12 +215,12 @@ struct accel_matrix_info {
 };
 void accel_matrix_get_info(const accel_matrix *mat, struct accel_matrix_info *info);
 
-/** The integer k that row m, column c of the matrix decodes to, in its context. 0 if out of range. */
+/** The integer k that row m, column c of the matrix decodes to, in its context; 0 if out of range. */
 int accel_matrix_k(const accel_matrix *mat, uint32_t m, uint32_t c);
 
-/** The real value of row m, column k as the device sees it:
- * row_scale * (sc * code + oc) * 2^sh, in double. For tests and error reports. */
-double accel_matrix_value(const accel_matrix *mat, uint32_t m, uint32_t k);
+/** The real value of row m, column c as the device sees it:
+ * row_scale * (sc * k + oc) * 2^sh, in double; 0 if out of range. For tests and error reports. */
+double accel_matrix_value(const accel_matrix *mat, uint32_t m, uint32_t c);
 void accel_matrix_free(accel_matrix *mat);   /**< NULL is fine */
 
 /* ------------------------------------------------------------------------------- devices */
@@ -277,7 +282,7 @@ void accel_unload(accel_weights *w);   /**< NULL is fine; also after accel_close
 struct accel_weights_info {
     uint32_t rows, cols;
     uint64_t code_bits;      /**< streamed per use: weight codes, padding included */
-    uint64_t header_bits;    /**< streamed per use: group headers */
+    uint64_t header_bits;    /**< streamed per use: group headers (codebooks count here, too) */
 };
 void accel_weights_get_info(const accel_weights *w, struct accel_weights_info *info);
 

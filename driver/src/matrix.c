@@ -563,11 +563,11 @@ void accel_matrix_get_info(const accel_matrix *mat, struct accel_matrix_info *in
     };
 }
 
-double accel_matrix_value(const accel_matrix *mat, uint32_t m, uint32_t k)
+double accel_matrix_value(const accel_matrix *mat, uint32_t m, uint32_t c)
 {
-    if (!mat || m >= mat->rows || k >= mat->cols)
+    if (!mat || m >= mat->rows || c >= mat->cols)
         return 0.0;
-    size_t g = (size_t)m * mat->groups + (mat->group ? k / mat->group : 0);
-    int64_t scaled = (int64_t)mat->sc[g] * accel_matrix_k(mat, m, k) + mat->oc[g];
+    size_t g = (size_t)m * mat->groups + (mat->group ? c / mat->group : 0);
+    int64_t scaled = (int64_t)mat->sc[g] * accel_matrix_k(mat, m, c) + mat->oc[g];
     return (double)mat->row_scale[m] * (double)scaled * (double)(1u << mat->sh[g]);
 }

@@ -70,7 +70,8 @@ struct quantizer;
 /* @return ACCEL_OK, _E_NOMEM */
 int quantizer_new(accel_format f, struct quantizer **q, struct accel_error *err);
 void quantizer_free(struct quantizer *q); /* NULL is fine */
-/* Codes, selectors, codebook and, aligned, headers of one row. @return ACCEL_OK, _E_ARG, _E_OVERFLOW */
+/* Codes, selectors, codebook and, aligned, headers of one row.
+ * @return ACCEL_OK, _E_ARG, _E_UNSUPPORTED, _E_OVERFLOW */
 int quantize_row(const struct quantizer *q, struct accel_matrix *m, uint32_t row, const float *w,
                  struct aligner *a, struct accel_error *err);
 

@@ -9,13 +9,14 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
+
+#define SHORT_LIST 16u
 
 /* The distinct values of a format, ascending. */
 struct levels {
     unsigned count;
-    double top; /* largest |k| */
-    int32_t k[256];
+    double top;    /* largest |k| */
+    double k[256]; /* beyond count, but below SHORT_LIST: infinite */
     uint8_t code[256];
 };
 
@@ -31,9 +32,11 @@ struct quantizer {
 /* ---- levels ---- */
 
 /* Values that are there already, negative zeros above all, keep their first code. */
-static void add_level(struct levels *l, int32_t k, unsigned code)
+static void add_level(struct levels *l, int k, unsigned code)
 {
     unsigned at = l->count;
+    for (unsigned i = 0; i < SHORT_LIST && l->count == 0; i++)
+        l->k[i] = INFINITY;
     for (unsigned i = 0; i < l->count; i++)
         if (l->k[i] == k)
             return;
@@ -44,12 +47,17 @@ static void add_level(struct levels *l, int32_t k, unsigned code)
     l->k[at] = k;
     l->code[at] = (uint8_t)code;
     l->count++;
-    l->top = fmax(l->top, fabs((double)k));
+    l->top = fmax(l->top, fabs(l->k[at]));
 }
 
 static unsigned nearest(const struct levels *l, double q)
 {
     unsigned low = 0, high = l->count; /* the first that is not below q */
+    if (high <= SHORT_LIST) {
+        for (unsigned i = 0; i < SHORT_LIST; i++) /* counting has no branches to guess */
+            low += l->k[i] < q;
+        high = low;
+    }
     while (low < high) {
         unsigned middle = (low + high) / 2;
         if (l->k[middle] < q)
@@ -67,7 +75,7 @@ static unsigned nearest(const struct levels *l, double q)
     bool even = (l->code[low] & 1u) == 0;
     if (even != ((l->code[low - 1] & 1u) == 0))
         return even ? low : low - 1;
-    return abs(l->k[low]) < abs(l->k[low - 1]) ? low : low - 1;
+    return fabs(l->k[low]) < fabs(l->k[low - 1]) ? low : low - 1;
 }
 
 static void format_levels(accel_format f, unsigned sel, struct levels *l)
@@ -272,36 +280,23 @@ static void olive_group(const struct quantizer *q, const float *w, uint32_t n, u
     *scale = best;
 }
 
-/* ---- codebooks ---- */
+/* ---- codebooks ----
+ *
+ * k-means in one dimension has an exact answer. If every weight v took value c_j, the squared errors
+ * would be sum(v^2) - 2 c_j sum(v) + c_j^2 n. Giving the weights below the border b between two
+ * values i < j to i instead saves 2 (c_j - c_i) * sum(b - v) over those weights, and with n borders the
+ * savings add up. So the best table is a path from place to place, and what a step saves depends on
+ * its two ends alone. */
 
 #define BOOK_MAX 127                /* a value of a codebook is one of -127..127 */
 #define PLACES   (2 * BOOK_MAX + 1) /* ... and has this many places to be */
-#define STEPS    (2 * PLACES)       /* halves, because a border between two values is one */
+#define BORDERS  (2 * PLACES - 1)   /* border i + j lies halfway between places i and j */
 
-/* Count, sum and sum of squares of the weights below each step. */
-struct row_sums {
-    double n[STEPS + 1], v[STEPS + 1], vv[STEPS + 1];
-};
-
-/* The squared error of weights from step `from` up to step `to` if all become value `place`. */
-static double span_error(const struct row_sums *r, int from, int to, int place)
-{
-    double c = place - BOOK_MAX;
-    double n = r->n[to] - r->n[from], v = r->v[to] - r->v[from], vv = r->vv[to] - r->vv[from];
-    return vv - 2.0 * c * v + c * c * n;
-}
-
-/* Of weights between two neighbouring values i < j. Step 2 * place is where place itself lies. */
-static double gap_error(const struct row_sums *r, int i, int j)
-{
-    return span_error(r, 2 * i, i + j, i) + span_error(r, i + j, 2 * j, j);
-}
-
-/* The least errors of everything below j, for each place j of the c-th value (counted from 0), from
- * those of one value less; from[j] is the place before. It only moves up with j, so the places
+/* The most that values at places up to j can save, if j is the c-th of them (counted from 0), from
+ * the same for one value less; from[j] is the place before. It only moves up with j, so the places
  * already solved on both sides of j say where to look. */
-static void best_gaps(const struct row_sums *r, int c, const double *before, double *error,
-                      uint8_t *from)
+static void best_steps(const double *border, int c, const double *before, double *saved,
+                       uint8_t *from)
 {
     const int count = PLACES - c; /* j = c .. PLACES - 1 */
     for (int step = 128; step > 0; step /= 2) {
@@ -309,11 +304,11 @@ static void best_gaps(const struct row_sums *r, int c, const double *before, dou
             int j = c - 1 + t;
             int low = t > step ? from[j - step] : c - 1;
             int high = t + step <= count ? from[j + step] : PLACES - 2;
-            error[j] = INFINITY;
+            saved[j] = -INFINITY;
             for (int i = low; i <= high && i < j; i++) {
-                double e = before[i] + gap_error(r, i, j);
-                if (e < error[j]) {
-                    error[j] = e;
+                double s = before[i] + (j - i) * border[i + j];
+                if (s > saved[j]) {
+                    saved[j] = s;
                     from[j] = (uint8_t)i;
                 }
             }
@@ -321,23 +316,19 @@ static void best_gaps(const struct row_sums *r, int c, const double *before, dou
     }
 }
 
-/* The `count` values that give the least squared error of any: k-means in one dimension, solved
- * value by value instead of from a start. */
-static void best_values(const struct row_sums *r, int count, int8_t *values)
+/* The `count` values of least squared error for n weights with that sum; border: see above, doubled. */
+static void best_values(const double *border, double n, double sum, int count, int8_t *values)
 {
-    double error[2][PLACES];
+    double saved[2][PLACES] = { { 0.0 } };
     uint8_t from[16][PLACES];
-    for (int j = 0; j < PLACES; j++)
-        error[0][j] = span_error(r, 0, 2 * j, j);
     for (int c = 1; c < count; c++)
-        best_gaps(r, c, error[(c - 1) & 1], error[c & 1], from[c]);
-    const double *last = error[(count - 1) & 1];
+        best_steps(border, c, saved[(c - 1) & 1], saved[c & 1], from[c]);
     int best = count - 1;
     double least = INFINITY;
     for (int j = count - 1; j < PLACES; j++) {
-        double e = last[j] + span_error(r, 2 * j, STEPS, j);
-        if (e < least) {
-            least = e;
+        double c = j - BOOK_MAX, error = c * c * n - 2.0 * c * sum - saved[(count - 1) & 1][j];
+        if (error < least) {
+            least = error;
             best = j;
         }
     }
@@ -353,23 +344,22 @@ static void codebook_row(struct accel_matrix *m, uint32_t row, const float *w, d
     const unsigned bits = accel_format_bits(m->format);
     int8_t *book = m->codebook + ((size_t)row << bits);
     struct range r = find_range(w, m->cols);
-    struct row_sums sums;
     struct levels levels = { .count = 0 };
+    double n[BORDERS] = { 0.0 }, sum[BORDERS] = { 0.0 }, border[BORDERS];
     double s = float32(fmax(fabs(r.min), fabs(r.max)) / BOOK_MAX);
-    memset(&sums, 0, sizeof sums);
-    for (uint32_t c = 0; c < m->cols; c++) {
-        double v = s > 0.0 ? w[c] / s : 0.0;
-        int step = (int)floor(2.0 * clamp(v, -BOOK_MAX, BOOK_MAX)) + PLACES - 1;
-        sums.n[step + 1] += 1.0;
-        sums.v[step + 1] += v;
-        sums.vv[step + 1] += v * v;
+    double below = 0.0, below_sum = 0.0;
+    for (uint32_t c = 0; c < m->cols; c++) { /* between two borders, by the lower one */
+        double v = s > 0.0 ? clamp(w[c] / s, -BOOK_MAX, BOOK_MAX) : 0.0;
+        int at = (int)floor(2.0 * v) + 2 * BOOK_MAX;
+        n[at] += 1.0;
+        sum[at] += v;
     }
-    for (int i = 0; i < STEPS; i++) {
-        sums.n[i + 1] += sums.n[i];
-        sums.v[i + 1] += sums.v[i];
-        sums.vv[i + 1] += sums.vv[i];
+    for (int b = 0; b < BORDERS; b++) {
+        border[b] = (b - 2 * BOOK_MAX) * below - 2.0 * below_sum;
+        below += n[b];
+        below_sum += sum[b];
     }
-    best_values(&sums, 1 << bits, book);
+    best_values(border, below, below_sum, 1 << bits, book);
     for (unsigned c = 0; c < 1u << bits; c++)
         add_level(&levels, book[c], c);
     level_codes(&levels, w, m->cols, s, m->codes + (size_t)row * m->cols);
@@ -388,7 +378,7 @@ static int check_weights(const struct accel_matrix *m, uint32_t row, const float
                               "matrix row %u, column %u: the weight is not a finite number", row,
                               c);
         if (m->format == ACCEL_UFLINT4 && w[c] < 0.0f)
-            return accel_fail(err, ACCEL_E_ARG,
+            return accel_fail(err, ACCEL_E_UNSUPPORTED,
                               "matrix row %u, column %u: the weight is negative and uflint4 has no "
                               "negative values; use flint4",
                               row, c);

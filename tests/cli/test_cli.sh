@@ -64,6 +64,7 @@ expect "a negative count is refused" 2 err 'expected a whole number' run -n -3
 expect "a temperature below 0 is refused" 2 err 'expected a number from 0 to 100' run -t -1
 expect "top-p above 1 is refused" 2 err 'from 0 to 1' run --top-p=1.5
 expect "an unknown format lists the known ones" 2 err 'bipolar1..bipolar8' run --format int9
+expect "a format that cannot be says why" 2 err 'e5m2: its values .* 33 bits' run --format e5m2
 expect "a group of 33 is refused" 2 err 'one of 16, 32' run --group 33
 expect "a value for a switch is refused" 2 err 'takes no value' run --json=yes
 expect "perplexity without a text is a usage error" 2 err '-f FILE' perplexity
@@ -139,6 +140,9 @@ accel run -d cpu: --context 12 -n 50 --json
 report $? "a full context is named as the reason"
 expect "a deadline that passes has its own exit code" 18 err 'deadline' run -d cpu: --deadline 0.000001
 expect "weights of 4 bits run too" 0 out '^bits/weight     4.0000' run -d cpu: -m $F16 --format int4 --group 64 -n 3
+expect "weights of a format with selectors run too" 0 out '^bits/weight     3.0000' run -d cpu: -m $F16 --format fp3 --group 64 -n 3
+expect "a format that cannot hold the weights names row and column" 16 err 'row 0, column [0-9]*: the weight is negative' \
+    run -d cpu: -m $F16 --format uflint4 -n 3
 "$ACCEL" run -d cpu: -n 250 2>"$T/err" | head -c 20 >"$T/out"
 [ ! -s "$T/err" ] && [ "$(wc -c <"$T/out")" -eq 20 ]
 report $? "a reader that leaves ends the story without a word"

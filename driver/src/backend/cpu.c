@@ -13,12 +13,29 @@
 #include <string.h>
 #include <time.h>
 
-#define CPU_MAX_N     4096u
-#define DEADLINE_MACS ((uint64_t)1 << 22) /* look at the clock about every millisecond */
-#define ALIGN         64u                 /* codes of a row are padded to whole vectors */
-#define COLUMNS       4u                  /* columns that share one pass over a row's codes */
-#define K16_MAX       511                 /* largest |k| of the 16-bit path */
-#define ACC_MAX       (((int64_t)1 << 47) - 1)
+#define CPU_MAX_N         4096u
+#define DEADLINE_MACS     ((uint64_t)1 << 22) /* look at the clock about every millisecond */
+#define ALIGN             64u                 /* codes of a row are padded to whole vectors */
+#define COLUMNS           4u                  /* columns that share one pass over a row's codes */
+#define REFERENCE_COLUMNS 8u                  /* columns of the reference per decoded row */
+#define K16_MAX           511                 /* largest |k| of the 16-bit path */
+#define ACC_MAX           (((int64_t)1 << 47) - 1)
+
+/* k of at most 256 columns of one group, code by code. */
+static void reference_k(const struct accel_matrix *mat, uint32_t row, size_t header, size_t first,
+                        size_t count, int32_t *k)
+{
+    const uint8_t *codes = mat->codes + (size_t)row * mat->cols;
+    const int8_t *book = mat->codebook;
+    unsigned sel = mat->sel ? mat->sel[header] : 0;
+    if (book)
+        book += (size_t)row << accel_format_bits(mat->format);
+    for (size_t c = first; c < first + count; c++) {
+        size_t pair = c ^ 1u;
+        k[c - first] = accel_format_decode_in(mat->format, codes[c], sel,
+                                              pair < mat->cols ? codes[pair] : 0, book);
+    }
+}
 
 void cpu_reference(const struct accel_matrix *mat, const int8_t *x, uint32_t n, size_t x_stride,
                    int64_t *acc)
@@ -29,11 +46,10 @@ void cpu_reference(const struct accel_matrix *mat, const int8_t *x, uint32_t n, 
             size_t h = (size_t)m * mat->groups + g, first = (size_t)g * mat->group;
             size_t last = mat->group ? first + mat->group : mat->cols;
             last = last < mat->cols ? last : mat->cols;
-            while (first < last) { /* D and S of at most as many columns as k has room for */
+            while (first < last) { /* only a single group is cut in pieces: its sums add up */
                 int32_t k[256];
                 size_t len = last - first < 256 ? last - first : 256;
-                for (size_t c = 0; c < len; c++)
-                    k[c] = accel_matrix_k(mat, m, (uint32_t)(first + c));
+                reference_k(mat, m, h, first, len, k);
                 for (uint32_t i = 0; i < n; i++) {
                     const int8_t *xi = x + i * x_stride + first;
                     int64_t d = 0, s = 0;
@@ -324,16 +340,19 @@ static int run_reference(const struct accel_matrix *mat, const struct backend_jo
                          uint64_t start, struct accel_error *err)
 {
     int rc = ACCEL_OK;
-    int64_t *acc = alloc_array(mat->rows, 1, sizeof *acc);
+    int64_t *acc = alloc_array(mat->rows, REFERENCE_COLUMNS * sizeof *acc, 1);
     if (!acc)
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: results of %u rows", mat->rows);
-    for (uint32_t i = 0; i < job->n && !rc; i++) {
+    for (uint32_t i = 0, n; i < job->n && !rc; i += n) {
+        n = job->n - i < REFERENCE_COLUMNS ? job->n - i : REFERENCE_COLUMNS;
         if (past(start, job->deadline_ns))
             rc = late(job, err);
-        cpu_reference(mat, job->x + i * job->x_stride, 1, job->x_stride, acc);
-        for (uint32_t m = 0; m < mat->rows && !rc; m++)
-            if (!put(job, i, m, acc[m]))
-                rc = too_wide(m, err);
+        else
+            cpu_reference(mat, job->x + i * job->x_stride, n, job->x_stride, acc);
+        for (uint32_t c = 0; c < n; c++)
+            for (uint32_t m = 0; m < mat->rows && !rc; m++)
+                if (!put(job, i + c, m, acc[(size_t)c * mat->rows + m]))
+                    rc = too_wide(m, err);
     }
     free(acc);
     return rc;
