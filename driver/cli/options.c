@@ -132,7 +132,8 @@ static const char *store(struct options *o, unsigned bit, const char *v)
         if (o->format_count == MAX_LIST)
             return "at most 32 of them";
         if (accel_format_parse(v, &o->formats[o->format_count]))
-            return "ternary, int1..int8, uint1..uint8 or bipolar1..bipolar8";
+            return "ternary, int1..int8, uint1..uint8, bipolar1..bipolar8, a float from e1m1 to e4m3, "
+                   "fp3, fp4, pot4, flint4, uflint4, ant4, olive4, olive4f, codebook3 or codebook4";
         o->format_count++;
         return NULL;
     case FLAG(CLOCK): return get_double(v, 1e-3, 1e6, &o->clock_mhz) ? NULL : "a clock in MHz";
@@ -194,6 +195,10 @@ int parse_options(const struct command *c, int argc, char **argv, struct options
         if (!value)
             return usage_error("%s needs a value (%s)", arg, f->value);
         const char *expected = store(o, f->bit, value);
+        const char *why = f->bit & (FLAG(FORMAT) | FLAG(FORMATS)) ? accel_format_refusal(value)
+                                                                  : NULL;
+        if (why)
+            return usage_error("%s: no format %s: %s", f->name, value, why);
         if (expected)
             return usage_error("%s: \"%.80s\" is not valid: expected %s", f->name, value, expected);
     }
