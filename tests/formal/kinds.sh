@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# kinds.sh - each PE kind's tile gives D of the definition in tests/formal/fv_kind.v, which is written from the formats
+# alone. One row, one chunk, few lanes:
+#   exhaustively in simulation: all codes of one lane times all activations, in every format of up to 8 bits; and all
+#     pairs of codes (a whole cell of a table kind) of up to 4 bits with activations of 4 bits, FULL=1: of 8 bits
+#   symbolically (abc iprove), where that ends in time: FULL=1 tries every kind and format of up to 4 bits for LIMIT seconds
+#     (600) and says which do not end; else some that do.
+# KINDS="mac lut" chooses kinds.
+# SPDX-License-Identifier: Apache-2.0
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+out=${OUT:-build/formal}/kinds
+mkdir -p "$out"
+: "${FULL:=0}" "${LIMIT:=600}"
+bad=0
+
+# kind: macros of fv_kind.v | lanes | places with codes, select bits, places with activations | formats proved without FULL=1
+declare -A how=(
+    [mac]="-DTILE=tile_mac -DPARAMS= -DWORD=8|2|2 0 2|int4 uint4"
+    [bitserial]="-DTILE=tile_bitserial -DPARAMS= -DPLANES -DCELL=1|2|2 0 2|int2"
+    [lut]="-DTILE=tile_lut -DPARAMS=,.TableK(2) -DPLANES -DCELL=2|2|2 0 2|int2"
+    [lut3]="-DTILE=tile_lut -DPARAMS=,.TableK(3) -DPLANES -DCELL=3|3|3 0 3|"
+    [lut4]="-DTILE=tile_lut -DPARAMS=,.TableK(4) -DPLANES -DCELL=4|4|4 0 4|"
+    [popcount]="-DTILE=tile_popcount -DPARAMS=,.ActPlanes(8) -DPLANES -DCELL=1|2|2 0 2|"
+    [bismo]="-DTILE=tile_popcount -DPARAMS=,.ActPlanes(1) -DPLANES -DCELL=1|2|2 0 2|"
+    [tlut]="-DTILE=tile_tlut -DPARAMS= -DTLUT|3|3 0 3|"
+    [term]="-DTILE=tile_term -DPARAMS=,.DBits(36) -DWORD=8|2|2 0 2|"
+    [shiftadd]="-DTILE=tile_shiftadd -DPARAMS= -DWORD=4|2|2 0 2|"
+    [dpred]="-DTILE=tile_dpred -DPARAMS= -DWORD=8|2|2 0 2|"
+    [laconic]="-DTILE=tile_laconic -DPARAMS= -DWORD=8|2|2 0 2|"
+    [tclp]="-DTILE=tile_tclp -DPARAMS= -DWINDOW -DWORD=8|4|1 3 4|"
+    [tcle]="-DTILE=tile_tcle -DPARAMS= -DWINDOW -DWORD=8|4|1 3 4|"
+    [nm]="-DTILE=tile_nm -DPARAMS=,.Block(4) -DNM -DWORD=8|4|2 2 4|"
+    [nm16]="-DTILE=tile_nm -DPARAMS=,.Block(16) -DNM -DWORD=8|16|2 4 2|"
+    [olive]="-DTILE=tile_olive -DPARAMS= -DWORD=4|2|2 0 2|"
+    [ant]="-DTILE=tile_ant -DPARAMS= -DWORD=4|2|2 0 2|"
+)
+mapfile -t sources < <(grep -E '^rtl/(pe|lib)/' rtl/files.f)
+
+report() {  # STATUS NAME WHAT
+    if [ "$1" = 0 ]; then echo "ok $2: $3"; else echo "not ok $2: $3"; bad=1; fi
+}
+
+# ---- what there is to show
+cc -O1 -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -Idriver/include -Idriver/src -o "$out/formats" tests/formal/formats.c \
+    driver/src/*.c driver/src/*/*.c -lpthread -lm || exit 1
+"$out/formats" >"$out/formats.txt" || exit 1
+: "${KINDS:=$(cut -d' ' -f1 "$out/formats.txt" | uniq | tr '\n' ' ')}"
+
+verilate() {    # KIND DIR DEFINES LANES SOURCE...
+    local dir=$2 defines=$3 lanes=$4 dbits=24
+    [ "$1" = term ] && dbits=36
+    shift 4
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    # shellcheck disable=SC2086  # several macros
+    verilator --cc --exe --build -O3 --x-assign fast --noassert --unroll-count 100000 --unroll-stmts 10000000 -Wno-fatal -Wno-lint \
+        -Wno-style $defines -CFLAGS -O2 -Mdir "$dir" --top-module fv_kind -GLanes="$lanes" -GDBits=$dbits -o kind tests/formal/fv_kind.v \
+        "$@" "$PWD/tests/formal/kind.cpp" >"$dir/log" 2>&1
+}
+
+# Everything with at most so many bits of input.
+[ "$FULL" = 1 ] && budget=26 || budget=17
+exhaust() {     # KIND DIR LANES CODES SELECT_BITS VALUES: sets cases, wrong
+    local kind=$1 dir=$2 lanes=$3 codes=$4 select=$5 values=$6 name bits coding table sels act line
+    cases=0 wrong=
+    while read -r _ name bits coding table sels; do
+        line=$("$dir/kind" 1 "$lanes" 0 1 8 "$bits" "$coding" "$table" "$sels") || line="$line, 1 bad"
+        [[ $line == *' 0 bad'* ]] || wrong+="; $name, one lane: $line"
+        cases=$((cases + ${line%% *}))
+        [ "$bits" -gt 4 ] && continue
+        act=$(((budget - codes * (bits + select)) / values))
+        [ $act -gt 8 ] && act=8
+        [ $act -lt 1 ] && act=1
+        line=$("$dir/kind" "$codes" "$lanes" "$select" "$values" $act "$bits" "$coding" "$table" "$sels") || line="$line, 1 bad"
+        [[ $line == *' 0 bad'* ]] || wrong+="; $name, $codes codes, $act-bit activations: $line"
+        cases=$((cases + ${line%% *}))
+    done < <(grep "^$kind " "$out/formats.txt" | only "$kind")
+}
+only() {        # tlut's three weights in five bits are all the same whatever the format was
+    if [ "$1" = tlut ]; then echo 'tlut ternary 2 0 0 1'; else cat; fi
+}
+
+prove() {       # TAG KIND DEFINES LANES BITS CODING TABLE SOURCE...: 0 proved, 1 refuted, 2 no end
+    local tag=$out/$1 kind=$2 defines=$3 lanes=$4 bits=$5 coding=$6 table=$7 dbits=24 cycles=10
+    [ "$kind" = term ] && dbits=36
+    [ "$kind" = bismo ] && cycles=$((8 * bits + 8))
+    case $kind in dpred | laconic | tclp | tcle) cycles=30 ;; esac
+    shift 7
+    rm -f "$tag.aig" "$tag.iprove"
+    yosys -q -l "$tag.log" -p "
+        read_verilog -formal $defines tests/formal/fv_kind.v $*
+        hierarchy -check -top fv_kind -chparam Lanes $lanes -chparam Planes $bits -chparam Coding $coding -chparam Table $table \
+            -chparam DBits $dbits -chparam Cycles $cycles; proc; flatten; delete -output o:*; memory_map; opt_clean
+        async2sync; dffunmap; opt_clean; setundef -undriven -anyseq; opt_expr; wreduce; opt_expr; techmap
+        opt_expr; opt_merge; opt_clean; aigmap; opt_merge; opt_clean; write_aiger -zinit $tag.aig" >"$tag.out" 2>&1 &&
+        [ -s "$tag.aig" ] || return 1
+    timeout "$LIMIT" yosys-abc -c "read_aiger $tag.aig; strash; fold; scorr; frames -F $((cycles + 2)) -i; orpos; dc2; iprove" \
+        >"$tag.iprove" 2>&1
+    grep -aq '^UNSATISFIABLE' "$tag.iprove" && return 0
+    grep -aq '^SATISFIABLE' "$tag.iprove" && return 1
+    return 2
+}
+
+for kind in $KINDS; do
+    if [ -z "${how[$kind]:-}" ]; then
+        report 1 "$kind is described here" 'add it to the table in tests/formal/kinds.sh'
+        continue
+    fi
+    IFS='|' read -r defines lanes places quick <<<"${how[$kind]}"
+    read -r codes select values <<<"$places"
+    if ! verilate "$kind" "$out/$kind" "$defines" "$lanes" "${sources[@]}"; then
+        report 1 "$kind multiplies every code by every activation" "see $out/$kind/log"
+        continue
+    fi
+    exhaust "$kind" "$out/$kind" "$lanes" "$codes" "$select" "$values"
+    if [ -z "$wrong" ] && [ "$cases" -gt 1000 ]; then
+        report 0 "$kind multiplies every code by every activation" "$cases cases"
+    else
+        report 1 "$kind multiplies every code by every activation" "$cases cases${wrong}"
+    fi
+    while read -r _ name bits coding table _; do
+        [ "$bits" -gt 4 ] && continue
+        [ "$FULL" = 1 ] || [[ " $quick " == *" $name "* ]] || continue
+        prove "$kind-$name" "$kind" "$defines" "$lanes" "$bits" "$coding" "$table" "${sources[@]}"
+        case $? in
+        0) report 0 "$kind is proved exact for all codes and activations" "$name" ;;
+        1) report 1 "$kind is proved exact for all codes and activations" "$name: see $out/$kind-$name.*" ;;
+        *) echo "ok $kind exact for all codes and activations, $name # SKIP no proof within $LIMIT s" ;;
+        esac
+    done < <(grep "^$kind " "$out/formats.txt" | only "$kind")
+done
+
+# What can't fail shows nothing: a sign that is lost is noticed both ways.
+mkdir -p "$out/bug"
+sed "s/{{24{x_i\[i\*8+7\]}}, x_i/{{24{1'b0}}, x_i/" rtl/pe/tile_bitserial.v >"$out/bug/tile_bitserial.v"
+if cmp -s rtl/pe/tile_bitserial.v "$out/bug/tile_bitserial.v"; then
+    report 1 'a lost sign is noticed' 'adapt the seeded bug to the RTL'
+else
+    IFS='|' read -r defines lanes places _ <<<"${how[bitserial]}"
+    spoilt=("${sources[@]/#rtl\/pe\/tile_bitserial.v/$out/bug/tile_bitserial.v}")
+    verilate bitserial "$out/bug/sim" "$defines" "$lanes" "${spoilt[@]}" || wrong=
+    exhaust bitserial "$out/bug/sim" "$lanes" 2 0 2
+    [ -n "$wrong" ]
+    report $? 'a lost sign is noticed by simulation' "$(cut -c1-80 <<<"$wrong")"
+    prove bug bitserial "$defines" "$lanes" 2 0 0 "${spoilt[@]}"
+    [ $? = 1 ]
+    report $? 'a lost sign is noticed by proof' "$(grep -a SATISFIABLE "$out/bug.iprove")"
+fi
+exit $bad
