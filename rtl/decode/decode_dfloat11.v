@@ -56,10 +56,12 @@ module decode_dfloat11 #(
             if (!lengths) exponents[ex_at[5:0]] <= tbl_i;
         end
 
-    // Bits not yet decoded, left-aligned; zeros below. At most 64.
-    reg  [63:0]       bits;
-    reg  [6:0]        have;
-    wire [MaxLen-1:0] window = bits[63:64-MaxLen];
+    // Two words, and how many bits of the first are decoded. What has not come reads as zeros.
+    reg  [31:0]       word0, word1;
+    reg               here0, here1;
+    reg  [4:0]        pos;
+    wire [63:0]       ahead  = {word0, word1 & {32{here1}}} << pos;
+    wire [MaxLen-1:0] window = ahead[63:64-MaxLen];
     wire [MaxLen+6:0] wide   = {7'd0, window}; // so that short codes have eight bits, too
 
     // A code is as long as the shortest length whose last code the window does not exceed.
@@ -83,17 +85,23 @@ module decode_dfloat11 #(
 
     wire       found = |hit;
     wire       out   = !valid_o || ready_i;
-    wire       fire  = state == Run && rest_valid_i && out && (error_o || (found && {1'b0, len} <= have));
-    wire [6:0] used  = state == Align ? {2'd0, have[4:0]} : fire && !error_o ? {1'b0, len} : 7'd0;
-    wire [6:0] kept  = have - used;
+    wire [6:0] end_  = {2'd0, pos} + {1'b0, len};
+    wire       whole = found && here0 && (end_ <= 7'd32 || here1);
+    wire       fire  = state == Run && rest_valid_i && out && (error_o || whole);
+    wire       step  = fire && !error_o;
+    wire       drop  = (step && |end_[6:5]) || (state == Align && pos != 5'd0); // the first word is done
+    wire       next0 = drop ? here1 : here0;
     wire       fill  = code_valid_i && code_ready_o;
 
     assign cmd_ready_o  = state == Idle;
-    assign code_ready_o = have <= 7'd32;
+    assign code_ready_o = !(here0 && here1);
     assign rest_ready_o = fire;
 
-    always @(posedge clk_i)
-        bits <= (rst_i ? 64'd0 : bits << used) | (fill && !rst_i ? {code_i, 32'd0} >> kept : 64'd0);
+    always @(posedge clk_i) begin
+        if (drop) word0 <= word1;
+        if (fill && !next0) word0 <= code_i;
+        if (fill) word1 <= code_i;
+    end
 
     // The exponent memory is read at the same edge that fills the output register.
     reg [31:0] word;
@@ -115,15 +123,20 @@ module decode_dfloat11 #(
     always @(posedge clk_i)
         if (rst_i) begin
             state   <= Idle;
-            have    <= 7'd0;
+            here0   <= 1'b0;
+            here1   <= 1'b0;
+            pos     <= 5'd0;
             valid_o <= 1'b0;
             error_o <= 1'b0;
             loaded  <= 7'd0;
             left    <= 32'd0;
         end else begin
-            have <= kept + (fill ? 7'd32 : 7'd0);
+            here0 <= next0 || fill;
+            here1 <= (here1 && !drop) || (fill && next0);
+            if (step) pos <= end_[4:0];
+            if (state == Align) pos <= 5'd0;
             if (out) valid_o <= fire;
-            if (state == Run && have != 7'd0 && !found) error_o <= 1'b1;
+            if (state == Run && here0 && !found) error_o <= 1'b1;
             case (state)
                 Idle: if (cmd_valid_i) begin
                     left   <= cmd_i[31:0];
@@ -141,6 +154,6 @@ module decode_dfloat11 #(
                 default: state <= Idle;     // Align drops the rest of the last word
             endcase
         end
-    wire unused_ok = &{1'b0, tbl_i[31:9], ex_at[6], shifted[31:8]};
+    wire unused_ok = &{1'b0, ahead, tbl_i[31:9], ex_at[6], shifted[31:8]};
 endmodule
 `default_nettype wire
