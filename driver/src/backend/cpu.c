@@ -223,13 +223,14 @@ DEFINE_DOTS(dots8, int8_t, int16_t)
 DEFINE_DOTS(dots16, int16_t, int16_t)
 DEFINE_DOTS(dots32, int32_t, int32_t)
 
-/* acc of one row for `columns` (1 or COLUMNS) columns. group is a constant where it is inlined. */
+/* acc of one row for `columns` (1 or COLUMNS) columns. Inlined with constants for group and wide. */
 static inline __attribute__((always_inline)) void row_groups(const struct cpu_weights *w,
                                                              size_t row, const int16_t *x,
                                                              const int64_t *sums, size_t group,
-                                                             uint32_t columns, int64_t acc[COLUMNS])
+                                                             bool wide, uint32_t columns,
+                                                             int64_t acc[COLUMNS])
 {
-    const size_t at = row * w->stride, dot_max = w->k32 ? DOT_WIDE_MAX : DOT_MAX;
+    const size_t at = row * w->stride, dot_max = wide ? DOT_WIDE_MAX : DOT_MAX;
     for (uint32_t c = 0; c < columns; c++)
         acc[c] = 0;
     for (size_t g = 0; g < w->groups; g++) {
@@ -238,10 +239,10 @@ static inline __attribute__((always_inline)) void row_groups(const struct cpu_we
             int32_t d[COLUMNS];
             size_t len = group - i < dot_max ? group - i : dot_max;
             size_t from = g * group + i;
-            if (w->k8)
-                dots8(w->k8 + at + from, x + from, w->stride, len, columns, d);
-            else if (w->k32)
+            if (wide)
                 dots32(w->k32 + at + from, x + from, w->stride, len, columns, d);
+            else if (w->k8)
+                dots8(w->k8 + at + from, x + from, w->stride, len, columns, d);
             else
                 dots16(w->k16 + at + from, x + from, w->stride, len, columns, d);
             for (uint32_t c = 0; c < columns; c++)
@@ -257,11 +258,15 @@ static inline __attribute__((always_inline)) void row_any(const struct cpu_weigh
                                                           const int16_t *x, const int64_t *sums,
                                                           uint32_t columns, int64_t acc[COLUMNS])
 {
+    if (w->k32) {
+        row_groups(w, row, x, sums, w->group, true, columns, acc);
+        return;
+    }
     switch (w->group) {
-    case 16: row_groups(w, row, x, sums, 16, columns, acc); break;
-    case 32: row_groups(w, row, x, sums, 32, columns, acc); break;
-    case 64: row_groups(w, row, x, sums, 64, columns, acc); break;
-    default: row_groups(w, row, x, sums, w->group, columns, acc); break;
+    case 16: row_groups(w, row, x, sums, 16, false, columns, acc); break;
+    case 32: row_groups(w, row, x, sums, 32, false, columns, acc); break;
+    case 64: row_groups(w, row, x, sums, 64, false, columns, acc); break;
+    default: row_groups(w, row, x, sums, w->group, false, columns, acc); break;
     }
 }
 
