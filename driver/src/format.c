@@ -28,7 +28,8 @@ static const int8_t olive4_k[16] = { 0, 1, 2, 3, 4, 5, 6, 7, 0, -7, -6, -5, -4, 
 static const accel_format ant4_types[4] = { ACCEL_INT(4), ACCEL_POT4, ACCEL_FLINT4,
                                             ACCEL_FLOAT(2, 1) };
 
-/* In the order of their numbers. k is what a code decodes to by itself; NULL: nothing, it never does. */
+/* In the order of their numbers. k is what a code decodes to by itself; NULL: nothing, it never
+ * does. */
 static const struct {
     uint8_t bits;
     const int8_t *k;

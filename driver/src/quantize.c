@@ -3,8 +3,8 @@
  *
  * Integers round to the nearest multiple of a scale. Everything else holds a list of values: the
  * largest magnitude meets the largest |k|, and each weight takes the nearest value, halfway the one
- * with an even code (and if that does not decide, the smaller one). Where a group has a choice, of a
- * special value or a type, it takes what gives the least squared error. */
+ * with an even code (and if that does not decide, the smaller one). Where a group has a choice, of
+ * a special value or a type, it takes what gives the least squared error. */
 #include "matrix.h"
 
 #include <math.h>
@@ -260,7 +260,7 @@ static double olive_codes(const struct levels *levels, const float *w, uint32_t 
 }
 
 /* The top of the normals is put at the largest magnitude, which needs no outliers, and at quarters
- * of the standard deviation (about 0) up to 4 of them: what gives the least squared error is kept. */
+ * of the standard deviation (about 0) up to 4 of them; the least squared error decides. */
 static void olive_group(const struct quantizer *q, const float *w, uint32_t n, uint8_t *codes,
                         double *scale)
 {
@@ -282,11 +282,11 @@ static void olive_group(const struct quantizer *q, const float *w, uint32_t n, u
 
 /* ---- codebooks ----
  *
- * k-means in one dimension has an exact answer. If every weight v took value c_j, the squared errors
- * would be sum(v^2) - 2 c_j sum(v) + c_j^2 n. Giving the weights below the border b between two
- * values i < j to i instead saves 2 (c_j - c_i) * sum(b - v) over those weights, and with n borders the
- * savings add up. So the best table is a path from place to place, and what a step saves depends on
- * its two ends alone. */
+ * k-means in one dimension has an exact answer. If every weight v took value c_j, the squared
+ * errors would be sum(v^2) - 2 c_j sum(v) + c_j^2 n. Giving the weights below the border b between
+ * two values i < j to i instead saves 2 (c_j - c_i) * sum(b - v) over those weights, and savings of
+ * several borders add up. So the best table is a path from place to place, and what a step saves
+ * depends on its two ends alone. */
 
 #define BOOK_MAX 127                /* a value of a codebook is one of -127..127 */
 #define PLACES   (2 * BOOK_MAX + 1) /* ... and has this many places to be */
@@ -316,7 +316,8 @@ static void best_steps(const double *border, int c, const double *before, double
     }
 }
 
-/* The `count` values of least squared error for n weights with that sum; border: see above, doubled. */
+/* The `count` values of least squared error for n weights with that sum; border: see above,
+ * doubled. */
 static void best_values(const double *border, double n, double sum, int count, int8_t *values)
 {
     double saved[2][PLACES] = { { 0.0 } };

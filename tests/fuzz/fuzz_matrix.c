@@ -2,8 +2,8 @@
  * and run exactly.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Input: byte 0 chooses a path (even: ggml blocks, odd: raw parts), byte 1 a type or format (from 128
- * on one that is no integer), byte 2 a group size (from 128 on plain floats become such a format),
+ * Input: byte 0 chooses a path (even: ggml blocks, odd: raw parts), byte 1 a type or format (from
+ * 128 on one that is no integer), byte 2 a group size (from 128 on plain floats become such a format),
  * bytes 3 and 4 rows and columns, byte 5 an array shape; the rest is data. */
 #include "ggml_types.h"
 #include "internal.h"

@@ -223,7 +223,7 @@ DEFINE_DOTS(dots8, int8_t, int16_t)
 DEFINE_DOTS(dots16, int16_t, int16_t)
 DEFINE_DOTS(dots32, int32_t, int32_t)
 
-/* acc of one row for `columns` (1 or COLUMNS) columns. Inlined with constants for group and wide. */
+/* acc of one row for `columns` (1 or COLUMNS) columns. Inlined with group and wide constant. */
 static inline __attribute__((always_inline)) void row_groups(const struct cpu_weights *w,
                                                              size_t row, const int16_t *x,
                                                              const int64_t *sums, size_t group,
