@@ -324,6 +324,12 @@ $(foreach t,$(LINT_TOPS),$(eval $(call lint_top,$(subst :, ,$t))))
 bench: $(B)/accel ## tokens/s, cycles/token and utilisation of every kind and format
 	@$(B)/accel bench --save $(B)/bench.json $(if $(N),-n $(N))
 
+# ------------------------------------------------------------------------------------- compare
+
+.PHONY: compare
+compare: $(B)/accel ## every PE kind in every format: cycles, area, energy, as a page (KINDS=, FORMATS=)
+	@KINDS='$(KINDS)' FORMATS='$(FORMATS)' $(PYTHON) tools/compare.py $(B)
+
 # ------------------------------------------------------------------------------------- install
 
 INC := $(DESTDIR)$(PREFIX)/include

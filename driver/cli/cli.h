@@ -35,6 +35,9 @@ enum {
     FLAG_JOBS,
     FLAG_SAVE,
     FLAG_JSON,
+    FLAG_KINDS,
+    FLAG_VECTORS,
+    FLAG_SAMPLE,
 };
 #define FLAG(name) (1u << FLAG_##name)
 
@@ -44,14 +47,16 @@ struct options {
     unsigned given; /* FLAG bits that were on the command line */
     const char *devices[MAX_LIST];
     unsigned device_count;
-    const char *model, *prompt, *text, *save;
+    const char *kinds[MAX_LIST];
+    unsigned kind_count;
+    const char *model, *prompt, *text, *save, *vectors;
     uint64_t count, seed, chunks, jobs;
     double temperature, top_p;
     uint32_t top_k, context, group;
     accel_format formats[MAX_LIST];
     unsigned format_count;
     double clock_mhz, link_mbs, deadline_ms;
-    bool json;
+    bool json, sample;
 };
 
 struct command {
@@ -73,6 +78,9 @@ int usage_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 int exit_code(int status);
 #define DEFAULT_MODEL "models/stories-ternary-tq2_0.gguf"
 #define BENCH_MODEL   "models/stories-f16.gguf"
+/* More than 16 tokens; accel compare uses what they are multiplied by. */
+#define COMPARE_TEXT \
+    "Once upon a time, there was a little fox who lived near a river. One morning she found a map."
 /* The model named by -m or the fallback; NULL and a message if there is none. */
 const char *model_path(const struct options *o, const char *fallback);
 /* Device, model and both together; a message is printed on failure. Returns an exit code. */
@@ -112,5 +120,7 @@ int run_perplexity(const struct options *given);
 int run_verify(const struct options *o);
 int run_bench(const struct options *given);
 int run_selftest(const struct options *o);
+int kinds_info(const struct options *o); /* info_kinds.c */
+int run_compare(const struct options *given);
 
 #endif

@@ -40,6 +40,14 @@ static const struct command commands[] = {
       "Runs random matrices of every format and group size on the device and on cpu: and\n"
       "compares every result bit. Exits with 3 at the first difference.",
       FLAG(DEVICE) | FLAG(SEED) | FLAG(JOBS) | REPORT, 0, 3, run_selftest },
+    { "compare", "run the same jobs on every PE kind in every format",
+      "Weights and activations of a model's middle layer, dense, half of them pruned, and two of\n"
+      "every four, on one device of each kind. Formats of two bits or less take the ternary model\n"
+      "where they hold its weights. What a kind cannot run keeps its row, with the reason. Exits\n"
+      "with 3 if a result is not that of cpu:. Default model: " BENCH_MODEL ".",
+      FLAG(MODEL) | FLAG(DEVICES) | FLAG(KINDS) | FLAG(FORMATS) | FLAG(PROMPT) | FLAG(VECTORS) |
+          FLAG(SAMPLE) | REPORT,
+      0, 0, run_compare },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

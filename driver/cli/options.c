@@ -38,6 +38,10 @@ static const struct flag flags[] = {
     { FLAG(DEADLINE), NULL, "--deadline", "MS", "stop if a job takes longer, in device time" },
     { FLAG(JOBS), NULL, "--jobs", "N", "random jobs for each format and group" },
     { FLAG(SAVE), NULL, "--save", "FILE", "write the JSON to FILE and the table to the terminal" },
+    { FLAG(KINDS), NULL, "--kind", "NAME", "PE kind; may be given more than once (default: all)" },
+    { FLAG(VECTORS), NULL, "--vectors", "FILE", "recorded layers of a CNN, docs/compare.md" },
+    { FLAG(SAMPLE), NULL, "--sample", NULL,
+      "one small job for each device and format, to be traced" },
     { FLAG(JSON), NULL, "--json", NULL, "write one JSON object instead of text" },
 };
 enum { FLAGS = sizeof flags / sizeof *flags };
@@ -102,6 +106,12 @@ static const char *store(struct options *o, unsigned bit, const char *v)
     case FLAG(PROMPT): o->prompt = v; return NULL;
     case FLAG(SAVE): o->save = v; return *v ? NULL : "a file name";
     case FLAG(TEXT): o->text = v; return *v ? NULL : "a file name";
+    case FLAG(VECTORS): o->vectors = v; return *v ? NULL : "a file name";
+    case FLAG(KINDS):
+        if (o->kind_count == MAX_LIST)
+            return "at most 32 of them";
+        o->kinds[o->kind_count++] = v;
+        return NULL;
     case FLAG(COUNT): return get_u64(v, 1 << 24, &o->count) ? NULL : "a whole number up to 2^24";
     case FLAG(SEED): return get_u64(v, UINT64_MAX, &o->seed) ? NULL : "a whole number below 2^64";
     case FLAG(CHUNKS):
@@ -185,7 +195,10 @@ int parse_options(const struct command *c, int argc, char **argv, struct options
         if (!f->value) {
             if (equals)
                 return usage_error("%s takes no value", f->name);
-            o->json = true;
+            if (f->bit == FLAG(SAMPLE))
+                o->sample = true;
+            else
+                o->json = true;
             continue;
         }
         if (equals)
