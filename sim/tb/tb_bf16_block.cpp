@@ -1,4 +1,5 @@
-/* tb_bf16_block.cpp - bf16_block.v: the codes and scales of the golden model, for every exponent and mantissa.
+/* tb_bf16_block.cpp - bf16_block.v: the codes and scales of the golden model, for every exponent
+ * and mantissa.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tb.h"
 
@@ -49,7 +50,8 @@ template <class Top, unsigned Lanes> void blocks(tb::Job &job)
         uint16_t w[32];
         int8_t code[32];
         uint8_t scale;
-        /* exponents within a window below the top one; NaN and infinity in late blocks of some jobs only */
+        /* exponents within a window below the top one; NaN and infinity in late blocks of some
+         * jobs only */
         const unsigned top = job.rng.below(255),
                        span = job.rng.one_in(3) ? 256 : 1 + job.rng.below(12);
         for (unsigned i = 0; i < 32; i++) {

@@ -1,4 +1,5 @@
-/* tb_decode_codebook.cpp - decode_codebook.v: the golden decoder's codes; tables load behind indices.
+/* tb_decode_codebook.cpp - decode_codebook.v: the golden decoder's codes; tables load behind
+ * indices.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tb.h"
 
@@ -78,7 +79,8 @@ template <class Top, unsigned Rows, unsigned Lanes, unsigned Bits> void matrices
             dut.step();
         }
         CHECK(in.queue.empty() && tbl.queue.empty(), "part of a stream was left");
-        /* a row tile takes its steps or its tables, whatever is more; the first tables hide behind nothing */
+        /* a row tile takes its steps or its tables, whatever is more; the first tables hide behind
+         * nothing */
         if (job.number % 4 == 3)
             CHECK(dut.now() - begin <=
                       Entries + 2 + tiles * (steps > Entries ? steps : Entries + 1),

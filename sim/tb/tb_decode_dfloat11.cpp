@@ -1,4 +1,5 @@
-/* tb_decode_dfloat11.cpp - decode_dfloat11.v: every weight comes back bit for bit, as the golden decoder says.
+/* tb_decode_dfloat11.cpp - decode_dfloat11.v: every weight comes back bit for bit, as the golden
+ * decoder says.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tb.h"
 
@@ -157,7 +158,8 @@ template <class Top, unsigned MaxLen> void commands(tb::Job &job)
     run<Top>(job, loads);
 }
 
-/* A code that does not exist: the weights before it are right, all others have exponent 0, reset helps. */
+/* A code that does not exist: the weights before it are right, all others have exponent 0, reset
+ * helps. */
 void broken(tb::Job &job)
 {
     tb::Dut<Vdecode_dfloat11_12> dut(job);

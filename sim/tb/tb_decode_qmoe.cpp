@@ -136,7 +136,8 @@ void broken(tb::Job &job)
     for (unsigned round = 0; round < 4; round++) {
         b.dut.reset();
         CHECK(!b.dut->error_o, "error_o after reset");
-        /* +, 30 zeros, then: no token (the hardware takes it for 31 zeros), or 30 zeros and a weight too many */
+        /* +, 30 zeros, then: no token (the hardware takes it for 31 zeros), or 30 zeros and a
+         * weight too many */
         const uint16_t word = (uint16_t)((round % 2 ? 63 : 61) << 10 | 31 << 5);
         std::vector<int8_t> w(
             round % 2 ? 1 + 30 + 31 : 1 + 30 + (job.rng.one_in(3) ? 30 : job.rng.below(31)), 0);

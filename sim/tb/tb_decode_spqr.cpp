@@ -141,8 +141,8 @@ void gaussian_tiles(tb::Job &job)
     CHECK(!b.dut->error_o, "error_o without an error");
     if (job.number == 3)
         std::printf(
-            "    Gauss(0, 0.02): 4 bits/weight, %.3f weights/cycle; integers at most %.4f steps from "
-            "s * (q - z); 3 bits themselves: relative error %.3f\n",
+            "    Gauss(0, 0.02): 4 bits/weight, %.3f weights/cycle; integers at most %.4f steps "
+            "from s * (q - z); 3 bits themselves: relative error %.3f\n",
             Tiles * 256.0 / (double)cycles, worst, std::sqrt(rms / rms_all));
 }
 

@@ -1,9 +1,9 @@
 /* decode.h - golden models of the stream decoders in rtl/decode/; formats: docs/decoders.md.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Encoders make the streams that a decoder takes, decoders return what the hardware returns and say
- * what is wrong with a stream that no encoder makes. Arrays given as results are scratch when a call
- * fails; what a call allocates is freed by then. */
+ * Encoders make the streams that a decoder takes, decoders return what the hardware returns and
+ * say what is wrong with a stream that no encoder makes. Arrays given as results are scratch when
+ * a call fails; what a call allocates is freed by then. */
 #ifndef ACCEL_DECODE_H
 #define ACCEL_DECODE_H
 
@@ -31,7 +31,7 @@ static inline unsigned bits_get(const uint8_t *p, size_t at, unsigned width)
 
 /* ---- DFloat11 (dfloat11.c): bf16 with Huffman-coded exponents, lossless ---- */
 
-#define DF11_MIN_BITS              8u /* limits of max_bits: any 256 exponents have codes of 8 bits */
+#define DF11_MIN_BITS              8u /* of max_bits: 256 exponents fit into 8 bits */
 #define DF11_MAX_BITS              32u
 #define DF11_TABLE_WORDS(max_bits) (2u * (max_bits) + 64u)
 
@@ -64,14 +64,14 @@ int df11_decode(const uint32_t *table, unsigned max_bits, const uint32_t *codes,
 /* ---- bf16 to MXINT8 (bf16_block.c) ---- */
 
 #define BF16_BLOCK 32u
-/* One block: w[i] is about code[i] * 2^(*scale - 133). True if all weights are finite; codes and scale are
- * those of the hardware in any case. */
+/* One block: w[i] is about code[i] * 2^(*scale - 133). True if all weights are finite; codes and
+ * scale are those of the hardware in any case. */
 bool bf16_block(const uint16_t w[BF16_BLOCK], int8_t code[BF16_BLOCK], uint8_t *scale);
 
 /* ---- codebooks of rows (codebook.c): SqueezeLLM ---- */
 
-/* Row tiles of rows x lanes weights: for each, tables of 2^bits beats of `rows` bytes, then `steps` index beats of
- * rows * lanes * bits / 8 bytes. */
+/* Row tiles of rows x lanes weights: for each, tables of 2^bits beats of `rows` bytes, then
+ * `steps` index beats of rows * lanes * bits / 8 bytes. */
 struct codebook_shape {
     uint32_t rows, lanes;
     unsigned bits; /* 3 or 4 */
@@ -85,7 +85,8 @@ struct codebook_stream {
  * *error = the largest |centroid - code * scale|. _E_ARG if one is not finite. */
 int codebook_round(const float *centroid, unsigned bits, int8_t *book, float *scale, double *error,
                    struct accel_error *err);
-/* index [rows][cols], book [rows][2^bits]; both ends are padded with zeros. _E_ARG names row and column. */
+/* index [rows][cols], book [rows][2^bits]; both ends are padded with zeros. _E_ARG names row and
+ * column. */
 int codebook_encode(const struct codebook_shape *shape, const uint8_t *index, const int8_t *book,
                     uint32_t rows, uint32_t cols, struct codebook_stream *out,
                     struct accel_error *err);
@@ -106,16 +107,18 @@ struct spqr_row {
     int32_t oc;
 };
 
-/* A tile as published: four fp16 numbers in the words' c fields. Round to nearest of both orders, without SpQR's
- * search for outliers. w [16][16]. _E_ARG if a weight is not finite or its scale leaves fp16. */
+/* A tile as published: four fp16 numbers in the words' c fields. Round to nearest of both orders,
+ * without SpQR's search for outliers. w [16][16]. _E_ARG if a weight is not finite or its scale
+ * leaves fp16. */
 int spqr_encode(const float *w, uint64_t tile[SPQR_TILE], struct accel_error *err);
 /* w [16][16] of a published tile: s * (q - z), exactly, where the publication rounds to fp16.
- * _E_CORRUPT: a number is not finite, the copies of the c fields differ, or an unused bit is set. */
+ * _E_CORRUPT: a number is not finite, copies of the c fields differ, or an unused bit is set. */
 int spqr_values(const uint64_t tile[SPQR_TILE], double *w, struct accel_error *err);
-/* The unit of rows whose tiles (count * 16 words) these are: their largest scale becomes 2047 * 2^8 units. */
+/* The unit of rows whose tiles (count * 16 words) these are: their largest scale becomes 2047 *
+ * 2^8 units. */
 int spqr_unit(const uint64_t *tiles, size_t count, double *unit, struct accel_error *err);
-/* The same tile with integers in place of the four fp16 numbers, for the hardware. *error: the largest difference of a
- * weight from spqr_values, in steps, that is over the tile's largest |s|.
+/* The same tile with integers in place of the four fp16 numbers, for the hardware. *error: the
+ * largest difference of a weight from spqr_values, in steps, that is over the tile's largest |s|.
  * _E_UNSUPPORTED: zero points or scales that the integers cannot hold. */
 int spqr_convert(const uint64_t tile[SPQR_TILE], double unit, uint64_t out[SPQR_TILE],
                  double *error, struct accel_error *err);
@@ -137,7 +140,7 @@ struct fp6_stream {
 int fp6_encode(enum fp6_split split, uint32_t lanes, const uint8_t *code, size_t n,
                struct fp6_stream *out, struct accel_error *err);
 void fp6_free(struct fp6_stream *s);
-/* The first n codes. _E_CORRUPT: the sizes are not those of n weights, or the filling is not zero. */
+/* The first n codes. _E_CORRUPT: the sizes are not those of n weights, or the filling is not 0. */
 int fp6_decode(enum fp6_split split, uint32_t lanes, const struct fp6_stream *s, size_t n,
                uint8_t *code, struct accel_error *err);
 
@@ -150,7 +153,8 @@ struct qmoe_stream {
 /* n weights -1, 0, +1. _E_ARG names another. */
 int qmoe_encode(const int8_t *w, size_t n, struct qmoe_stream *out, struct accel_error *err);
 void qmoe_free(struct qmoe_stream *s);
-/* _E_CORRUPT: the words end early or are too many, hold a token that is none, or a weight behind the last. */
+/* _E_CORRUPT: the words end early or are too many, hold a token that is none, or a weight behind
+ * the last. */
 int qmoe_decode(const uint16_t *word, size_t words, size_t n, int8_t *w, struct accel_error *err);
 
 #ifdef __cplusplus

@@ -1,4 +1,5 @@
-/* qmoe.c - ternary weights as tokens, a run of zeros and a sign each; three tokens make a 16-bit word.
+/* qmoe.c - ternary weights as tokens, a run of zeros and a sign each; three tokens make a 16-bit
+ * word.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "decode/decode.h"
 

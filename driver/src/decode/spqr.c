@@ -1,4 +1,5 @@
-/* spqr.c - SpQR tiles: published form, integer form for the hardware, and what the hardware makes of it.
+/* spqr.c - SpQR tiles: published form, integer form for the hardware, and what the hardware makes
+ * of it.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "decode/decode.h"
 
