@@ -90,6 +90,9 @@ struct pe_kind {
     unsigned
         window; /* steps a word takes activations from, and says how many to go on; 0: words go with steps */
     unsigned plane_num, plane_den; /* bits of a plane = rows * lanes * num / den; 0: 1 */
+    unsigned
+        block; /* lanes that share slots for weights that are not zero; 0: each lane has its own */
+    unsigned keeps; /* weights in a block of a row that may be other than zero; 0: all */
     /* Recode one plane's row of lanes in place (bits 0..lanes-1 of row), or NULL. */
     void (*recode)(uint8_t *row, uint32_t lanes);
     /* Pack one chunk of a row tile, or NULL: as planes. */
