@@ -60,8 +60,9 @@ static int look_at(const accel_model *model, accel_format format, uint32_t group
     return EXIT_OK;
 }
 
+/* A device that cannot take the model is no error: why is what it says then. */
 static int measure(const struct options *o, const accel_model *model, accel_dev *dev,
-                   accel_format format, struct result *r)
+                   accel_format format, struct result *r, char *why, size_t why_size)
 {
     struct accel_sampler greedy = { 0 };
     struct accel_model_info info;
@@ -69,9 +70,13 @@ static int measure(const struct options *o, const accel_model *model, accel_dev 
     accel_llm *llm = NULL;
     float *logits = NULL;
     uint32_t ids[PROMPT_TOKENS];
-    int rc = open_llm(o, model, dev, format, &llm);
-    if (rc)
-        return rc;
+    why[0] = '\0';
+    if (try_open_llm(o, model, dev, format, &llm, &err)) {
+        if (err.status != ACCEL_E_UNSUPPORTED)
+            return report_error(&err);
+        snprintf(why, why_size, "%s", err.text);
+        return EXIT_OK;
+    }
     accel_model_get_info(model, &info);
     accel_get_caps(dev, &r->caps);
     logits = malloc(info.vocab * sizeof *logits);
@@ -157,16 +162,19 @@ static int bench_device(const struct options *o, const accel_model *model, const
     int rc = open_device(uri, &dev);
     for (unsigned i = 0; i < count && !rc && !output_broken(); i++) {
         struct result r = { 0 };
+        char why[ACCEL_ERROR_TEXT] = "";
         bool floats;
         const char *name = formats[i] ? accel_format_name(formats[i]) : "file";
-        if (formats[i] && !accel_can_run(dev, formats[i], o->group, &err)) {
+        if (formats[i] && !accel_can_run(dev, formats[i], o->group, &err))
+            snprintf(why, sizeof why, "%s", err.text);
+        else if ((rc = look_at(model, formats[i], o->group, &floats, &r.format_bits)) ||
+                 (rc = measure(o, model, dev, formats[i], &r, why, sizeof why)))
+            break;
+        if (why[0]) {
             if (!o->json)
-                printf("%-34s %-9s %s\n", uri, name, err.text);
+                printf("%-34s %-9s %s\n", uri, name, why);
             continue;
         }
-        if ((rc = look_at(model, formats[i], o->group, &floats, &r.format_bits)) ||
-            (rc = measure(o, model, dev, formats[i], &r)))
-            break;
         if (j)
             json_row(j, &r, name, o->group);
         if (!o->json)

@@ -86,6 +86,9 @@ const char *model_path(const struct options *o, const char *fallback);
 /* Device, model and both together; a message is printed on failure. Returns an exit code. */
 int open_device(const char *uri, accel_dev **dev);
 int open_model(const struct options *o, accel_model **model);
+/* The same, silent: returns a status. */
+int try_open_llm(const struct options *o, const accel_model *model, accel_dev *dev, accel_format f,
+                 accel_llm **llm, struct accel_error *err);
 int open_llm(const struct options *o, const accel_model *model, accel_dev *dev, accel_format f,
              accel_llm **llm);
 const char *first_device(const struct options *o);

@@ -69,18 +69,24 @@ int open_model(const struct options *o, accel_model **model)
     return accel_model_open(path, model, &err) ? report_error(&err) : EXIT_OK;
 }
 
-int open_llm(const struct options *o, const accel_model *model, accel_dev *dev, accel_format f,
-             accel_llm **llm)
+int try_open_llm(const struct options *o, const accel_model *model, accel_dev *dev, accel_format f,
+                 accel_llm **llm, struct accel_error *err)
 {
-    struct accel_error err = { 0 };
     struct accel_llm_options lo = { .format = f ? f : ACCEL_INT(8),
                                     .group = o->group,
                                     .context = o->context,
                                     .deadline_ns = (uint64_t)(o->deadline_ms * 1e6) };
     progress("packing the model");
-    int rc = accel_llm_open(model, dev, &lo, llm, &err);
+    int rc = accel_llm_open(model, dev, &lo, llm, err);
     progress_clear();
-    return rc ? report_error(&err) : EXIT_OK;
+    return rc;
+}
+
+int open_llm(const struct options *o, const accel_model *model, accel_dev *dev, accel_format f,
+             accel_llm **llm)
+{
+    struct accel_error err = { 0 };
+    return try_open_llm(o, model, dev, f, llm, &err) ? report_error(&err) : EXIT_OK;
 }
 
 int read_file(const char *path, char **text, size_t *len)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KIND_MAC, KIND_BITSERIAL, KIND_LUT, KIND_LUT4 };
+enum { KIND_MAC, KIND_BITSERIAL, KIND_LUT, KIND_LUT4, KIND_NM = 13, KIND_NM16 };
 enum { CODING_SIGNED, CODING_UNSIGNED, CODING_BIPOLAR };
 
 /* Where the next beat of each stream is. */
@@ -41,9 +41,53 @@ static int decode(const struct stream_array *a, const struct stream_command *c, 
         return (int)u;
     if (c->coding == CODING_BIPOLAR)
         return 2 * (int)u - (span - 1);
-    if (a->kind == KIND_MAC) /* two's complement */
+    if (a->kind == KIND_MAC || a->kind == KIND_NM || a->kind == KIND_NM16) /* two's complement */
         return (int)u >= span / 2 ? (int)u - span : (int)u;
     return (int)u - span / 2; /* offset binary */
+}
+
+/* A number whose bits are bit `at` of so many beats, most significant first. */
+static unsigned number_at(const uint8_t *beats, size_t bytes, uint32_t count, size_t at)
+{
+    unsigned u = 0;
+    for (uint32_t p = 0; p < count; p++)
+        u = u << 1 | word_bit(beats + p * bytes, at);
+    return u;
+}
+
+/* A chunk of nm or nm16: words of slots, which say what step they belong to. */
+static const char *take_slots(struct reader *r, uint32_t len, int *k, size_t k_stride)
+{
+    const struct stream_array *a = r->a;
+    const uint32_t block = a->kind == KIND_NM ? 4 : 16, positions = a->kind == KIND_NM ? 2 : 4;
+    const uint32_t slots = a->lanes / block * 2;
+    const size_t bytes = (size_t)a->rows * slots / 8 + 1, beats = positions + r->c->planes;
+    uint32_t step = 0;
+    bool last = false;
+    for (uint32_t row = 0; row < a->rows; row++)
+        memset(k + row * k_stride, 0, (size_t)len * a->lanes * sizeof *k);
+    while (!last) {
+        if (r->d->w_beats - r->w < beats)
+            return "the code stream ends too early";
+        const uint8_t *word = r->d->w + r->w * bytes;
+        unsigned walk = word[bytes - 1];
+        last = walk >> 7;
+        step += walk & 31;
+        if (walk & 0x60)
+            return "bits beside advance are not zero";
+        if (step >= len)
+            return "a word goes beyond its chunk";
+        for (uint32_t row = 0; row < a->rows; row++) {
+            for (uint32_t s = 0; s < slots; s++) {
+                size_t at = (size_t)row * slots + s;
+                uint32_t lane = s / 2 * block + number_at(word, bytes, positions, at);
+                k[row * k_stride + (size_t)step * a->lanes + lane] += decode(
+                    a, r->c, number_at(word + positions * bytes, bytes, r->c->planes, at));
+            }
+        }
+        r->w += beats;
+    }
+    return NULL;
 }
 
 /* Take one chunk of `len` steps off the code stream: k[row][step * lanes + lane]. */
@@ -156,7 +200,8 @@ static const char *run_tile(struct reader *r, int *k, int64_t *results)
         if (first == 0 || !c->row_header)
             bad = take_header(r, headers);
         if (!bad)
-            bad = take_codes(r, len, k, k_stride);
+            bad = a->kind == KIND_NM || a->kind == KIND_NM16 ? take_slots(r, len, k, k_stride)
+                                                             : take_codes(r, len, k, k_stride);
         if (bad)
             return bad;
         for (uint32_t n = 0; n < c->columns; n++) {

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct stream_array {
-    uint32_t kind; /* 0 mac, 1 bitserial, 2 lut */
+    uint32_t kind; /* as in docs/core.md */
     uint32_t rows, lanes, scale_units;
 };
 

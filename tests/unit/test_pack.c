@@ -15,12 +15,38 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Zeros for kinds that leave them out: in all densities, stretches of columns, and what the kind cannot keep. */
+static void thin_out(struct rng *rng, const struct pe_kind *kind, struct accel_matrix *mat)
+{
+    const uint8_t zero = mat->format == ACCEL_TERNARY ? 1 : 0;
+    const uint32_t percents[] = { 0, 30, 50, 90, 100 }, percent = percents[rng_below(rng, 5)];
+    const uint32_t from = rng_below(rng, mat->cols + 1), to = rng_below(rng, mat->cols + 1);
+    for (uint32_t m = 0; m < mat->rows; m++) {
+        uint8_t *row = mat->codes + (size_t)m * mat->cols;
+        uint32_t kept = 0;
+        for (uint32_t c = 0; c < mat->cols; c++) {
+            kept = kind->keeps && c % kind->block == 0 ? 0 : kept;
+            if ((c >= from && c < to) || rng_below(rng, 100) < percent ||
+                (kind->keeps && row[c] != zero && kept == kind->keeps))
+                row[c] = zero;
+            kept += row[c] != zero;
+        }
+    }
+}
+
 /* Packs, runs the model of the core and compares with the contract. */
 static void check_streams(const struct pe_kind *kind, const struct pack_shape *shape,
                           const struct accel_matrix *mat, uint32_t n, struct rng *rng)
 {
     struct packed p;
+    struct pack_wire wire;
     struct accel_error err;
+    if (pack_wire_format(kind, 0, mat->format, &wire) || (kind->window && mat->asymmetric)) {
+        assert_int_equal(pack_matrix(kind, shape, mat, &p, &err), ACCEL_E_UNSUPPORTED);
+        assert_non_null(strstr(err.text, kind->name));
+        assert_non_null(strstr(err.text, accel_format_name(mat->format)));
+        return;
+    }
     assert_int_equal(pack_matrix(kind, shape, mat, &p, &err), ACCEL_OK);
     assert_int_equal(p.row_tiles, (mat->rows + shape->rows - 1) / shape->rows);
     assert_true(p.chunk_steps * shape->lanes <= 256);
@@ -75,9 +101,16 @@ static void check_streams(const struct pe_kind *kind, const struct pack_shape *s
 }
 
 static const struct pack_shape shapes[] = {
-    { 4, 8, 4 }, { 8, 16, 2 }, { 16, 32, 16 }, { 4, 64, 1 }, { 32, 128, 8 }, { 8, 256, 4 },
+    { 4, 8, 4, 0 },  { 8, 16, 2, 0 },   { 16, 32, 16, 0 },
+    { 4, 64, 1, 0 }, { 32, 128, 8, 0 }, { 8, 256, 4, 0 },
 };
 #define SHAPES (sizeof shapes / sizeof shapes[0])
+
+static bool has_shape(const struct pe_kind *kind, const struct pack_shape *shape)
+{
+    return pack_plane_bits(kind, shape) % 8 == 0 &&
+           (!kind->block || shape->lanes % kind->block == 0);
+}
 
 static void streams_of_every_kind_format_and_group_give_the_contracts_numbers(void **state)
 {
@@ -86,11 +119,16 @@ static void streams_of_every_kind_format_and_group_give_the_contracts_numbers(vo
     for (size_t k = 0; k < accel_kind_count; k++) {
         for (int f = 0; f < FORMATS; f++) {
             for (int g = 0; g < GROUPS; g++) {
-                const struct pack_shape *shape = &shapes[rng_below(&rng, SHAPES)];
+                const struct pack_shape *shape;
+                do
+                    shape = &shapes[rng_below(&rng, SHAPES)];
+                while (!has_shape(&accel_kinds[k], shape));
                 uint32_t rows = 1 + rng_below(&rng, 2 * shape->rows);
                 uint32_t cols = 1 + rng_below(&rng, 400);
                 accel_matrix *mat = random_matrix(&rng, format_at(f), group_at[g], rows, cols,
                                                   (int)rng_below(&rng, 2));
+                if (accel_kinds[k].window)
+                    thin_out(&rng, &accel_kinds[k], mat);
                 check_streams(&accel_kinds[k], shape, mat, 1 + rng_below(&rng, 3), &rng);
                 accel_matrix_free(mat);
             }
@@ -104,13 +142,17 @@ static void streams_of_every_shape_give_the_contracts_numbers(void **state)
     struct rng rng = { 7 };
     for (size_t k = 0; k < accel_kind_count; k++) {
         for (size_t s = 0; s < SHAPES; s++) {
+            if (!has_shape(&accel_kinds[k], &shapes[s]))
+                continue;
             for (int g = 0; g < GROUPS; g++) {
                 uint32_t group = group_at[g] ? group_at[g] : 256;
                 /* columns that end on a group, one before and one after */
                 for (uint32_t cols = 2 * group - 1; cols <= 2 * group + 1; cols++) {
-                    accel_matrix *mat = random_matrix(&rng,
-                                                      format_at((int)rng_below(&rng, FORMATS)),
-                                                      group_at[g], shapes[s].rows + 1, cols, 1);
+                    accel_matrix *mat = random_matrix(
+                        &rng, format_at((int)rng_below(&rng, FORMATS)), group_at[g],
+                        shapes[s].rows + 1, cols, !accel_kinds[k].window);
+                    if (accel_kinds[k].window)
+                        thin_out(&rng, &accel_kinds[k], mat);
                     check_streams(&accel_kinds[k], &shapes[s], mat, 1, &rng);
                     accel_matrix_free(mat);
                 }
@@ -194,8 +236,10 @@ static void two_bit_codes_lie_where_the_description_says(void **state)
     const int16_t sc[1] = { -3 };
     const uint8_t sh[1] = { 5 };
     const int32_t oc[1] = { -70000 };
-    struct accel_matrix_parts parts = { ACCEL_INT(2), 1, 9, 0, codes, sc, sh, oc, NULL, NULL, NULL };
-    const struct pack_shape shape = { 4, 8, 2 };
+    struct accel_matrix_parts parts = {
+        ACCEL_INT(2), 1, 9, 0, codes, sc, sh, oc, NULL, NULL, NULL
+    };
+    const struct pack_shape shape = { 4, 8, 2, 0 };
     accel_matrix *mat;
     struct packed p;
     assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
@@ -234,7 +278,7 @@ static void packing_adds_nothing_to_rows_that_fill_the_array(void **state)
 {
     (void)state;
     struct rng rng = { 3 };
-    const struct pack_shape shape = { 32, 64, 8 };
+    const struct pack_shape shape = { 32, 64, 8, 0 };
     struct packed p;
     accel_matrix *mat = random_matrix(&rng, ACCEL_TERNARY, 0, 64, 256, 0);
     assert_int_equal(pack_matrix(accel_find_kind("lut"), &shape, mat, &p, NULL), ACCEL_OK);
@@ -242,6 +286,104 @@ static void packing_adds_nothing_to_rows_that_fill_the_array(void **state)
     assert_int_equal(p.header_beats * 8, 64);
     assert_true(p.row_header);
     pack_free(&p);
+    accel_matrix_free(mat);
+}
+
+/* Two rows, two steps of 16 lanes, ternary: every beat of nm and nm16 by hand. */
+static void slots_lie_where_the_description_says(void **state)
+{
+    (void)state;
+    uint8_t codes[2][48];
+    const int16_t sc[2] = { 1, 1 };
+    memset(codes, 1, sizeof codes);   /* 0 */
+    codes[0][2] = 2, codes[0][3] = 0; /* +1, -1 */
+    codes[1][47] = 2;                 /* step 2; step 1 is empty */
+    struct accel_matrix_parts parts = { ACCEL_TERNARY, 2,    48,   0,    codes[0], sc,
+                                        NULL,          NULL, NULL, NULL, NULL };
+    const struct pack_shape shape = { 4, 16, 2, 0 };
+    accel_matrix *mat;
+    struct packed p;
+    assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
+
+    /* eight slots a row, so a plane has four bytes; the fifth says what step */
+    assert_int_equal(pack_matrix(accel_find_kind("nm"), &shape, mat, &p, NULL), ACCEL_OK);
+    const uint8_t nm[8][5] = {
+        { 0x03, 0, 0, 0, 0x00 },
+        { 0x02, 0, 0, 0, 0 }, /* lanes 2 and 3 */
+        { 0x02, 0, 0, 0, 0 },
+        { 0x03, 0, 0, 0, 0 }, /* 01 and 11 */
+        { 0, 0x40, 0, 0, 0x82 },
+        { 0, 0x40, 0, 0, 0 }, /* two steps on, the last; lane 3 of block 3 */
+        { 0, 0x00, 0, 0, 0 },
+        { 0, 0x40, 0, 0, 0 },
+    };
+    assert_int_equal(p.code_beats, 8);
+    assert_int_equal(p.beat_bytes, 5);
+    assert_memory_equal(p.codes, nm, sizeof nm);
+    pack_free(&p);
+
+    /* two slots a row: a plane has one byte */
+    assert_int_equal(pack_matrix(accel_find_kind("nm16"), &shape, mat, &p, NULL), ACCEL_OK);
+    const uint8_t nm16[12][2] = {
+        { 0, 0x00 }, { 0, 0 }, { 3, 0 }, { 2, 0 }, { 2, 0 }, { 3, 0 }, /* lanes 2 and 3 */
+        { 4, 0x82 }, { 4, 0 }, { 4, 0 }, { 4, 0 }, { 0, 0 }, { 4, 0 }, /* lane 15 */
+    };
+    assert_int_equal(p.code_beats, 12);
+    assert_memory_equal(p.codes, nm16, sizeof nm16);
+    pack_free(&p);
+    accel_matrix_free(mat);
+}
+
+static void nm_takes_half_of_the_least_allowed_n_words_a_step(void **state)
+{
+    (void)state;
+    const int16_t sc[1] = { 1 };
+    const struct pack_shape shape = { 4, 32, 4, 0 };
+    static const struct {
+        unsigned weights, words;
+    } want[] = { { 0, 1 }, { 1, 1 }, { 2, 1 }, { 3, 2 }, { 4, 2 },
+                 { 5, 4 }, { 8, 4 }, { 9, 8 }, { 16, 8 } };
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++) {
+        uint8_t codes[32] = { 0 };
+        memset(codes + 16, 1, want[i].weights);
+        codes[3] = want[i].weights > 0;
+        struct accel_matrix_parts parts = { ACCEL_INT(4), 1,    32,   32,   codes, sc,
+                                            NULL,         NULL, NULL, NULL, NULL };
+        accel_matrix *mat;
+        struct packed p;
+        assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
+        assert_int_equal(pack_matrix(accel_find_kind("nm16"), &shape, mat, &p, NULL), ACCEL_OK);
+        assert_int_equal(p.code_beats, want[i].words * (4 + 4));
+        pack_free(&p);
+        accel_matrix_free(mat);
+    }
+}
+
+static void a_matrix_that_breaks_2_of_4_is_refused_with_its_place(void **state)
+{
+    (void)state;
+    static uint8_t codes[40][96];
+    int16_t sc[40 * 3];
+    for (size_t i = 0; i < sizeof sc / sizeof sc[0]; i++)
+        sc[i] = 1;
+    codes[37][69] = codes[37][70] = codes[37][71] = 5; /* 3 in columns 68 to 71 */
+    struct accel_matrix_parts parts = { ACCEL_INT(4), 40,   96,   32,   codes[0], sc,
+                                        NULL,         NULL, NULL, NULL, NULL };
+    const struct pack_shape nm_shapes[] = { { 16, 16, 4, 0 }, { 8, 64, 8, 0 } };
+    struct packed p = { .row_tiles = 77 };
+    struct accel_error err;
+    accel_matrix *mat;
+    assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pack_matrix(accel_find_kind("nm"), &nm_shapes[i], mat, &p, &err),
+                         ACCEL_E_UNSUPPORTED);
+        assert_non_null(strstr(err.text, "kind nm"));
+        assert_non_null(strstr(err.text, "int4"));
+        assert_non_null(strstr(err.text, "row 37"));
+        assert_non_null(strstr(err.text, "columns 68..71 hold 3"));
+        assert_non_null(strstr(err.text, "prune it"));
+    }
+    assert_int_equal(p.row_tiles, 77); /* untouched */
     accel_matrix_free(mat);
 }
 
@@ -260,8 +402,8 @@ static void what_no_command_can_describe_is_refused(void **state)
     const struct pe_kind *mac = accel_find_kind("mac");
     accel_matrix *mat = random_matrix(&rng, ACCEL_INT(1), 16, 2, 32, 0);
     const struct pack_shape bad[] = {
-        { 3, 8, 1 },   { 0, 8, 1 }, { 512, 8, 1 }, { 4, 4, 1 }, { 4, 12, 1 },
-        { 4, 512, 1 }, { 4, 8, 8 }, { 4, 8, 3 },   { 4, 8, 0 },
+        { 3, 8, 1, 0 },   { 0, 8, 1, 0 }, { 512, 8, 1, 0 }, { 4, 4, 1, 0 }, { 4, 12, 1, 0 },
+        { 4, 512, 1, 0 }, { 4, 8, 8, 0 }, { 4, 8, 3, 0 },   { 4, 8, 0, 0 },
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(pack_matrix(mac, &bad[i], mat, &p, &err), ACCEL_E_ARG);
@@ -286,7 +428,7 @@ static void what_no_command_can_describe_is_refused(void **state)
 static void kinds_are_found_by_name_only(void **state)
 {
     (void)state;
-    assert_int_equal(accel_kind_count, 4);
+    assert_int_equal(accel_kind_count, 6);
     for (size_t i = 0; i < accel_kind_count; i++)
         assert_ptr_equal(accel_find_kind(accel_kinds[i].name), &accel_kinds[i]);
     assert_null(accel_find_kind("ma"));
@@ -300,6 +442,9 @@ int main(void)
         cmocka_unit_test(streams_of_every_shape_give_the_contracts_numbers),
         cmocka_unit_test(requantized_streams_give_the_contracts_int8),
         cmocka_unit_test(two_bit_codes_lie_where_the_description_says),
+        cmocka_unit_test(slots_lie_where_the_description_says),
+        cmocka_unit_test(nm_takes_half_of_the_least_allowed_n_words_a_step),
+        cmocka_unit_test(a_matrix_that_breaks_2_of_4_is_refused_with_its_place),
         cmocka_unit_test(packing_adds_nothing_to_rows_that_fill_the_array),
         cmocka_unit_test(what_no_command_can_describe_is_refused),
         cmocka_unit_test(kinds_are_found_by_name_only),

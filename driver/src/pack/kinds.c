@@ -4,12 +4,18 @@
 
 #include <string.h>
 
+/* clang-format off: a kind a row */
 const struct pe_kind accel_kinds[] = {
     { .name = "mac", .id = 0, .step_major = true, .word_planes = 8 },
     { .name = "bitserial", .id = 1, .offset_binary = true },
     { .name = "lut", .id = 2, .offset_binary = true, .recode = lut_recode },
     { .name = "lut4", .id = 3, .offset_binary = true, .recode = lut4_recode },
+    { .name = "nm", .id = 13, .step_major = true, .word_planes = 8, .extra_planes = 2, .window = 1,
+      .plane_num = 1, .plane_den = 2, .block = 4, .keeps = 2, .pack_chunk = nm_pack_chunk },
+    { .name = "nm16", .id = 14, .step_major = true, .word_planes = 8, .extra_planes = 4, .window = 1,
+      .plane_num = 1, .plane_den = 8, .block = 16, .pack_chunk = nm_pack_chunk },
 };
+/* clang-format on */
 const size_t accel_kind_count = sizeof accel_kinds / sizeof accel_kinds[0];
 
 const struct pe_kind *accel_find_kind(const char *name)

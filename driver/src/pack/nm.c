@@ -32,11 +32,10 @@ static int count_step(const struct pack_chunk *c, uint32_t step, unsigned *most,
                 uint32_t col = c->col + step * c->shape->lanes + lane;
                 return accel_fail(
                     err, ACCEL_E_UNSUPPORTED,
-                    "kind %s cannot run this %s matrix: row %u has %u weights that are not zero "
-                    "in columns %u to %u, of which it takes %u: prune to %u of %u, or use a kind "
-                    "that takes any matrix (nm16)",
-                    c->kind->name, c->format_name, c->row + r, n, col, col + block - 1,
-                    c->kind->keeps, c->kind->keeps, block);
+                    "kind %s cannot run this %s matrix: row %u is not %u:%u, columns %u..%u hold "
+                    "%u weights: prune it, or use nm16",
+                    c->kind->name, c->format_name, c->row + r, c->kind->keeps, block, col,
+                    col + block - 1, n);
             }
             *most = n > *most ? n : *most;
         }
