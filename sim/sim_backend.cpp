@@ -120,7 +120,7 @@ int open(accel_dev *dev, const char *params, accel_error *err)
         auto d = std::make_unique<SimDevice>();
         d->model = model;
         d->kind = kind;
-        d->shape = { m.rows, m.lanes, m.scale_units, m.d_bits };
+        d->shape = { m.rows, m.lanes, m.scale_units, m.d_bits, 0 };
         d->core.reset(model->create());
         const uint32_t expect[] = { 0x4c434341,    1,       kind->id, m.rows, m.lanes,
                                     m.scale_units, m.max_n, m.x_depth };

@@ -18,9 +18,11 @@
  *     D[m,n,g] = sum over i in g of k[m,i] * x[n,i]
  *     S[n,g]   = sum over i in g of x[n,i]
  *     acc[m,n] = sum over g of ( sc[m,g] * D[m,n,g] + oc[m,g] * S[n,g] ) << sh[m,g]
+ *              + ( sc_o[m] * sum over outliers j of row m of k_j * x[n,col_j] ) << sh_o[m]
  *
  *   x    signed 8 bit            k    decoded code, within ACCEL_K_MAX (see enum accel_coding)
  *   sc   signed 12 bit           sh   0..15             oc   signed 20 bit
+ *   k_j  signed 16 bit, the sum of |k_j| of a row <= 65535; sc_o, sh_o as sc, sh
  *   acc  exact, two's complement, at most 48 bits: nothing rounds or saturates inside
  *
  * accel_matrix_* refuse a matrix (ACCEL_E_OVERFLOW) unless they can prove from its codes and
@@ -160,6 +162,15 @@ accel_format accel_format_at(unsigned i);
 /** A quantized matrix: codes, group scales and row scales, independent of any device. */
 typedef struct accel_matrix accel_matrix;
 
+/** Single weights beside the codes of a matrix, to which they add: sparse, row by row. */
+struct accel_outliers {
+    const uint32_t *first; /**< [rows + 1]: row m's are first[m] .. first[m + 1] - 1; first[0] = 0 */
+    const uint32_t *col;   /**< the entries' columns, ascending within a row, < cols */
+    const int16_t  *k;     /**< the entries; sum of |k| of a row <= 65535 */
+    const int16_t  *sc;    /**< [rows], -2048..2047 */
+    const uint8_t  *sh;    /**< [rows], 0..15; NULL: all 0 */
+};
+
 /** Raw parts of a matrix; see accel_matrix_from_codes. groups = ceil(cols / group). */
 struct accel_matrix_parts {
     accel_format   format;
@@ -172,6 +183,7 @@ struct accel_matrix_parts {
     const float   *row_scale;  /**< [rows], finite; NULL: all 1 */
     const uint8_t *sel;        /**< [rows][groups], 0..3, if accel_format_has_sel (NULL: all 0); else NULL */
     const int8_t  *codebook;   /**< [rows][2^bits], for CODEBOOK3 and CODEBOOK4; else NULL */
+    const struct accel_outliers *outliers; /**< NULL: none */
 };
 
 /** Make a matrix from exact parts (copied).
@@ -188,6 +200,16 @@ int accel_matrix_from_codes(const struct accel_matrix_parts *parts, accel_matrix
  *         _E_NOMEM */
 int accel_matrix_quantize(accel_format f, uint32_t group, uint32_t rows, uint32_t cols,
                           const float *w, accel_matrix **mat, struct accel_error *err);
+
+/** The same after taking the largest weights out of each row: they become outliers, the rest is
+ * quantized as if they were 0. k is what they differ by from their codes' values, rounded half to
+ * even in units of the row scale times the least power of two in which |k| <= 32767 and the sum of
+ * |k| <= 65535; for that the row scale is made finer as far as sh allows.
+ * @param fraction 0..1 of all weights; rows 0..m-1 have floor(m * fraction * cols) together
+ * @return ACCEL_OK, _E_ARG, _E_OVERFLOW, _E_NOMEM */
+int accel_matrix_quantize_outliers(accel_format f, uint32_t group, uint32_t rows, uint32_t cols,
+                                   const float *w, double fraction, accel_matrix **mat,
+                                   struct accel_error *err);
 
 /** Convert a tensor of ggml blocks without requantizing its codes. The codes and mins are taken as
  * they are; block scales that do not fit (sc, sh) exactly are rounded and the error is reported
@@ -212,6 +234,7 @@ struct accel_matrix_info {
     int      asymmetric;          /**< 1 if any oc is not 0: the group header is longer */
     unsigned acc_bits;            /**< bits the proof needs for |acc|, sign included; <= 48 */
     double   scale_error;         /**< max over groups of |scale kept - scale given| / the row's largest */
+    uint32_t outliers;            /**< in all rows */
 };
 void accel_matrix_get_info(const accel_matrix *mat, struct accel_matrix_info *info);
 
@@ -219,7 +242,8 @@ void accel_matrix_get_info(const accel_matrix *mat, struct accel_matrix_info *in
 int accel_matrix_k(const accel_matrix *mat, uint32_t m, uint32_t c);
 
 /** The real value of row m, column c as the device sees it:
- * row_scale * (sc * k + oc) * 2^sh, in double; 0 if out of range. For tests and error reports. */
+ * row_scale * ((sc * k + oc) * 2^sh + sc_o * k_o * 2^sh_o), in double; 0 if out of range. For tests
+ * and error reports. */
 double accel_matrix_value(const accel_matrix *mat, uint32_t m, uint32_t c);
 void accel_matrix_free(accel_matrix *mat);   /**< NULL is fine */
 

@@ -35,6 +35,15 @@ static inline bool mul_size(size_t a, size_t b, size_t *out)
 
 /* ---- quantized matrix (matrix.c) ---- */
 
+/* Weights beside the codes (outliers.c). Row m's are first[m] .. first[m + 1] - 1. */
+struct outliers {
+    uint32_t *first; /* [rows + 1] */
+    uint32_t *col;   /* ascending within a row */
+    int16_t *k;
+    int16_t *sc; /* [rows] */
+    uint8_t *sh; /* [rows] */
+};
+
 struct accel_matrix {
     accel_format format;
     uint32_t rows, cols;
@@ -43,20 +52,22 @@ struct accel_matrix {
     bool asymmetric;
     unsigned acc_bits;
     double scale_error;
-    uint8_t *codes;   /* [rows][cols] */
-    int16_t *sc;      /* [rows][groups] */
-    uint8_t *sh;      /* [rows][groups] */
-    int32_t *oc;      /* [rows][groups] */
-    float *row_scale; /* [rows] */
-    uint8_t *sel;     /* [rows][groups]; NULL if the format has none */
-    int8_t *codebook; /* [rows][2^bits]; NULL if the format has none */
+    uint8_t *codes;            /* [rows][cols] */
+    int16_t *sc;               /* [rows][groups] */
+    uint8_t *sh;               /* [rows][groups] */
+    int32_t *oc;               /* [rows][groups] */
+    float *row_scale;          /* [rows] */
+    uint8_t *sel;              /* [rows][groups]; NULL if the format has none */
+    int8_t *codebook;          /* [rows][2^bits]; NULL if the format has none */
+    struct outliers *outliers; /* NULL: none */
 };
 
 /* ---- packed streams (pack/pack.c and one file a kind) ---- */
 
 struct pack_shape {
     uint32_t rows, lanes, scale_units;
-    uint32_t d_bits; /* of D; 0: 24 */
+    uint32_t d_bits;  /* of D; 0: 24 */
+    uint32_t o_depth; /* outliers in one chunk; 0: the array has no unit for them */
 };
 
 /* A matrix as docs/core.md's streams, for one kind and shape. */
@@ -74,6 +85,9 @@ struct packed {
     uint8_t *codes;      /* bit i of a beat is bit i % 8 of its byte i / 8 */
     size_t header_beats; /* of scale_units 16-bit words, without requantization words */
     uint16_t *headers;
+    uint32_t outlier_chunks; /* of a row tile; 0: no outliers */
+    size_t outlier_beats;
+    uint64_t *outliers;
 };
 
 struct pack_chunk; /* pack/pack.h */

@@ -113,6 +113,7 @@ void accel_matrix_free(accel_matrix *mat)
     free(mat->row_scale);
     free(mat->sel);
     free(mat->codebook);
+    outliers_free(mat->outliers);
     free(mat);
 }
 
@@ -216,6 +217,11 @@ uint64_t matrix_row_bound(const struct accel_matrix *m, uint32_t row, const uint
         uint64_t s = saturating_mul((uint64_t)abs(m->oc[i]), len);
         uint64_t term = saturating_mul(saturating_add(d, s), (uint64_t)X_MAX << m->sh[i]);
         bound = saturating_add(bound, term);
+    }
+    if (m->outliers) { /* at most 2^16 * 2^11 * 2^7 * 2^15 */
+        uint64_t sum = outliers_row_sum(m->outliers, row);
+        uint64_t scale = (uint64_t)abs(m->outliers->sc[row]) * X_MAX << m->outliers->sh[row];
+        bound = saturating_add(bound, sum * scale);
     }
     return bound;
 }
@@ -381,6 +387,8 @@ int accel_matrix_from_codes(const struct accel_matrix_parts *parts, accel_matrix
         rc = check_codes(parts, err);
     if (!rc && (parts->format == ACCEL_OLIVE4 || parts->format == ACCEL_OLIVE4F))
         rc = check_pairs(parts, err);
+    if (!rc)
+        rc = outliers_from_parts(parts, &m->outliers, err);
     if (rc)
         goto out;
     memcpy(m->codes, parts->codes, (size_t)m->rows * m->cols);
@@ -524,8 +532,12 @@ int accel_matrix_stack(const accel_matrix *const *mats, uint32_t count, accel_ma
     }
     struct accel_matrix *m = NULL;
     int rc = matrix_new(mats[0]->format, rows, mats[0]->cols, mats[0]->group, &m, err);
-    if (rc)
+    if (!rc)
+        rc = outliers_stack(mats, count, m, err);
+    if (rc) {
+        accel_matrix_free(m);
         return rc;
+    }
     size_t row = 0;
     for (uint32_t i = 0; i < count; i++) {
         const struct accel_matrix *from = mats[i];
@@ -560,6 +572,7 @@ void accel_matrix_get_info(const accel_matrix *mat, struct accel_matrix_info *in
         .asymmetric = mat->asymmetric,
         .acc_bits = mat->acc_bits,
         .scale_error = mat->scale_error,
+        .outliers = mat->outliers ? mat->outliers->first[mat->rows] : 0,
     };
 }
 
@@ -569,5 +582,8 @@ double accel_matrix_value(const accel_matrix *mat, uint32_t m, uint32_t c)
         return 0.0;
     size_t g = (size_t)m * mat->groups + (mat->group ? c / mat->group : 0);
     int64_t scaled = (int64_t)mat->sc[g] * accel_matrix_k(mat, m, c) + mat->oc[g];
-    return (double)mat->row_scale[m] * (double)scaled * (double)(1u << mat->sh[g]);
+    double v = (double)scaled * (double)(1u << mat->sh[g]);
+    if (mat->outliers)
+        v += (double)outliers_value(mat->outliers, m, c);
+    return (double)mat->row_scale[m] * v;
 }

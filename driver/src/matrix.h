@@ -44,6 +44,24 @@ uint64_t matrix_row_bound(const struct accel_matrix *m, uint32_t row, const uint
 /* Fill in acc_bits and asymmetric. @return ACCEL_OK, _E_OVERFLOW, _E_NOMEM */
 int matrix_prove(struct accel_matrix *m, struct accel_error *err);
 
+/* ---- outliers.c ---- */
+
+void outliers_free(struct outliers *o); /* NULL is fine */
+/* Lists with room for that many, all empty, sc and sh 0; or NULL: out of memory. */
+struct outliers *outliers_new(uint32_t rows, size_t count);
+struct outliers *outliers_clone(const struct outliers *o, uint32_t rows); /* likewise */
+/* Checks and copies p->outliers; *out stays as it is if there are none.
+ * @return ACCEL_OK, _E_ARG, _E_NOMEM */
+int outliers_from_parts(const struct accel_matrix_parts *p, struct outliers **out,
+                        struct accel_error *err);
+/* Sets m->outliers to those of all the matrices. @return ACCEL_OK, _E_ARG, _E_NOMEM */
+int outliers_stack(const struct accel_matrix *const *mats, uint32_t count, struct accel_matrix *m,
+                   struct accel_error *err);
+/* The sum of |k| of a row. */
+uint64_t outliers_row_sum(const struct outliers *o, uint32_t row);
+/* (sc * k) << sh of one column, 0 where there is no outlier. */
+int64_t outliers_value(const struct outliers *o, uint32_t row, uint32_t col);
+
 /* ---- align.c: real scales to (sc, sh, oc) and a row scale ---- */
 
 /* What aligning needs beside the matrix; the arrays are [groups]. */

@@ -4,7 +4,8 @@
  *
  * Input: byte 0 chooses a path (even: ggml blocks, odd: raw parts), byte 1 a type or format (from
  * 128 on one that is no integer), byte 2 a group size (from 128 on plain floats become such a format),
- * bytes 3 and 4 rows and columns, byte 5 an array shape; the rest is data. */
+ * bytes 3 and 4 rows and columns, byte 5 an array shape (from 128 on raw parts have outliers, from
+ * 192 on mostly legal ones); the rest is data. */
 #include "ggml_types.h"
 #include "internal.h"
 
@@ -24,8 +25,8 @@ static void require(bool holds)
 
 static const uint32_t groups[] = { 0, 16, 32, 48, 64, 96, 128, 256, 17 };
 static const struct pack_shape shapes[] = {
-    { .rows = 4, .lanes = 16, .scale_units = 4 },
-    { .rows = 8, .lanes = 32, .scale_units = 2, .d_bits = 32 },
+    { .rows = 4, .lanes = 16, .scale_units = 4, .o_depth = 16 },
+    { .rows = 8, .lanes = 32, .scale_units = 2, .d_bits = 32, .o_depth = 256 },
     { .rows = 16, .lanes = 256, .scale_units = 16 },
 };
 
@@ -68,6 +69,32 @@ static void make_legal(accel_format f, uint8_t *codes, uint32_t rows, uint32_t c
     }
 }
 
+/* Lists of outliers as they come, or in order. */
+static struct accel_outliers take_outliers(const uint8_t **data, size_t *size, uint32_t rows,
+                                           bool legal)
+{
+    const size_t room = 8 * (size_t)rows + 1;
+    uint32_t *first = calloc(rows + 1u, sizeof *first), *col = calloc(room, sizeof *col);
+    uint8_t *count = take(data, size, rows + 1u, 1), *step = take(data, size, room, 1);
+    int16_t *k = take(data, size, room, sizeof *k), *sc = take(data, size, rows + 1u, sizeof *sc);
+    uint8_t *sh = take(data, size, rows + 1u, 1);
+    require(first && col);
+    for (uint32_t r = 0; r < rows; r++) {
+        first[r + 1] = first[r] + count[r] % 8;
+        for (uint32_t i = first[r]; i < first[r + 1]; i++) {
+            col[i] = step[i] + (legal && i > first[r] ? col[i - 1] + 1 : 0);
+            k[i] = (int16_t)(legal ? k[i] / 8 : k[i]);
+        }
+        sc[r] = (int16_t)(legal ? sc[r] / 16 : sc[r]);
+        sh[r] &= legal ? 15 : 31;
+    }
+    if (!legal && rows)
+        first[count[rows] % (rows + 1)] ^= count[rows] & 1;
+    free(count);
+    free(step);
+    return (struct accel_outliers){ first, col, k, sc, sh };
+}
+
 static accel_matrix *from_parts(const uint8_t *head, const uint8_t *data, size_t size)
 {
     static const uint32_t codings[] = { ACCEL_CODING_SIGNED, ACCEL_CODING_UNSIGNED,
@@ -96,6 +123,7 @@ static accel_matrix *from_parts(const uint8_t *head, const uint8_t *data, size_t
         codes[i] &= (uint8_t)((1u << head[1] % 8) - 1);
     if (head[0] & 4 && head[1] & 0x80)
         make_legal(f, codes, rows, cols);
+    struct accel_outliers outliers = take_outliers(&data, &size, rows, head[5] & 64);
     struct accel_matrix_parts parts = { .format = f,
                                         .rows = rows,
                                         .cols = cols,
@@ -106,7 +134,8 @@ static accel_matrix *from_parts(const uint8_t *head, const uint8_t *data, size_t
                                         .oc = head[0] & 16 ? oc : NULL,
                                         .row_scale = head[0] & 32 ? scale : NULL,
                                         .sel = head[0] & 64 ? sel : NULL,
-                                        .codebook = head[0] & 128 ? book : NULL };
+                                        .codebook = head[0] & 128 ? book : NULL,
+                                        .outliers = head[5] & 128 ? &outliers : NULL };
     accel_matrix *mat = NULL;
     struct accel_error err;
     int rc = accel_matrix_from_codes(&parts, &mat, &err);
@@ -120,6 +149,11 @@ static accel_matrix *from_parts(const uint8_t *head, const uint8_t *data, size_t
     free(scale);
     free(sel);
     free(book);
+    free((void *)outliers.first);
+    free((void *)outliers.col);
+    free((void *)outliers.k);
+    free((void *)outliers.sc);
+    free((void *)outliers.sh);
     return mat;
 }
 

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "random_matrix.h"
 
+#include "internal.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +147,71 @@ accel_matrix *random_matrix(struct rng *r, accel_format f, uint32_t group, uint3
     free(scale);
     free(book);
     return mat;
+}
+
+accel_matrix *with_outliers(struct rng *r, const accel_matrix *mat, uint32_t most)
+{
+    const uint32_t rows = mat->rows, cols = mat->cols;
+    const size_t room = (size_t)rows * (most < cols ? most : cols) + 1;
+    uint32_t *first = calloc((size_t)rows + 1, sizeof *first), *col = calloc(room, sizeof *col);
+    int16_t *k = calloc(room, sizeof *k), *sc = calloc(rows, sizeof *sc);
+    uint8_t *sh = calloc(rows, 1);
+    accel_matrix *out = NULL;
+    struct accel_error err = { 0, "" };
+    if (!first || !col || !k || !sc || !sh)
+        abort();
+    for (uint32_t m = 0; m < rows; m++) {
+        uint32_t at = first[m], want = rng_below(r, 4) == 0 ? most : rng_below(r, most + 1);
+        int32_t left = 65535; /* of the sum of magnitudes */
+        int full = rng_below(r, 3) == 0;
+        want = want < cols ? want : cols;
+        for (uint32_t c = 0; c < cols && want; c++) {
+            if (rng_below(r, cols - c) >= want)
+                continue;
+            int32_t room_k = left < 32767 ? left : 32767;
+            if (!full)
+                room_k = room_k < 65535 / (int32_t)most ? room_k : 65535 / (int32_t)most;
+            int32_t v = full ? room_k : (int32_t)rng_below(r, (uint32_t)room_k + 1);
+            left -= v;
+            col[at] = c;
+            k[at++] = (int16_t)(rng_below(r, 2) ? v : -v);
+            want--;
+        }
+        first[m + 1] = at;
+        sc[m] = (int16_t)((int)rng_below(r, 4096) - 2048);
+        sh[m] = (uint8_t)rng_below(r, 16);
+    }
+    struct accel_outliers outliers = { first, col, k, sc, sh };
+    struct accel_matrix_parts parts = { .format = mat->format,
+                                        .rows = rows,
+                                        .cols = cols,
+                                        .group = mat->group,
+                                        .codes = mat->codes,
+                                        .sc = mat->sc,
+                                        .sh = mat->sh,
+                                        .oc = mat->oc,
+                                        .row_scale = mat->row_scale,
+                                        .sel = mat->sel,
+                                        .codebook = mat->codebook,
+                                        .outliers = &outliers };
+    int rc = accel_matrix_from_codes(&parts, &out, &err);
+    for (int i = 0; i < 26 && rc == ACCEL_E_OVERFLOW; i++) {
+        for (uint32_t m = 0; m < rows; m++) { /* the matrix alone was small enough */
+            sc[m] = (int16_t)(sh[m] ? sc[m] : sc[m] / 2);
+            sh[m] = (uint8_t)(sh[m] ? sh[m] - 1 : 0);
+        }
+        rc = accel_matrix_from_codes(&parts, &out, &err);
+    }
+    if (rc) {
+        fprintf(stderr, "with_outliers: %s\n", err.text);
+        abort();
+    }
+    free(first);
+    free(col);
+    free(k);
+    free(sc);
+    free(sh);
+    return out;
 }
 
 void random_activations(struct rng *r, int8_t *x, size_t count)

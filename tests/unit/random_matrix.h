@@ -25,6 +25,9 @@ extern const uint32_t group_at[GROUPS];
  * where 48 bits ask for it). */
 accel_matrix *random_matrix(struct rng *r, accel_format f, uint32_t group, uint32_t rows,
                             uint32_t cols, int asymmetric);
+/* The same matrix with up to `most` outliers a row; in some rows their magnitudes add up to all
+ * that a row may hold. */
+accel_matrix *with_outliers(struct rng *r, const accel_matrix *mat, uint32_t most);
 /* Activations: random, and now and then all at an end of their range. */
 void random_activations(struct rng *r, int8_t *x, size_t count);
 

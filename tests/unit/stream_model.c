@@ -13,7 +13,7 @@ struct reader {
     const struct stream_array *a;
     const struct stream_command *c;
     const struct stream_data *d;
-    size_t w, h;
+    size_t w, h, o;
 };
 
 static unsigned word_bit(const uint8_t *word, size_t bit)
@@ -187,6 +187,65 @@ static const char *requantize_tile(struct reader *r, int64_t *results)
     return bad;
 }
 
+/* acc += term << sh. */
+static const char *add_term(const struct reader *r, int64_t *results, uint32_t n, uint32_t row,
+                            int64_t term, unsigned sh)
+{
+    int64_t *acc = &results[(size_t)n * r->a->rows + row];
+    *acc += term * ((int64_t)1 << sh);
+    return *acc >= (int64_t)1 << 47 || *acc < -((int64_t)1 << 47) ? "an accumulator overflowed"
+                                                                  : NULL;
+}
+
+/* A header without selectors and without oc. */
+static const char *take_outlier_header(struct reader *r, struct header *headers)
+{
+    uint16_t word[3][256] = { { 0 } };
+    const char *bad = NULL;
+    for (int i = 0; i < (r->c->asymmetric ? 3 : 1) && !bad; i++)
+        bad = take_words(r, word[i]);
+    for (uint32_t row = 0; row < r->a->rows && !bad; row++) {
+        headers[row].sc = (int)((word[0][row] & 0xFFFu) ^ 0x800u) - 0x800;
+        headers[row].sh = word[0][row] >> 12;
+        if (word[1][row] || word[2][row])
+            bad = "outliers with an offset";
+    }
+    return bad;
+}
+
+/* One chunk of entries {k, step, lane, row, last}; P must do with 24 bits at the end. */
+static const char *run_outliers(struct reader *r, const struct header *headers, int64_t *results)
+{
+    const struct stream_array *a = r->a;
+    const struct stream_command *c = r->c;
+    const uint64_t *first = r->d->o + r->o;
+    size_t count = 0;
+    do {
+        if (r->o == r->d->o_beats)
+            return "the outlier stream ends too early";
+        if (++count > a->o_depth)
+            return "a chunk of outliers is longer than the buffer";
+    } while (!(r->d->o[r->o++] >> 48 & 1));
+    for (uint32_t n = 0; n < c->columns; n++) {
+        int64_t p[256] = { 0 };
+        for (size_t i = 0; i < count; i++) {
+            uint32_t step = first[i] >> 16 & 0xFFFF, lane = first[i] >> 32 & 0xFF,
+                     row = first[i] >> 40 & 0xFF;
+            if (step >= c->steps || lane >= a->lanes || row >= a->rows || first[i] >> 49)
+                return "an outlier lies outside the array";
+            int8_t x = (int8_t)r->d->x[((size_t)n * c->steps + step) * a->lanes + lane];
+            p[row] += (int64_t)(int16_t)first[i] * x;
+        }
+        for (uint32_t row = 0; row < a->rows; row++) {
+            const struct header *h = &headers[row];
+            const char *bad = add_term(r, results, n, row, h->sc * p[row], h->sh);
+            if (bad || p[row] < -(1 << 23) || p[row] >= 1 << 23)
+                return bad ? bad : "P overflowed";
+        }
+    }
+    return NULL;
+}
+
 static const char *run_tile(struct reader *r, int *k, int64_t *results)
 {
     const struct stream_array *a = r->a;
@@ -213,15 +272,17 @@ static const char *run_tile(struct reader *r, int *k, int64_t *results)
                     s += (int8_t)x[i];
                 }
                 const struct header *h = &headers[row];
-                int64_t term = (h->sc * d + h->oc * s) * ((int64_t)1 << h->sh);
-                int64_t *acc = &results[(size_t)n * a->rows + row];
-                *acc += term;
-                if (*acc >= (int64_t)1 << 47 || *acc < -((int64_t)1 << 47))
-                    return "an accumulator overflowed";
+                bad = add_term(r, results, n, row, h->sc * d + h->oc * s, h->sh);
+                if (bad)
+                    return bad;
             }
         }
     }
-    return c->requantize ? requantize_tile(r, results) : NULL;
+    if (c->outlier_chunks)
+        bad = take_outlier_header(r, headers);
+    for (uint32_t i = 0; i < c->outlier_chunks && !bad; i++)
+        bad = run_outliers(r, headers, results);
+    return bad || !c->requantize ? bad : requantize_tile(r, results);
 }
 
 const char *stream_model(const struct stream_array *array, const struct stream_command *command,
@@ -243,5 +304,7 @@ const char *stream_model(const struct stream_array *array, const struct stream_c
         bad = "the code stream goes on after the command";
     if (!bad && r.h != data->h_beats)
         bad = "the header stream goes on after the command";
+    if (!bad && r.o != data->o_beats)
+        bad = "the outlier stream goes on after the command";
     return bad;
 }

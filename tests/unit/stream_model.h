@@ -9,12 +9,13 @@
 
 struct stream_array {
     uint32_t kind; /* as in docs/core.md */
-    uint32_t rows, lanes, scale_units;
+    uint32_t rows, lanes, scale_units, o_depth;
 };
 
 /* The fields of a GEMM command. */
 struct stream_command {
     uint32_t row_tiles, columns, steps, chunk_steps, planes, coding;
+    uint32_t outlier_chunks;
     bool asymmetric, row_header, requantize;
 };
 
@@ -23,6 +24,8 @@ struct stream_data {
     const uint8_t *x, *w;
     const uint16_t *h;
     size_t x_beats, w_beats, h_beats;
+    const uint64_t *o;
+    size_t o_beats;
 };
 
 /* Runs one command and writes the result stream: [row tile][column][row].

@@ -50,7 +50,7 @@ static void a_worked_example_gives_its_numbers(void **state)
     /* group 0: D = 0, S = 30; group 1: D = 3, S = -1 */
     const int64_t row1 = (524287LL * 30) * 8 + (2047 * 3 + 524288) * 2;
     struct accel_matrix_parts parts = { ACCEL_INT(4), 2,  18,   16,   codes[0], sc,
-                                        sh,           oc, NULL, NULL, NULL };
+                                        sh,           oc, NULL, NULL, NULL,     NULL };
     accel_matrix *mat;
     assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
     const char *uris[] = { "cpu:", "cpu:path=reference" };

@@ -29,7 +29,7 @@ static void parts_come_back_as_they_went_in(void **state)
     const int32_t oc[4] = { 0, -524288, 524287, 1 };
     const float scale[2] = { 0.5f, -2.0f };
     struct accel_matrix_parts parts = { ACCEL_INT(4), 2,  17,    16,   codes[0], sc,
-                                        sh,           oc, scale, NULL, NULL };
+                                        sh,           oc, scale, NULL, NULL,     NULL };
     accel_matrix *mat;
     struct accel_matrix_info info;
     assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
@@ -78,7 +78,7 @@ static void parts_out_of_range_are_refused_by_row_and_column(void **state)
     int32_t oc[6] = { 0 };
     float scale[2] = { 1.0f, 1.0f };
     struct accel_matrix_parts good = { ACCEL_INT(4), 2,  33,    16,   codes[0], sc,
-                                       sh,           oc, scale, NULL, NULL },
+                                       sh,           oc, scale, NULL, NULL,     NULL },
                               bad;
     accel_matrix *mat = NULL;
     struct accel_error err;
@@ -260,7 +260,7 @@ static void the_proof_refuses_exactly_what_some_activations_would_overflow(void 
     int16_t sc = 1024;
     uint8_t sh = 15;
     struct accel_matrix_parts parts = { ACCEL_INT(8), 1,    16,   16,   codes, &sc,
-                                        &sh,          NULL, NULL, NULL, NULL };
+                                        &sh,          NULL, NULL, NULL, NULL,  NULL };
     accel_matrix *mat;
     struct accel_matrix_info info;
     assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK); /* 2^43 */

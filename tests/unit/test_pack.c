@@ -64,7 +64,8 @@ static void check_streams(const struct pe_kind *kind, const struct pack_shape *s
         pack_activations(&p, shape->lanes, mat->cols, mat->group, x + (size_t)i * mat->cols,
                          (int8_t *)padded + (size_t)i * p.group_pad);
 
-    struct stream_array array = { kind->id, shape->rows, shape->lanes, shape->scale_units };
+    struct stream_array array = { kind->id, shape->rows, shape->lanes, shape->scale_units,
+                                  shape->o_depth };
     struct stream_command command = { .row_tiles = p.row_tiles,
                                       .columns = n,
                                       .steps = p.steps,
@@ -72,9 +73,10 @@ static void check_streams(const struct pe_kind *kind, const struct pack_shape *s
                                       .planes = p.planes,
                                       .coding = p.coding,
                                       .asymmetric = p.asymmetric,
-                                      .row_header = p.row_header };
-    struct stream_data data = { padded,       p.codes,       p.headers, (size_t)n * p.steps,
-                                p.code_beats, p.header_beats };
+                                      .row_header = p.row_header,
+                                      .outlier_chunks = p.outlier_chunks };
+    struct stream_data data = { padded,       p.codes,        p.headers,  (size_t)n * p.steps,
+                                p.code_beats, p.header_beats, p.outliers, p.outlier_beats };
     const char *bad = stream_model(&array, &command, &data, results);
     if (bad)
         fail_msg("%s %s group %u, %u x %u: %s", kind->name, accel_format_name(mat->format),
@@ -101,8 +103,8 @@ static void check_streams(const struct pe_kind *kind, const struct pack_shape *s
 }
 
 static const struct pack_shape shapes[] = {
-    { 4, 8, 4, 0 },  { 8, 16, 2, 0 },   { 16, 32, 16, 0 },
-    { 4, 64, 1, 0 }, { 32, 128, 8, 0 }, { 8, 256, 4, 0 },
+    { 4, 8, 4, 0, 16 },  { 8, 16, 2, 0, 16 },   { 16, 32, 16, 0, 32 },
+    { 4, 64, 1, 0, 64 }, { 32, 128, 8, 0, 16 }, { 8, 256, 4, 0, 128 },
 };
 #define SHAPES (sizeof shapes / sizeof shapes[0])
 
@@ -110,6 +112,16 @@ static bool has_shape(const struct pe_kind *kind, const struct pack_shape *shape
 {
     return pack_plane_bits(kind, shape) % 8 == 0 &&
            (!kind->block || shape->lanes % kind->block == 0);
+}
+
+/* As it is, or with outliers: one in three. */
+static accel_matrix *maybe_with_outliers(struct rng *rng, accel_matrix *mat)
+{
+    if (rng_below(rng, 3))
+        return mat;
+    accel_matrix *with = with_outliers(rng, mat, 1 + rng_below(rng, 7));
+    accel_matrix_free(mat);
+    return with;
 }
 
 static void streams_of_every_kind_format_and_group_give_the_contracts_numbers(void **state)
@@ -129,6 +141,7 @@ static void streams_of_every_kind_format_and_group_give_the_contracts_numbers(vo
                                                   (int)rng_below(&rng, 2));
                 if (accel_kinds[k].window)
                     thin_out(&rng, &accel_kinds[k], mat);
+                mat = maybe_with_outliers(&rng, mat);
                 check_streams(&accel_kinds[k], shape, mat, 1 + rng_below(&rng, 3), &rng);
                 accel_matrix_free(mat);
             }
@@ -153,6 +166,7 @@ static void streams_of_every_shape_give_the_contracts_numbers(void **state)
                         shapes[s].rows + 1, cols, !accel_kinds[k].window);
                     if (accel_kinds[k].window)
                         thin_out(&rng, &accel_kinds[k], mat);
+                    mat = maybe_with_outliers(&rng, mat);
                     check_streams(&accel_kinds[k], &shapes[s], mat, 1, &rng);
                     accel_matrix_free(mat);
                 }
@@ -195,7 +209,7 @@ static void requantized_streams_give_the_contracts_int8(void **state)
             to[tile_words + 8 + r] = (uint16_t)shift[m];
         }
     }
-    struct stream_array array = { 2, shape->rows, shape->lanes, shape->scale_units };
+    struct stream_array array = { 2, shape->rows, shape->lanes, shape->scale_units, 0 };
     struct stream_command command = { .row_tiles = tiles,
                                       .columns = n,
                                       .steps = p.steps,
@@ -210,7 +224,9 @@ static void requantized_streams_give_the_contracts_int8(void **state)
                                 h,
                                 (size_t)n * p.steps,
                                 p.code_beats,
-                                p.header_beats + tiles * 12 / shape->scale_units };
+                                p.header_beats + tiles * 12 / shape->scale_units,
+                                NULL,
+                                0 };
     int64_t results[2 * 2 * 4], acc[2 * 7];
     assert_null(stream_model(&array, &command, &data, results));
     cpu_reference(mat, x, n, cols, acc);
@@ -236,10 +252,9 @@ static void two_bit_codes_lie_where_the_description_says(void **state)
     const int16_t sc[1] = { -3 };
     const uint8_t sh[1] = { 5 };
     const int32_t oc[1] = { -70000 };
-    struct accel_matrix_parts parts = {
-        ACCEL_INT(2), 1, 9, 0, codes, sc, sh, oc, NULL, NULL, NULL
-    };
-    const struct pack_shape shape = { 4, 8, 2, 0 };
+    struct accel_matrix_parts parts = { ACCEL_INT(2), 1,  9,    0,    codes, sc,
+                                        sh,           oc, NULL, NULL, NULL,  NULL };
+    const struct pack_shape shape = { 4, 8, 2, 0, 0 };
     accel_matrix *mat;
     struct packed p;
     assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
@@ -278,14 +293,68 @@ static void packing_adds_nothing_to_rows_that_fill_the_array(void **state)
 {
     (void)state;
     struct rng rng = { 3 };
-    const struct pack_shape shape = { 32, 64, 8, 0 };
+    const struct pack_shape shape = { 32, 64, 8, 0, 256 };
     struct packed p;
     accel_matrix *mat = random_matrix(&rng, ACCEL_TERNARY, 0, 64, 256, 0);
     assert_int_equal(pack_matrix(accel_find_kind("lut"), &shape, mat, &p, NULL), ACCEL_OK);
     assert_int_equal(p.code_beats * 32 * 64, 64 * 256 * 2);
     assert_int_equal(p.header_beats * 8, 64);
     assert_true(p.row_header);
+    assert_int_equal(p.outlier_beats, 0);
     pack_free(&p);
+    accel_matrix_free(mat);
+}
+
+/* Four rows in one tile and one in the next, groups of 16 padded to one step of 24 lanes; a chunk
+ * without outliers is one null entry. */
+static void outliers_lie_where_the_description_says(void **state)
+{
+    (void)state;
+    static const uint8_t codes[5][40];
+    const int16_t sc[15] = { 1 };
+    uint32_t first[6] = { 0, 1, 1, 1, 1, 18 }, col[18] = { 39 };
+    int16_t k[18] = { -2 }, sc_o[5] = { -3, 0, 0, 0, 5 };
+    const uint8_t sh_o[5] = { 2, 0, 0, 0, 15 };
+    for (uint32_t i = 0; i < 17; i++) {
+        col[1 + i] = 2 * i;
+        k[1 + i] = (int16_t)(100 + i);
+    }
+    const struct accel_outliers outliers = { first, col, k, sc_o, sh_o };
+    const struct accel_matrix_parts parts = { .format = ACCEL_INT(2),
+                                              .rows = 5,
+                                              .cols = 40,
+                                              .group = 16,
+                                              .codes = codes[0],
+                                              .sc = sc,
+                                              .outliers = &outliers };
+    struct pack_shape shape = { 4, 24, 2, 24, 16 };
+    const struct pe_kind threes = { .name = "threes", .threes = true };
+    accel_matrix *mat;
+    struct packed p;
+    struct accel_error err;
+    assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
+    assert_int_equal(pack_matrix(&threes, &shape, mat, &p, NULL), ACCEL_OK);
+    assert_int_equal(p.outlier_chunks, 2);
+    assert_int_equal(p.outlier_beats, 1 + 1 + 16 + 1);
+    /* row 0: k, step 2, lane 7, row 0, last; then nothing */
+    assert_true(p.outliers[0] == (0xFFFEu | 2ull << 16 | 7ull << 32 | 0ull << 40 | 1ull << 48));
+    assert_true(p.outliers[1] == 1ull << 48);
+    for (uint64_t i = 0; i < 17; i++)
+        assert_true(p.outliers[2 + i] == (100 + i) + ((2 * i / 16) << 16) + ((2 * i % 16) << 32) +
+                                             (i >= 15 ? 1ull << 48 : 0));
+    /* of each tile: three headers of four rows, then the outliers' */
+    assert_int_equal(p.header_beats, 2 * 4 * 2);
+    assert_int_equal(p.headers[12], 0x2FFD);
+    assert_int_equal(p.headers[13], 0);
+    assert_int_equal(p.headers[28], 0xF005);
+    pack_free(&p);
+
+    shape.o_depth = 0;
+    assert_int_equal(pack_matrix(&threes, &shape, mat, &p, &err), ACCEL_E_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "threes cannot run int2 with outliers"));
+    shape.o_depth = 1;
+    assert_int_equal(pack_matrix(&threes, &shape, mat, &p, &err), ACCEL_E_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "17 in the 4 rows from 4 on, this array takes 15"));
     accel_matrix_free(mat);
 }
 
@@ -299,8 +368,8 @@ static void slots_lie_where_the_description_says(void **state)
     codes[0][2] = 2, codes[0][3] = 0; /* +1, -1 */
     codes[1][47] = 2;                 /* step 2; step 1 is empty */
     struct accel_matrix_parts parts = { ACCEL_TERNARY, 2,    48,   0,    codes[0], sc,
-                                        NULL,          NULL, NULL, NULL, NULL };
-    const struct pack_shape shape = { 4, 16, 2, 0 };
+                                        NULL,          NULL, NULL, NULL, NULL,     NULL };
+    const struct pack_shape shape = { 4, 16, 2, 0, 0 };
     accel_matrix *mat;
     struct packed p;
     assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
@@ -338,7 +407,7 @@ static void nm_takes_half_of_the_least_allowed_n_words_a_step(void **state)
 {
     (void)state;
     const int16_t sc[1] = { 1 };
-    const struct pack_shape shape = { 4, 32, 4, 0 };
+    const struct pack_shape shape = { 4, 32, 4, 0, 0 };
     static const struct {
         unsigned weights, words;
     } want[] = { { 0, 1 }, { 1, 1 }, { 2, 1 }, { 3, 2 }, { 4, 2 },
@@ -348,7 +417,7 @@ static void nm_takes_half_of_the_least_allowed_n_words_a_step(void **state)
         memset(codes + 16, 1, want[i].weights);
         codes[3] = want[i].weights > 0;
         struct accel_matrix_parts parts = { ACCEL_INT(4), 1,    32,   32,   codes, sc,
-                                            NULL,         NULL, NULL, NULL, NULL };
+                                            NULL,         NULL, NULL, NULL, NULL,  NULL };
         accel_matrix *mat;
         struct packed p;
         assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
@@ -368,8 +437,8 @@ static void a_matrix_that_breaks_2_of_4_is_refused_with_its_place(void **state)
         sc[i] = 1;
     codes[37][69] = codes[37][70] = codes[37][71] = 5; /* 3 in columns 68 to 71 */
     struct accel_matrix_parts parts = { ACCEL_INT(4), 40,   96,   32,   codes[0], sc,
-                                        NULL,         NULL, NULL, NULL, NULL };
-    const struct pack_shape nm_shapes[] = { { 16, 16, 4, 0 }, { 8, 64, 8, 0 } };
+                                        NULL,         NULL, NULL, NULL, NULL,     NULL };
+    const struct pack_shape nm_shapes[] = { { 16, 16, 4, 0, 0 }, { 8, 64, 8, 0, 0 } };
     struct packed p = { .row_tiles = 77 };
     struct accel_error err;
     accel_matrix *mat;
@@ -402,8 +471,9 @@ static void what_no_command_can_describe_is_refused(void **state)
     const struct pe_kind *mac = accel_find_kind("mac");
     accel_matrix *mat = random_matrix(&rng, ACCEL_INT(1), 16, 2, 32, 0);
     const struct pack_shape bad[] = {
-        { 3, 8, 1, 0 },   { 0, 8, 1, 0 }, { 512, 8, 1, 0 }, { 4, 4, 1, 0 }, { 4, 12, 1, 0 },
-        { 4, 512, 1, 0 }, { 4, 8, 8, 0 }, { 4, 8, 3, 0 },   { 4, 8, 0, 0 },
+        { 3, 8, 1, 0, 0 }, { 0, 8, 1, 0, 0 },  { 512, 8, 1, 0, 0 },
+        { 4, 4, 1, 0, 0 }, { 4, 12, 1, 0, 0 }, { 4, 512, 1, 0, 0 },
+        { 4, 8, 8, 0, 0 }, { 4, 8, 3, 0, 0 },  { 4, 8, 0, 0, 0 },
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(pack_matrix(mac, &bad[i], mat, &p, &err), ACCEL_E_ARG);
@@ -446,6 +516,7 @@ int main(void)
         cmocka_unit_test(nm_takes_half_of_the_least_allowed_n_words_a_step),
         cmocka_unit_test(a_matrix_that_breaks_2_of_4_is_refused_with_its_place),
         cmocka_unit_test(packing_adds_nothing_to_rows_that_fill_the_array),
+        cmocka_unit_test(outliers_lie_where_the_description_says),
         cmocka_unit_test(what_no_command_can_describe_is_refused),
         cmocka_unit_test(kinds_are_found_by_name_only),
     };

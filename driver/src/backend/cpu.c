@@ -63,6 +63,13 @@ void cpu_reference(const struct accel_matrix *mat, const int8_t *x, uint32_t n, 
                 first += len;
             }
         }
+        for (uint32_t i = 0; i < n && mat->outliers; i++) {
+            const struct outliers *o = mat->outliers;
+            int64_t d = 0;
+            for (uint32_t j = o->first[m]; j < o->first[m + 1]; j++)
+                d += (int64_t)o->k[j] * x[i * x_stride + o->col[j]];
+            acc[(size_t)i * mat->rows + m] += o->sc[m] * d * ((int64_t)1 << o->sh[m]);
+        }
     }
 }
 
@@ -71,13 +78,14 @@ void cpu_reference(const struct accel_matrix *mat, const int8_t *x, uint32_t n, 
 struct cpu_weights {
     struct accel_matrix *reference; /* path=reference: a copy of the matrix, and nothing else */
     uint32_t rows, cols, groups;
-    size_t group;    /* padded to ALIGN if there is one a row */
-    size_t stride;   /* groups * group */
-    int8_t *k8;      /* decoded codes, [rows][stride], 0 beyond cols: one of these, ... */
-    int16_t *k16;    /* ... where k does not fit 8 bits, */
-    int32_t *k32;    /* ... where |k| is beyond K16_MAX */
-    int64_t *scale;  /* sc << sh, [rows][groups] */
-    int64_t *offset; /* oc << sh; NULL if symmetric */
+    size_t group;              /* padded to ALIGN if there is one a row */
+    size_t stride;             /* groups * group */
+    int8_t *k8;                /* decoded codes, [rows][stride], 0 beyond cols: one of these, ... */
+    int16_t *k16;              /* ... where k does not fit 8 bits, */
+    int32_t *k32;              /* ... where |k| is beyond K16_MAX */
+    int64_t *scale;            /* sc << sh, [rows][groups] */
+    int64_t *offset;           /* oc << sh; NULL if symmetric */
+    struct outliers *outliers; /* NULL: none */
 };
 
 static void free_weights(void *priv)
@@ -91,6 +99,7 @@ static void free_weights(void *priv)
     free(w->k32);
     free(w->scale);
     free(w->offset);
+    outliers_free(w->outliers);
     free(w);
 }
 
@@ -153,6 +162,8 @@ static int decode_weights(const struct accel_matrix *mat, struct cpu_weights *w)
         if (w->offset)
             w->offset[h] = mat->oc[h] * ((int64_t)1 << mat->sh[h]);
     }
+    if (mat->outliers && !(w->outliers = outliers_clone(mat->outliers, mat->rows)))
+        return ACCEL_E_NOMEM;
     return ACCEL_OK;
 }
 
@@ -178,6 +189,10 @@ static int cpu_load(struct accel_dev *dev, const struct accel_matrix *mat, struc
     w->info.header_bits = (uint64_t)mat->rows * mat->groups * (mat->asymmetric ? 48 : 16);
     if (mat->codebook)
         w->info.header_bits += (uint64_t)mat->rows * 8 << accel_format_bits(mat->format);
+    if (mat->outliers) { /* k and column; sc and sh */
+        w->info.code_bits += (uint64_t)mat->outliers->first[mat->rows] * 48;
+        w->info.header_bits += (uint64_t)mat->rows * 16;
+    }
     priv = NULL;
 out:
     free_weights(priv);
@@ -282,6 +297,17 @@ static void row_four(const struct cpu_weights *w, size_t row, const int16_t *x, 
     row_any(w, row, x, sums, COLUMNS, acc);
 }
 
+static void add_outliers(const struct outliers *o, uint32_t row, const int16_t *x, size_t x_stride,
+                         uint32_t columns, int64_t acc[COLUMNS])
+{
+    for (uint32_t c = 0; c < columns; c++) {
+        int64_t d = 0;
+        for (uint32_t j = o->first[row]; j < o->first[row + 1]; j++)
+            d += (int64_t)o->k[j] * x[c * x_stride + o->col[j]];
+        acc[c] += o->sc[row] * d * ((int64_t)1 << o->sh[row]);
+    }
+}
+
 /* Activations as 16 bits, laid out as the codes are, and the sums of each group. */
 static void widen(const struct cpu_weights *w, const struct backend_job *job, int16_t *x,
                   int64_t *sums)
@@ -382,6 +408,8 @@ static int run_fast(const struct cpu_weights *w, const struct backend_job *job, 
             uint32_t columns = job->n - i < COLUMNS ? 1 : COLUMNS;
             const int64_t *s = sums ? sums + (size_t)i * w->groups : NULL;
             (columns == 1 ? row_one : row_four)(w, m, x + i * w->stride, s, acc);
+            if (w->outliers)
+                add_outliers(w->outliers, m, x + i * w->stride, w->stride, columns, acc);
             for (uint32_t c = 0; c < columns; c++, i++) {
                 if (!put(job, i, m, acc[c])) {
                     rc = too_wide(m, err);

@@ -99,7 +99,7 @@ uint8_t *beats_add(struct beats *b, size_t n)
     size_t need, bytes;
     if (__builtin_add_overflow(b->count, n, &need))
         return NULL;
-    if (need > b->room) {
+    if (need > b->room || !b->data) {
         size_t room = need < 64 ? 64 : need;
         if (b->count && !mul_size(room, 2, &room))
             return NULL;
@@ -247,6 +247,14 @@ static void pack_headers(const struct pack_shape *shape, const struct accel_matr
             }
             to += (size_t)rows * (p->asymmetric ? 3 : 1);
         }
+        if (!mat->outliers)
+            continue;
+        for (uint32_t r = 0; r < rows && (size_t)tile * rows + r < mat->rows; r++) {
+            size_t m = (size_t)tile * rows + r;
+            to[r] = (uint16_t)((unsigned)mat->outliers->sh[m] << 12 |
+                               ((unsigned)mat->outliers->sc[m] & 0xFFFu));
+        }
+        to += (size_t)rows * (p->asymmetric ? 3 : 1);
     }
 }
 
@@ -321,14 +329,17 @@ int pack_matrix(const struct pe_kind *kind, const struct pack_shape *shape,
     const size_t words = p.asymmetric ? 3 : 1;
     size_t header_words;
     rc = ACCEL_E_NOMEM;
-    p.header_beats = (size_t)p.row_tiles * mat->groups * words * (rows / shape->scale_units);
+    p.header_beats = (size_t)p.row_tiles * (mat->groups + (mat->outliers ? 1u : 0u)) * words *
+                     (rows / shape->scale_units);
     if (mul_size(p.header_beats, shape->scale_units, &header_words))
         p.headers = calloc(header_words, sizeof *p.headers);
     if (!p.headers) {
         accel_fail(err, rc, "out of memory: packing a matrix of %u x %u", mat->rows, mat->cols);
         goto out;
     }
-    rc = pack_codes(kind, shape, mat, &wire, &p, &codes, err);
+    rc = pack_outliers(kind, shape, mat, &p, err);
+    if (!rc)
+        rc = pack_codes(kind, shape, mat, &wire, &p, &codes, err);
     if (rc)
         goto out;
     pack_headers(shape, mat, &p);
@@ -337,9 +348,11 @@ int pack_matrix(const struct pe_kind *kind, const struct pack_shape *shape,
     codes.data = NULL;
     *out = p;
     p.headers = NULL;
+    p.outliers = NULL;
 out:
     free(codes.data);
     free(p.headers);
+    free(p.outliers);
     return rc;
 }
 
@@ -349,8 +362,10 @@ void pack_free(struct packed *p)
         return;
     free(p->codes);
     free(p->headers);
+    free(p->outliers);
     p->codes = NULL;
     p->headers = NULL;
+    p->outliers = NULL;
 }
 
 void pack_activations(const struct packed *p, uint32_t lanes, uint32_t cols, uint32_t group,

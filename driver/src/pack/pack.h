@@ -37,6 +37,11 @@ static inline uint8_t pack_walk(bool last, unsigned advance)
     return (uint8_t)((last ? 0x80u : 0u) | advance);
 }
 
+/* Fills in p's outlier stream if the matrix has outliers.
+ * @return ACCEL_OK, _E_UNSUPPORTED, _E_NOMEM */
+int pack_outliers(const struct pe_kind *kind, const struct pack_shape *shape,
+                  const struct accel_matrix *mat, struct packed *p, struct accel_error *err);
+
 void lut_recode(uint8_t *row, uint32_t lanes);
 void lut4_recode(uint8_t *row, uint32_t lanes);
 int nm_pack_chunk(const struct pack_chunk *c, struct beats *out, struct accel_error *err);
