@@ -241,7 +241,7 @@ LINT_C     := $(C_SRC)
 LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp))
 LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/install.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core
-RTL_KINDS  ?= 0 1 2 3 13 14
+RTL_KINDS  ?= 0 1 2 3 13 14 15 16
 
 .PHONY: lint lint-c lint-format lint-rtl lint-sh format
 lint: lint-c lint-format lint-rtl lint-sh ## every linter and both compilers, warnings are errors
@@ -294,11 +294,12 @@ $(B)/lint/iverilog-%: $(RTL) $(RTL_LIST)
 	@touch $@
 
 # The smallest legal shape: the checks are about structure, not size.
+RTL_LANES_14 := 16
 $(B)/lint/yosys-%: $(RTL) $(RTL_LIST)
 	$(call say,YOSYS,$(RTL_TOP) kind $*)
 	@mkdir -p $(@D)
 	$(Q)yosys -q -p 'read_verilog $(RTL)' \
-	    -p 'hierarchy -check -top $(RTL_TOP) -chparam Kind $* -chparam Rows 4 -chparam Lanes 8 -chparam ScaleUnits 4 -chparam WDepth 512' \
+	    -p 'hierarchy -check -top $(RTL_TOP) -chparam Kind $* -chparam Rows 4 -chparam Lanes $(or $(RTL_LANES_$*),8) -chparam ScaleUnits 4 -chparam WDepth 512' \
 	    -p 'proc; opt_clean; check -assert' >$@.log 2>&1 || { cat $@.log; exit 1; }
 	@touch $@
 

@@ -14,6 +14,9 @@ rtl/pe/tile_mac.v
 rtl/pe/tile_bitserial.v
 rtl/pe/tile_lut.v
 rtl/pe/tile_nm.v
+rtl/pe/shift_mult_array.v
+rtl/pe/tile_olive.v
+rtl/pe/tile_ant.v
 rtl/decode/decode_dfloat11.v
 rtl/decode/bf16_block.v
 rtl/decode/decode_codebook.v

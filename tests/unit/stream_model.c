@@ -2,11 +2,22 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "stream_model.h"
 
+#include "accel.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-enum { KIND_MAC, KIND_BITSERIAL, KIND_LUT, KIND_LUT4, KIND_NM = 13, KIND_NM16 };
-enum { CODING_SIGNED, CODING_UNSIGNED, CODING_BIPOLAR };
+enum {
+    KIND_BITSERIAL = 1,
+    KIND_LUT,
+    KIND_LUT4,
+    KIND_LUT3,
+    KIND_POPCOUNT,
+    KIND_NM = 13,
+    KIND_NM16,
+    KIND_BISMO = 17
+};
+enum { CODING_SIGNED, CODING_UNSIGNED, CODING_BIPOLAR, CODING_TABLE };
 
 /* Where the next beat of each stream is. */
 struct reader {
@@ -26,24 +37,30 @@ static unsigned plane_bit(const struct stream_array *a, const uint8_t *word, uin
                           uint32_t lane)
 {
     size_t at = (size_t)row * a->lanes + lane;
-    if (a->kind != KIND_LUT && a->kind != KIND_LUT4)
+    if (a->kind < KIND_LUT || a->kind > KIND_LUT3)
         return word_bit(word, at);
     /* a cell's last bit negates; each of the others says whether a later lane differs from the first */
-    uint32_t cell = a->kind == KIND_LUT ? 2 : 4, in_cell = lane % cell;
+    uint32_t cell = a->kind == KIND_LUT ? 2 : a->kind == KIND_LUT4 ? 4 : 3, in_cell = lane % cell;
     unsigned first = !word_bit(word, at - in_cell + cell - 1);
     return in_cell == 0 ? first : word_bit(word, at - 1) ^ first;
+}
+
+/* Planes of a chunk follow each other, and signed codes have the top plane inverted. */
+static bool is_plane_major(uint32_t kind)
+{
+    return (kind >= KIND_BITSERIAL && kind <= KIND_POPCOUNT) || kind == KIND_BISMO;
 }
 
 static int decode(const struct stream_array *a, const struct stream_command *c, unsigned u)
 {
     int span = 1 << c->planes;
-    if (c->coding == CODING_UNSIGNED)
+    if (c->coding == CODING_UNSIGNED || c->coding == CODING_TABLE) /* a table's code, for later */
         return (int)u;
     if (c->coding == CODING_BIPOLAR)
         return 2 * (int)u - (span - 1);
-    if (a->kind == KIND_MAC || a->kind == KIND_NM || a->kind == KIND_NM16) /* two's complement */
-        return (int)u >= span / 2 ? (int)u - span : (int)u;
-    return (int)u - span / 2; /* offset binary */
+    if (is_plane_major(a->kind)) /* offset binary */
+        return (int)u - span / 2;
+    return (int)u >= span / 2 ? (int)u - span : (int)u;
 }
 
 /* A number whose bits are bit `at` of so many beats, most significant first. */
@@ -104,8 +121,8 @@ static const char *take_codes(struct reader *r, uint32_t len, int *k, size_t k_s
             for (uint32_t lane = 0; lane < a->lanes; lane++) {
                 unsigned u = 0;
                 for (uint32_t p = 0; p < planes; p++) {
-                    size_t word = a->kind == KIND_MAC ? (size_t)s * planes + p
-                                                      : (size_t)p * len + s;
+                    size_t word = is_plane_major(a->kind) ? (size_t)p * len + s
+                                                          : (size_t)s * planes + p;
                     u = u << 1 | plane_bit(a, words + word * bytes, row, lane);
                 }
                 k[row * k_stride + (size_t)s * a->lanes + lane] = decode(a, r->c, u);
@@ -129,7 +146,7 @@ static const char *take_words(struct reader *r, uint16_t *words)
 
 struct header {
     int sc, oc;
-    unsigned sh;
+    unsigned sh, sel;
 };
 
 static const char *take_header(struct reader *r, struct header *headers)
@@ -144,13 +161,41 @@ static const char *take_header(struct reader *r, struct header *headers)
         struct header *h = &headers[row];
         h->sh = word[0][row] >> 12;
         h->sc = word[0][row] & 0xFFF;
-        if (h->sc >= 2048)
+        h->sel = 0;
+        if (r->c->selectors) {
+            h->sel = (unsigned)h->sc >> 10;
+            h->sc &= 0x3FF;
+            h->sc -= h->sc >= 512 ? 1024 : 0;
+        } else if (h->sc >= 2048)
             h->sc -= 4096;
         h->oc = word[1][row] + (int16_t)word[2][row] * 65536;
         if (h->oc < -524288 || h->oc > 524287)
             return "oc is wider than 20 bits";
     }
     return NULL;
+}
+
+/* The format behind a table number of docs/core.md. */
+static accel_format table_format(const struct stream_command *c)
+{
+    if (c->table >= 16)
+        return ACCEL_FLOAT(c->table - 15, c->planes - 1 - (c->table - 15));
+    return ACCEL_TABLE(c->table, c->planes);
+}
+
+/* Codes of a table format become what they mean: beside each other, and under their group's selector. */
+static void look_up(const struct reader *r, const struct header *headers, uint32_t len, int *k,
+                    size_t k_stride)
+{
+    const accel_format f = table_format(r->c);
+    for (uint32_t row = 0; row < r->a->rows; row++) {
+        int *kr = k + row * k_stride;
+        for (size_t i = 0; i < (size_t)len * r->a->lanes; i += 2) {
+            unsigned left = (unsigned)kr[i], right = (unsigned)kr[i + 1];
+            kr[i] = accel_format_decode_in(f, left, headers[row].sel, right, NULL);
+            kr[i + 1] = accel_format_decode_in(f, right, headers[row].sel, left, NULL);
+        }
+    }
 }
 
 /* clamp(round half to even(acc * mul / 2^shift)) by quotient and remainder. */
@@ -251,7 +296,7 @@ static const char *run_tile(struct reader *r, int *k, int64_t *results)
     const struct stream_array *a = r->a;
     const struct stream_command *c = r->c;
     const size_t k_stride = (size_t)c->chunk_steps * a->lanes;
-    struct header headers[256] = { { 0, 0, 0 } };
+    struct header headers[256] = { { 0, 0, 0, 0 } };
     const char *bad = NULL;
     memset(results, 0, (size_t)c->columns * a->rows * sizeof *results);
     for (uint32_t first = 0; first < c->steps; first += c->chunk_steps) {
@@ -263,6 +308,8 @@ static const char *run_tile(struct reader *r, int *k, int64_t *results)
                                                              : take_codes(r, len, k, k_stride);
         if (bad)
             return bad;
+        if (c->coding == CODING_TABLE)
+            look_up(r, headers, len, k, k_stride);
         for (uint32_t n = 0; n < c->columns; n++) {
             const uint8_t *x = r->d->x + ((size_t)n * c->steps + first) * a->lanes;
             for (uint32_t row = 0; row < a->rows; row++) {
@@ -289,7 +336,7 @@ const char *stream_model(const struct stream_array *array, const struct stream_c
                          const struct stream_data *data, int64_t *results)
 {
     struct reader r = { .a = array, .c = command, .d = data };
-    if (command->chunk_steps == 0 || command->chunk_steps > 256 / array->lanes)
+    if (command->chunk_steps == 0 || command->chunk_steps > (255 + array->lanes) / array->lanes)
         return "a chunk holds 1 to 256 elements";
     if (data->x_beats != (size_t)command->columns * command->steps)
         return "the activation stream is not columns times steps long";

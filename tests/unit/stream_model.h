@@ -14,9 +14,9 @@ struct stream_array {
 
 /* The fields of a GEMM command. */
 struct stream_command {
-    uint32_t row_tiles, columns, steps, chunk_steps, planes, coding;
+    uint32_t row_tiles, columns, steps, chunk_steps, planes, coding, table;
     uint32_t outlier_chunks;
-    bool asymmetric, row_header, requantize;
+    bool asymmetric, row_header, requantize, selectors;
 };
 
 /* Stream contents and their lengths in beats. */

@@ -24,6 +24,8 @@ static void thin_out(struct rng *rng, const struct pe_kind *kind, struct accel_m
     for (uint32_t m = 0; m < mat->rows; m++) {
         uint8_t *row = mat->codes + (size_t)m * mat->cols;
         uint32_t kept = 0;
+        if (mat->codebook)
+            mat->codebook[(size_t)m << accel_format_bits(mat->format)] = 0;
         for (uint32_t c = 0; c < mat->cols; c++) {
             kept = kind->keeps && c % kind->block == 0 ? 0 : kept;
             if ((c >= from && c < to) || rng_below(rng, 100) < percent ||
@@ -41,15 +43,17 @@ static void check_streams(const struct pe_kind *kind, const struct pack_shape *s
     struct packed p;
     struct pack_wire wire;
     struct accel_error err;
-    if (pack_wire_format(kind, 0, mat->format, &wire) || (kind->window && mat->asymmetric)) {
+    if (pack_wire_format(kind, shape->d_bits, mat->format, &wire) ||
+        (kind->window && mat->asymmetric)) {
         assert_int_equal(pack_matrix(kind, shape, mat, &p, &err), ACCEL_E_UNSUPPORTED);
         assert_non_null(strstr(err.text, kind->name));
         assert_non_null(strstr(err.text, accel_format_name(mat->format)));
         return;
     }
-    assert_int_equal(pack_matrix(kind, shape, mat, &p, &err), ACCEL_OK);
+    if (pack_matrix(kind, shape, mat, &p, &err))
+        fail_msg("%s", err.text);
     assert_int_equal(p.row_tiles, (mat->rows + shape->rows - 1) / shape->rows);
-    assert_true(p.chunk_steps * shape->lanes <= 256);
+    assert_true(p.chunk_steps <= (255 + shape->lanes) / shape->lanes);
     assert_int_equal(p.group_pad, p.steps * shape->lanes);
 
     int8_t *x = malloc((size_t)n * mat->cols);
@@ -72,6 +76,8 @@ static void check_streams(const struct pe_kind *kind, const struct pack_shape *s
                                       .chunk_steps = p.chunk_steps,
                                       .planes = p.planes,
                                       .coding = p.coding,
+                                      .table = p.table,
+                                      .selectors = p.has_sel,
                                       .asymmetric = p.asymmetric,
                                       .row_header = p.row_header,
                                       .outlier_chunks = p.outlier_chunks };
@@ -103,14 +109,15 @@ static void check_streams(const struct pe_kind *kind, const struct pack_shape *s
 }
 
 static const struct pack_shape shapes[] = {
-    { 4, 8, 4, 0, 16 },  { 8, 16, 2, 0, 16 },   { 16, 32, 16, 0, 32 },
-    { 4, 64, 1, 0, 64 }, { 32, 128, 8, 0, 16 }, { 8, 256, 4, 0, 128 },
+    { 4, 8, 4, 0, 16 },   { 8, 16, 2, 0, 16 },   { 16, 32, 16, 0, 32 },
+    { 4, 64, 1, 36, 64 }, { 32, 128, 8, 0, 16 }, { 8, 256, 4, 0, 128 },
+    { 8, 24, 2, 0, 16 },  { 16, 48, 4, 0, 32 },  { 4, 192, 2, 0, 64 },
 };
 #define SHAPES (sizeof shapes / sizeof shapes[0])
 
 static bool has_shape(const struct pe_kind *kind, const struct pack_shape *shape)
 {
-    return pack_plane_bits(kind, shape) % 8 == 0 &&
+    return pack_plane_bits(kind, shape) % 8 == 0 && (shape->lanes % 3 == 0) == kind->threes &&
            (!kind->block || shape->lanes % kind->block == 0);
 }
 
@@ -129,7 +136,7 @@ static void streams_of_every_kind_format_and_group_give_the_contracts_numbers(vo
     (void)state;
     struct rng rng = { 20261 };
     for (size_t k = 0; k < accel_kind_count; k++) {
-        for (int f = 0; f < FORMATS; f++) {
+        for (int f = 0; f < ALL_FORMATS; f++) {
             for (int g = 0; g < GROUPS; g++) {
                 const struct pack_shape *shape;
                 do
@@ -498,7 +505,6 @@ static void what_no_command_can_describe_is_refused(void **state)
 static void kinds_are_found_by_name_only(void **state)
 {
     (void)state;
-    assert_int_equal(accel_kind_count, 6);
     for (size_t i = 0; i < accel_kind_count; i++)
         assert_ptr_equal(accel_find_kind(accel_kinds[i].name), &accel_kinds[i]);
     assert_null(accel_find_kind("ma"));

@@ -4,12 +4,25 @@
 
 #include <string.h>
 
+static bool olive_native(accel_format f)
+{
+    return f == ACCEL_OLIVE4 || f == ACCEL_OLIVE4F;
+}
+
+static bool ant_native(accel_format f)
+{
+    return f == ACCEL_POT4 || f == ACCEL_FLINT4 || f == ACCEL_UFLINT4 || f == ACCEL_ANT4 ||
+           f == ACCEL_FLOAT(2, 1);
+}
+
 /* clang-format off: a kind a row */
 const struct pe_kind accel_kinds[] = {
     { .name = "mac", .id = 0, .step_major = true, .word_planes = 8 },
     { .name = "bitserial", .id = 1, .offset_binary = true },
     { .name = "lut", .id = 2, .offset_binary = true, .recode = lut_recode },
     { .name = "lut4", .id = 3, .offset_binary = true, .recode = lut4_recode },
+    { .name = "olive", .id = 15, .step_major = true, .word_planes = 4, .native = olive_native },
+    { .name = "ant", .id = 16, .step_major = true, .word_planes = 4, .native = ant_native },
     { .name = "nm", .id = 13, .step_major = true, .word_planes = 8, .extra_planes = 2, .window = 1,
       .plane_num = 1, .plane_den = 2, .block = 4, .keeps = 2, .pack_chunk = nm_pack_chunk },
     { .name = "nm16", .id = 14, .step_major = true, .word_planes = 8, .extra_planes = 4, .window = 1,

@@ -1,0 +1,117 @@
+// shift_mult_array.v - the array behind the decoders of tile_olive and tile_ant: each weight is an integer and a left shift,
+// its product (x * base) << shift; a row's products are added up by a tree and accumulated over the chunk.
+// Ports as a tile's (docs/core.md), but for the decoded weights. One cycle a step.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+module shift_mult_array #(
+    parameter Rows       = 8,
+    parameter Lanes      = 8,
+    parameter ScaleUnits = 2
+) (
+    input  wire                     clk_i,
+    input  wire                     rst_i,
+    input  wire [3:0]               planes_i,
+    input  wire                     bipolar_i,
+    input  wire                     valid_i,
+    output wire                     ready_o,
+    input  wire                     first_i,
+    input  wire                     last_i,
+    input  wire [Lanes*8-1:0]       x_i,
+    input  wire [Rows*Lanes*5-1:0]  base_i,       // signed; bit p of row r, lane l at p * Rows * Lanes + r * Lanes + l
+    input  wire [Rows*Lanes*3-1:0]  shift_i,      // 0..6, likewise
+    input  wire signed [16:0]       sum_i,
+    output wire                     d_valid_o,
+    input  wire                     d_ready_i,
+    output wire [ScaleUnits*24-1:0] d_o,
+    output wire signed [16:0]       d_sum_o
+);
+    localparam Plane = Rows * Lanes;
+
+    // ---- stage 1: operands, decoded once for each weight
+    wire                    en;             // both stages move
+    reg                     v1, first1, last1;
+    reg signed [16:0]       sum1;
+    reg [Lanes*32-1:0]      x1;
+    reg [Plane*5-1:0]       base1;
+    reg [Plane*3-1:0]       shift1;
+    integer                 i;
+    always @(posedge clk_i)
+        if (rst_i) v1 <= 1'b0;
+        else if (en) v1 <= valid_i;
+    always @(posedge clk_i)
+        if (en && valid_i) begin
+            first1 <= first_i;
+            last1  <= last_i;
+            sum1   <= sum_i;
+            base1  <= base_i;
+            shift1 <= shift_i;
+            for (i = 0; i < Lanes; i = i + 1) x1[i*32+:32] <= {{24{x_i[i*8+7]}}, x_i[i*8+:8]};
+        end
+
+    // ---- stage 2: multiply, shift, add up by a tree, accumulate; only 24 bits of each row's word are ever used.
+    // The tree is walked leaf by leaf, level l keeping its left operand in t[l]: scalars simulate fastest.
+    reg                     v2;             // p is complete
+    reg signed [16:0]       sum2;
+    reg [Rows*32-1:0]       p, p_next;
+    /*verilator tracing_off*/               // traced scalars would have to be kept in memory
+    reg [31:0]              t0, t1, t2, t3, t4, t5, t6, t7, v;
+    integer                 r, k, at;
+    /*verilator tracing_on*/
+    always @* begin
+        p_next = p;
+        {t0, t1, t2, t3, t4, t5, t6, t7, v} = 288'd0;
+        at = 0;
+        if (v1)
+            for (r = 0; r < Rows; r = r + 1) begin
+                for (k = 0; k < Lanes; k = k + 1) begin
+                    at = r * Lanes + k;
+                    v = {{27{base1[4*Plane+at]}}, base1[4*Plane+at], base1[3*Plane+at], base1[2*Plane+at],
+                         base1[1*Plane+at], base1[at]};
+                    v = $signed(v) * $signed(x1[k*32+:32]);
+                    v = v << {shift1[2*Plane+at], shift1[1*Plane+at], shift1[at]};
+                    if (k % 2   == 1)   v = t0 + v;
+                    if (k % 4   == 3)   v = t1 + v;
+                    if (k % 8   == 7)   v = t2 + v;
+                    if (k % 16  == 15)  v = t3 + v;
+                    if (k % 32  == 31)  v = t4 + v;
+                    if (k % 64  == 63)  v = t5 + v;
+                    if (k % 128 == 127) v = t6 + v;
+                    if (k % 256 == 255) v = t7 + v;
+                    if      (k % 2   == 0)   t0 = v;
+                    else if (k % 4   == 1)   t1 = v;
+                    else if (k % 8   == 3)   t2 = v;
+                    else if (k % 16  == 7)   t3 = v;
+                    else if (k % 32  == 15)  t4 = v;
+                    else if (k % 64  == 31)  t5 = v;
+                    else if (k % 128 == 63)  t6 = v;
+                    else if (k % 256 == 127) t7 = v;
+                end
+                p_next[r*32+:32] = v + (first1 ? 32'd0 : {{8{p[r*32+23]}}, p[r*32+:24]});
+            end
+    end
+    always @(posedge clk_i)
+        if (rst_i) v2 <= 1'b0;
+        else if (en) v2 <= v1 && last1;
+    always @(posedge clk_i)
+        if (en && v1) begin
+            p    <= p_next;
+            sum2 <= sum1;
+        end
+
+    // ---- drain: bipolar k = 2u - (2^n - 1), so D = 2 u-sum - (2^n - 1) S
+    wire signed [24:0] s = {{8{sum2[16]}}, sum2};
+    wire signed [24:0] corr = bipolar_i ? s - (s <<< planes_i) : 25'sd0;
+    wire               drain_ready;
+    assign en      = !v2 || drain_ready;
+    assign ready_o = en;
+
+    reg [Rows*24-1:0] p24;
+    integer           q;
+    always @*
+        for (q = 0; q < Rows; q = q + 1) p24[q*24+:24] = p[q*32+:24];
+    tile_drain #(.Rows(Rows), .ScaleUnits(ScaleUnits)) drain (
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(v2), .ready_o(drain_ready), .p_i(p24),
+        .dbl_i(bipolar_i), .corr_i(corr), .sum_i(sum2),
+        .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
+endmodule
+`default_nettype wire
