@@ -118,12 +118,12 @@ int prefill(accel_llm *llm, accel_dev *dev, const uint32_t *ids, size_t count, f
 
 int run_list(const struct options *o);
 int run_info(const struct options *o);
+int kinds_info(const struct options *o); /* info_kinds.c */
 int run_run(const struct options *o);
 int run_perplexity(const struct options *given);
 int run_verify(const struct options *o);
 int run_bench(const struct options *given);
 int run_selftest(const struct options *o);
-int kinds_info(const struct options *o); /* info_kinds.c */
 int run_compare(const struct options *given);
 
 #endif

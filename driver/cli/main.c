@@ -13,7 +13,8 @@ static const struct command commands[] = {
       "Prints the URI and a description of every device, one a line.", REPORT, 0, 0, run_list },
     { "info", "describe a device or a model",
       "With -m, describes the model and how each tensor type maps to the device's formats.\n"
-      "Otherwise describes the device.",
+      "With -d, describes the device. With neither, prints which PE kind runs which weight format,\n"
+      "and why not the others.",
       FLAG(DEVICE) | FLAG(MODEL) | FLAG(FORMAT) | FLAG(GROUP) | REPORT, 0, 0, run_info },
     { "run", "go on with a text",
       "Prints the prompt and what the model adds to it, token by token, until -n tokens, the end\n"
