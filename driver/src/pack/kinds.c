@@ -15,6 +15,11 @@ static bool ant_native(accel_format f)
            f == ACCEL_FLOAT(2, 1);
 }
 
+static bool shiftadd_native(accel_format f)
+{
+    return f == ACCEL_FLOAT(2, 1) || f == ACCEL_FP3 || f == ACCEL_FP4 || f == ACCEL_FLINT4;
+}
+
 /* clang-format off: a kind a row */
 const struct pe_kind accel_kinds[] = {
     { .name = "mac", .id = 0, .step_major = true, .word_planes = 8 },
@@ -27,6 +32,7 @@ const struct pe_kind accel_kinds[] = {
       .plane_num = 1, .plane_den = 2, .block = 4, .keeps = 2, .pack_chunk = nm_pack_chunk },
     { .name = "nm16", .id = 14, .step_major = true, .word_planes = 8, .extra_planes = 4, .window = 1,
       .plane_num = 1, .plane_den = 8, .block = 16, .pack_chunk = nm_pack_chunk },
+    { .name = "shiftadd", .id = 8, .step_major = true, .word_planes = 4, .native = shiftadd_native },
 };
 /* clang-format on */
 const size_t accel_kind_count = sizeof accel_kinds / sizeof accel_kinds[0];
