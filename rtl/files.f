@@ -21,6 +21,7 @@ rtl/pe/tile_ant.v
 rtl/decode/decode_dfloat11.v
 rtl/decode/bf16_block.v
 rtl/decode/decode_codebook.v
+rtl/decode/code_planes.v
 rtl/decode/decode_spqr.v
 rtl/decode/decode_fp6.v
 rtl/decode/decode_qmoe.v

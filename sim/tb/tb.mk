@@ -28,13 +28,17 @@ TB_TOPS_group_scale   := group_scale_8x2:group_scale:Rows=8:ScaleUnits=2:MaxN=4 
 TB_TOPS_tile_drain    := tile_drain_16x4:tile_drain:Rows=16:ScaleUnits=4 tile_drain_16x16:tile_drain:Rows=16:ScaleUnits=16
 
 # Stream decoders. lint-rtl reads these tops, too.
-TB_DECODERS := $(patsubst sim/tb/tb_%.cpp,%,$(wildcard sim/tb/tb_decode_*.cpp sim/tb/tb_bf16_block.cpp))
+TB_DECODERS := $(patsubst sim/tb/tb_%.cpp,%,$(wildcard sim/tb/tb_decode_*.cpp sim/tb/tb_bf16_block.cpp sim/tb/tb_code_planes.cpp))
 TB_BENCHES  += $(TB_DECODERS)
 TB_TOPS_decode_dfloat11 := decode_dfloat11_32:decode_dfloat11:MaxLen=32 decode_dfloat11_12:decode_dfloat11:MaxLen=12
 TB_TOPS_bf16_block      := bf16_block_1:bf16_block:Lanes=1 bf16_block_8:bf16_block:Lanes=8
 TB_TOPS_decode_codebook := decode_codebook_4:decode_codebook:Rows=4:Lanes=8:Bits=4 decode_codebook_3:decode_codebook:Rows=2:Lanes=32:Bits=3
 TB_TOPS_decode_spqr     := decode_spqr:decode_spqr
 TB_TOPS_decode_fp6      := decode_fp6_8x0:decode_fp6:Lanes=8:Split=0 decode_fp6_16x1:decode_fp6:Lanes=16:Split=1
+TB_TOPS_code_planes     := code_planes_mac:code_planes:Width=64:Bits=8:Chunk=16 \
+                           code_planes_lut:code_planes:Width=64:Bits=8:PlaneMajor=1:Offset=1:Cell=2:Chunk=16 \
+                           code_planes_lut4:code_planes:Width=128:Bits=2:PlaneMajor=1:Offset=1:Cell=4:Chunk=8 \
+                           code_planes_bitserial:code_planes:Width=64:Bits=3:PlaneMajor=1:Offset=1:Chunk=32
 TB_TOPS_decode_qmoe     := decode_qmoe_32:decode_qmoe:Lanes=32 decode_qmoe_64:decode_qmoe:Lanes=64
 LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b))
 
