@@ -42,12 +42,46 @@ module tile_nm #(
     endgenerate
     wire unused_ok = &{1'b0, planes_i, plane_i, table_i, word_i, sel_i, sum_i};
 
-    // ---- stage 1: operands
+    // ---- stage 1: each slot's activation, sign-extended to a word, and its code
     wire                    en;             // both stages move
     reg                     v1, first1, last1;
-    reg [Lanes*32-1:0]      x1;
-    reg [Plane*(Block == 4 ? 10 : 12)-1:0] w1;
-    integer                 i;
+    reg [Plane*32-1:0]      x1, pick;
+    reg [Plane*8-1:0]       w1;
+    /*verilator tracing_off*/               // traced scalars would have to be kept in memory
+    reg [Lanes*32-1:0]      x0;
+    reg [31:0]              c, c0, c1, c2, a, b, s0, s1, s2, s3;
+    integer                 i, j, r, k, at, x;
+    /*verilator tracing_on*/
+    always @* begin
+        pick = 0;
+        x0   = 0;
+        {c, c0, c1, c2, a, b, s0, s1, s2, s3} = 320'd0;
+        x = 0;
+        if (valid_i) begin
+            for (i = 0; i < Lanes; i = i + 1) x0[i*32+:32] = {{24{x_i[i*8+7]}}, x_i[i*8+:8]};
+            for (i = 0; i < Plane; i = i + 1) begin
+                x  = i % Slots / 2 * Block;
+                s0 = {32{w_i[8*Plane+i]}};
+                s1 = {32{w_i[9*Plane+i]}};
+                for (j = 0; j < Block; j = j + 4) begin         // one of four, four times if of sixteen
+                    a = x0[(x+j)*32+:32]   ^ ((x0[(x+j)*32+:32]   ^ x0[(x+j+1)*32+:32]) & s0);
+                    b = x0[(x+j+2)*32+:32] ^ ((x0[(x+j+2)*32+:32] ^ x0[(x+j+3)*32+:32]) & s0);
+                    c = a ^ ((a ^ b) & s1);
+                    if      (j == 0) c0 = c;
+                    else if (j == 4) c1 = c;
+                    else if (j == 8) c2 = c;
+                end
+                if (Block == 16) begin
+                    s2 = {32{w_i[(Block == 16 ? 10 : 8)*Plane+i]}};
+                    s3 = {32{w_i[(Block == 16 ? 11 : 8)*Plane+i]}};
+                    a  = c0 ^ ((c0 ^ c1) & s2);
+                    b  = c2 ^ ((c2 ^ c) & s2);
+                    c  = a ^ ((a ^ b) & s3);
+                end
+                pick[i*32+:32] = c;
+            end
+        end
+    end
     always @(posedge clk_i)
         if (rst_i) v1 <= 1'b0;
         else if (en) v1 <= valid_i;
@@ -55,50 +89,29 @@ module tile_nm #(
         if (en && valid_i) begin
             first1 <= first_i;
             last1  <= last_i;
-            w1     <= w_i;
-            for (i = 0; i < Lanes; i = i + 1) x1[i*32+:32] <= {{24{x_i[i*8+7]}}, x_i[i*8+:8]};
+            x1     <= pick;
+            w1     <= w_i[Plane*8-1:0];
         end
 
-    // ---- stage 2: choose, multiply, add up by a tree, accumulate; only 24 bits of each row's word are ever used.
+    // ---- stage 2: multiply, add up by a tree, accumulate; only 24 bits of each row's word are ever used.
     // The tree is walked leaf by leaf, level l keeping its left operand in t[l]: scalars simulate fastest.
     reg                     v2;             // p is complete
     reg [Rows*32-1:0]       p, p_next;
-    /*verilator tracing_off*/               // traced scalars would have to be kept in memory
-    reg [31:0]              t0, t1, t2, t3, t4, t5, t6, v, c0, c1, c2, a, b, s0, s1, s2, s3;
+    /*verilator tracing_off*/
+    reg [31:0]              t0, t1, t2, t3, t4, t5, t6, v;
     wire                    is_signed = coding_i == 2'd0;
-    integer                 r, k, j, at, x;
     /*verilator tracing_on*/
     always @* begin
         p_next = p;
         {t0, t1, t2, t3, t4, t5, t6, v} = 256'd0;
-        {c0, c1, c2, a, b, s0, s1, s2, s3} = 288'd0;
         at = 0;
-        x = 0;
         if (v1)
             for (r = 0; r < Rows; r = r + 1) begin
                 for (k = 0; k < Slots; k = k + 1) begin
                     at = r * Slots + k;
-                    x  = k / 2 * Block;
-                    s0 = {32{w1[8*Plane+at]}};
-                    s1 = {32{w1[9*Plane+at]}};
-                    for (j = 0; j < Block; j = j + 4) begin     // one of four, four times if of sixteen
-                        a = x1[(x+j)*32+:32]   ^ ((x1[(x+j)*32+:32]   ^ x1[(x+j+1)*32+:32]) & s0);
-                        b = x1[(x+j+2)*32+:32] ^ ((x1[(x+j+2)*32+:32] ^ x1[(x+j+3)*32+:32]) & s0);
-                        v = a ^ ((a ^ b) & s1);
-                        if      (j == 0) c0 = v;
-                        else if (j == 4) c1 = v;
-                        else if (j == 8) c2 = v;
-                    end
-                    if (Block == 16) begin
-                        s2 = {32{w1[(Block == 16 ? 10 : 8)*Plane+at]}};
-                        s3 = {32{w1[(Block == 16 ? 11 : 8)*Plane+at]}};
-                        a  = c0 ^ ((c0 ^ c1) & s2);
-                        b  = c2 ^ ((c2 ^ v) & s2);
-                        v  = a ^ ((a ^ b) & s3);
-                    end
-                    a = {{24{w1[7*Plane+at] & is_signed}}, w1[7*Plane+at], w1[6*Plane+at], w1[5*Plane+at],
+                    v = {{24{w1[7*Plane+at] & is_signed}}, w1[7*Plane+at], w1[6*Plane+at], w1[5*Plane+at],
                          w1[4*Plane+at], w1[3*Plane+at], w1[2*Plane+at], w1[1*Plane+at], w1[at]};
-                    v = $signed(a) * $signed(v);
+                    v = $signed(v) * $signed(x1[at*32+:32]);
                     if (k % 2   == 1)   v = t0 + v;
                     if (k % 4   == 3)   v = t1 + v;
                     if (k % 8   == 7)   v = t2 + v;
