@@ -8,32 +8,48 @@ dir=$1
 shift
 cd "$(dirname "$0")/.." || exit 1
 share=$(dirname "$(command -v yosys)")/../share/yosys
-rows=2 lanes=8 units=1 cycles=${CYCLES:-300}
+rows=2 units=1 cycles=${CYCLES:-300}
 bad=0
 mkdir -p "$dir"
+all=$(sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/pack/kinds.c)
+
+# Lanes of a small tile of the kind: a multiple of what its simulated cores have, 16 or 24 at least.
+lanes_of() {
+    awk -v kind="$1" '$1 == kind { n = $4; while (n % 2 == 0 && n > 24) n /= 2; print n; exit }' sim/models.txt
+}
+
+port_bits() {   # NETLIST PORT: its width, 0 if there is none
+    awk -v port="$2;" '($1 == "input" || $1 == "output") && $NF == port {
+        n = 1; if (match($0, /\[[0-9]+:0\]/)) n = substr($0, RSTART + 1) + 1 }
+        END { print n + 0 }' "$1"
+}
 
 check() {   # KIND TECH [EDIT]: EDIT is a sed script that spoils the netlist
-    local kind=$1 tech=$2 edit=${3:-} out=$dir/$1-$2-small top=tile_$1 params='' words=1 defs
-    case $kind in
-    lut4) top=tile_lut params=',.TableK(4)' ;;
-    mac) words=8 ;;
-    esac
-    defs=("-DTOP=$top" "-DROWS=$rows" "-DLANES=$lanes" "-DUNITS=$units" "-DWORDS=$words" "-DPARAMS=$params" "-DCYCLES=$cycles")
-    [ "$tech" = ice40 ] && defs+=(-DNO_ICE40_DEFAULT_ASSIGNMENTS)
+    local kind=$1 tech=$2 edit=${3:-} out=$dir/$1-$2-small tile top params='' defs lanes p
+    lanes=$(lanes_of "$kind")
+    tile=$(synth/tile.sh "$kind" top)
+    top=${tile%% *}
+    for p in ${tile#"$top"}; do params+=",.${p%%=*}(${p#*=})"; done
     rm -f "$out.vvp"
     if [ -z "$edit" ]; then
-        synth/tile.sh "$kind" "$tech" $rows $lanes $units "$out" || return 1
+        synth/tile.sh "$kind" "$tech" $rows "$lanes" $units "$out" || return 1
         cp "$out.v" "$out-sim.v"
     else
         sed "$edit" "$out.v" >"$out-sim.v"
         cmp -s "$out.v" "$out-sim.v" && return 1
     fi
-    iverilog -g2012 -o "$out.vvp" "${defs[@]}" -s tile_tb -I "$share/$tech" synth/tile_tb.v rtl/pe/tile_drain.v \
-        "rtl/pe/$top.v" "$out-sim.v" "$share/$tech/cells_sim.v" >"$out.iverilog" 2>&1 || { cat "$out.iverilog"; return 1; }
+    defs=("-DTOP=$top" "-DROWS=$rows" "-DLANES=$lanes" "-DUNITS=$units" "-DPARAMS=$params" "-DCYCLES=$cycles"
+        "-DW_BITS=$(port_bits "$out.v" w_i)" "-DD_BITS=$(($(port_bits "$out.v" d_o) / units))")
+    for p in table sel word; do
+        [ "$(port_bits "$out.v" ${p}_i)" = 0 ] || defs+=("-DHAVE_${p^^}")
+    done
+    [ "$tech" = ice40 ] && defs+=(-DNO_ICE40_DEFAULT_ASSIGNMENTS)
+    iverilog -g2012 -o "$out.vvp" "${defs[@]}" -s tile_tb -I "$share/$tech" synth/tile_tb.v "$out-sim.v" \
+        -y rtl/pe -y rtl/lib "$share/$tech/cells_sim.v" >"$out.iverilog" 2>&1 || { cat "$out.iverilog"; return 1; }
     vvp -n "$out.vvp" | tee "$out.sim" | grep -q '^PASS'
 }
 
-for kind in "${@:-mac bitserial lut lut4}"; do
+for kind in "${@:-$all}"; do
     for k in $kind; do
         for tech in ecp5 ice40; do
             if check "$k" $tech; then
@@ -46,15 +62,15 @@ for kind in "${@:-mac bitserial lut lut4}"; do
     done
 done
 
-# A check that cannot fail shows nothing: one adder cell of the last ECP5 netlist is made to answer zero.
+# A check that cannot fail shows nothing: the adder cells of the last ECP5 netlist are made to answer zero.
 last=${k:-lut}
-if check "$last" ecp5 "0,/INIT0(16'h96aa)/s//INIT0(16'h0000)/"; then
-    echo "not ok a netlist with one wrong cell is noticed: see $dir/$last-ecp5-small.*"
+if check "$last" ecp5 "s/INIT0(16'h96aa)/INIT0(16'h0000)/"; then
+    echo "not ok a netlist with wrong adders is noticed: see $dir/$last-ecp5-small.*"
     bad=1
 elif grep -q '^FAIL' "$dir/$last-ecp5-small.sim"; then
-    echo "ok a netlist with one wrong cell is noticed: $(cat "$dir/$last-ecp5-small.sim")"
+    echo "ok a netlist with wrong adders is noticed: $(cat "$dir/$last-ecp5-small.sim")"
 else
-    echo 'not ok a netlist with one wrong cell is noticed: it was not simulated'
+    echo 'not ok a netlist with wrong adders is noticed: it was not simulated'
     bad=1
 fi
 exit $bad

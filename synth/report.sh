@@ -3,15 +3,26 @@
 # Usage: synth/report.sh OUT_DIR        writes OUT_DIR/report.json and OUT_DIR/report.txt, and prints the latter
 # Settings: TILES="KIND:TECH:ROWS:LANES:UNITS ..."  what to synthesize, TECH being ecp5 or ice40
 #           JOBS=2  at once        CHECK=0  do not simulate small netlists against the RTL first
+# A column of a width is left empty where the cycles of a step depend on more than the width: make compare measures those.
 # Method and metric: docs/synthesis.md.
 # SPDX-License-Identifier: Apache-2.0
 set -uo pipefail
 dir=$1
 cd "$(dirname "$0")/.." || exit 1
 : "${JOBS:=2}" "${CHECK:=1}"
-# The long ones first. lut has the shape that its target is about; the others' areas hardly depend on their rows, which
-# share nothing but activations and control.
-: "${TILES:=lut:ecp5:32:64:4 lut:ice40:16:64:2 bitserial:ecp5:8:64:1 lut4:ecp5:8:32:1 mac:ecp5:4:32:1 bitserial:ice40:4:64:1 lut4:ice40:8:32:1 mac:ice40:2:32:1}"
+# The long ones first. lut has the shape that its target is about; the areas of bitserial and mac hardly depend on their rows,
+# which share nothing but activations and control. Kinds without a shape of their own here get 4 rows of their
+# simulated lanes.
+chosen="lut:ecp5:32:64:4 lut:ice40:16:64:2 bitserial:ecp5:8:64:1 lut4:ecp5:8:32:1 mac:ecp5:4:32:1 bitserial:ice40:4:64:1 lut4:ice40:8:32:1 mac:ice40:2:32:1"
+if [ -z "${TILES:-}" ]; then
+    TILES=$chosen
+    mapfile -t all < <(sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/pack/kinds.c)
+    for kind in "${all[@]}"; do
+        case " $chosen" in *" $kind:"*) continue ;; esac
+        lanes=$(awk -v kind="$kind" '$1 == kind { print $4; exit }' sim/models.txt)
+        TILES+=" $kind:ecp5:4:${lanes:-32}:1 $kind:ice40:4:${lanes:-32}:1"
+    done
+fi
 mkdir -p "$dir"
 rm -f "$dir/report.json" "$dir/report.txt"
 
@@ -35,30 +46,38 @@ rm -f "$dir/counts"
 for t in $TILES; do
     IFS=: read -r kind tech rows lanes units <<<"$t"
     [ -s "$dir/$kind-$tech.stat" ] || exit 1
-    awk -v what="$kind $rows $lanes $units $tech" '
+    # cycles of a step: the code's width, one, or not known here
+    case $kind in mac) steps=1 ;; bitserial | lut | lut3 | lut4) steps=w ;; *) steps=0 ;; esac
+    awk -v what="$kind $rows $lanes $units $tech" -v steps=$steps '
         $1 == "LUT4" || $1 == "SB_LUT4" { lut = $2 }
         $1 == "CCU2C" || $1 == "SB_CARRY" { carry = $2 }
         $1 ~ /^TRELLIS_FF$|^SB_DFF/ { ff += $2 }
-        END { print what, lut + 0, carry + 0, ff + 0 }' "$dir/$kind-$tech.stat"
+        END { print what, lut + 0, carry + 0, ff + 0, steps }' "$dir/$kind-$tech.stat"
 done | sort -s -k5,5 >"$dir/counts" || exit 1
 awk -v json="$dir/report.json" '
     BEGIN {
         printf "[" >json
-        printf "%-10s %-6s %-9s %8s %8s %8s   LUT4eq per MAC/cycle at weights of\n", "kind", "tech", "tile", "LUT4", "carry", "FF"
-        printf "%-10s %-6s %-9s %8s %8s %8s %8s %8s %8s %8s\n", "", "", "", "", "", "", "1 bit", "2 bit", "4 bit", "8 bit"
+        printf "%-10s %-6s %-9s %8s %8s %8s   LUT4eq per MAC/cycle at weights of   LUT4eq\n", "kind", "tech", "tile", "LUT4", "carry", "FF"
+        printf "%-10s %-6s %-9s %8s %8s %8s %8s %8s %8s %8s %8s\n", "", "", "", "", "", "", "1 bit", "2 bit", "4 bit", "8 bit", "per lane"
     }
     {
         # An ECP5 carry cell replaces two LUT4s; an iCE40 carry sits beside a LUT4 that is counted already.
         eq = $6 + ($5 == "ecp5" ? 2 * $7 : 0)
         printf "%-10s %-6s %-9s %8d %8d %8d", $1, $5, $2 "x" $3, $6, $7, $8
-        for (w = 1; w <= 8; w *= 2) {
-            per = eq * ($1 == "mac" ? 1 : w) / ($2 * $3)
+        for (w = 1; w <= 8 && $9 != "0"; w *= 2) {
+            per = eq * ($9 == "w" ? w : 1) / ($2 * $3)
             printf " %8.2f", per
             printf "%s\n{\"kind\":\"%s\",\"format\":\"int%d\",\"lut4\":%d,\"ccu2c\":%d,\"ff\":%d,\"lut4eq_per_mac\":%.2f,\"lut4eq\":%d,\"rows\":%d,\"lanes\":%d,\"scale_units\":%d,\"shape\":\"%dx%d\",\"flow\":\"%s\"}",
                 sep, $1, w, $6, $5 == "ecp5" ? $7 : 0, $8, per, eq, $2, $3, $4, $2, $3, $5 >json
             sep = ","
         }
-        printf "\n"
+        if ($9 == "0") {
+            printf "%s\n{\"kind\":\"%s\",\"format\":null,\"lut4\":%d,\"ccu2c\":%d,\"ff\":%d,\"lut4eq\":%d,\"rows\":%d,\"lanes\":%d,\"scale_units\":%d,\"shape\":\"%dx%d\",\"flow\":\"%s\"}",
+                sep, $1, $6, $5 == "ecp5" ? $7 : 0, $8, eq, $2, $3, $4, $2, $3, $5 >json
+            sep = ","
+            printf " %8s %8s %8s %8s", "-", "-", "-", "-"
+        }
+        printf " %8.1f\n", eq / ($2 * $3)
     }
     END { print "\n]" >json }' "$dir/counts" >"$dir/report.txt"
 cat "$dir/report.txt"

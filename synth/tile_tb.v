@@ -1,5 +1,6 @@
 // tile_tb.v - a synthesized tile against its RTL: same random jobs, stalls and resets, every output in every cycle.
-// Macros: TOP, ROWS, LANES, UNITS, PARAMS (further parameters of TOP), WORDS (planes in a code word), CYCLES.
+// Macros: TOP, ROWS, LANES, UNITS, PARAMS (further parameters of TOP), W_BITS (of w_i), D_BITS (of one D), CYCLES;
+// HAVE_TABLE, HAVE_SEL, HAVE_WORD if the tile has those ports. synth/netlist_check.sh reads all of them off the netlist.
 // SPDX-License-Identifier: Apache-2.0
 `timescale 1ns / 1ps
 module tile_tb;
@@ -8,25 +9,54 @@ module tile_tb;
     reg  [1:0]                      coding;
     reg                             valid, first, plane, last, d_ready;
     reg  [`LANES*8-1:0]             x;
-    reg  [`ROWS*`LANES*`WORDS-1:0]  w;
+    reg  [`W_BITS-1:0]              w;
+    reg  [4:0]                      table_id;
+    reg  [`ROWS*2-1:0]              sel;
+    reg                             word;
     reg  signed [16:0]              sum;
     wire                            ready_a, ready_b, d_valid_a, d_valid_b;
-    wire [`UNITS*24-1:0]            d_a, d_b;
+    wire [`UNITS*`D_BITS-1:0]            d_a, d_b;
     wire [16:0]                     d_sum_a, d_sum_b;
     `TOP #(.Rows(`ROWS), .Lanes(`LANES), .ScaleUnits(`UNITS) `PARAMS) rtl (
+`ifdef HAVE_TABLE
+        .table_i(table_id),
+`endif
+`ifdef HAVE_SEL
+        .sel_i(sel),
+`endif
+`ifdef HAVE_WORD
+        .word_i(word),
+`endif
         .clk_i(clk), .rst_i(rst), .planes_i(planes), .coding_i(coding), .valid_i(valid), .ready_o(ready_a),
         .first_i(first), .plane_i(plane), .last_i(last), .x_i(x), .w_i(w), .sum_i(sum), .d_valid_o(d_valid_a),
         .d_ready_i(d_ready), .d_o(d_a), .d_sum_o(d_sum_a));
     netlist dut (
+`ifdef HAVE_TABLE
+        .table_i(table_id),
+`endif
+`ifdef HAVE_SEL
+        .sel_i(sel),
+`endif
+`ifdef HAVE_WORD
+        .word_i(word),
+`endif
         .clk_i(clk), .rst_i(rst), .planes_i(planes), .coding_i(coding), .valid_i(valid), .ready_o(ready_b),
         .first_i(first), .plane_i(plane), .last_i(last), .x_i(x), .w_i(w), .sum_i(sum), .d_valid_o(d_valid_b),
         .d_ready_i(d_ready), .d_o(d_b), .d_sum_o(d_sum_b));
     always #5 clk = !clk;
 
+`ifdef HAVE_TABLE
+    localparam CODINGS = 4;                 // 3: a table
+`else
+    localparam CODINGS = 3;
+`endif
     integer seed = 1, cycle, slices = 0, bad = 0, i, kind;
     initial begin
         // the first chunk starts the sums, whatever the tile held before
         {valid, first, plane, last, d_ready} = 5'b0;
+        table_id = 5'd0;
+        word     = 1'b1;
+        sel      = {`ROWS*2{1'b0}};
         planes = 4'd2;
         coding = 2'd0;
         repeat (3) @(negedge clk);
@@ -40,7 +70,8 @@ module tile_tb;
                     @(negedge clk);
                 end
                 planes = 1 + {$random(seed)} % 8;
-                coding = {$random(seed)} % 3;
+                coding = {$random(seed)} % CODINGS;
+                if (coding == 3) table_id = {$random(seed)} % 32;
                 first  = 1'b1;
                 plane  = 1'b0;
             end
@@ -48,17 +79,19 @@ module tile_tb;
             d_ready = {$random(seed)} % 3 != 0;
             last    = {$random(seed)} % 3 == 0;
             sum     = $random(seed);
+            word    = {$random(seed)} % 4 != 0;
+            for (i = 0; i < `ROWS * 2; i = i + 1) sel[i] = $random(seed);
             kind    = {$random(seed)} % 8;
             for (i = 0; i < `LANES; i = i + 1)
                 x[i*8+:8] = kind == 0 ? 8'h80 : kind == 1 ? 8'h7f : $random(seed);
-            for (i = 0; i < `ROWS * `LANES * `WORDS; i = i + 1)
+            for (i = 0; i < `W_BITS; i = i + 1)
                 w[i] = kind == 2 ? 1'b1 : kind == 3 ? 1'b0 : $random(seed);
             #4 check;
             @(negedge clk);
             // a beat that was not taken would have to stay: checking a tile alone does not need that
             if (valid && ready_was) begin
                 first = last;
-                plane = !last && `WORDS == 1 && {$random(seed)} % 3 == 0;
+                plane = !last && {$random(seed)} % 3 == 0;
             end
         end
         if (bad == 0 && slices > `CYCLES / 8)

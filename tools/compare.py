@@ -14,6 +14,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import subprocess
 import sys
 import threading
@@ -24,7 +25,6 @@ sys.dont_write_bytecode = True
 import compare_page  # noqa: E402
 
 SYNTH_LIMIT = 900           # seconds for one netlist
-FST = "gtkwave"
 
 
 class Progress:
@@ -168,7 +168,7 @@ def build_cores(kinds, where, root):
     stamp = os.path.join(where, "models")
     if not os.path.exists(stamp) or open(stamp).read() != models:
         os.makedirs(where, exist_ok=True)
-        for f in ("sim/table.cpp", "sim/table.o"):
+        for f in ("sim/table.cpp", "sim/table.o", "release/accel", "accel"):     # make does not see a changed list
             if os.path.exists(os.path.join(where, f)):
                 os.remove(os.path.join(where, f))
         open(stamp, "w").write(models)
@@ -347,11 +347,14 @@ def main():
         table = merge(kinds, cells, energy)
     except RuntimeError as e:
         fail(str(e))
-    data = {"seconds": round(time.monotonic() - progress.start), "yosys": run(["yosys", "-V"]).strip(),
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    data = {"seconds": round(time.monotonic() - progress.start), "processor_seconds": round(used.ru_utime + used.ru_stime),
+            "yosys": run(["yosys", "-V"]).strip(),
             "verilator": run(["verilator", "--version"]).strip(), "kinds": table, "cells": cells}
     compare_page.write(data, where)
     print(open(os.path.join(where, "compare.txt")).read())
-    print("compare: %s/compare.html, .json, .csv and .txt written in %d s" % (where, data["seconds"]))
+    print("compare: %s/compare.html, .json, .csv and .txt written in %d s, %d s of processor time"
+          % (where, data["seconds"], data["processor_seconds"]))
     if any(k["notes"] for k in table):
         for k in table:
             for n in k["notes"]:

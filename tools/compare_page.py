@@ -104,9 +104,7 @@ def scatter(cells, kinds):
     out.append('<text x="14" y="%d" transform="rotate(-90 14 %d)" text-anchor="middle">LUT4eq per MAC/cycle</text>'
                % (h // 2, h // 2))
     for i, k in enumerate(kinds):
-        line = sorted((x, y, c) for x, y, c in points if c["kind"] == k for _ in [0]) if False else \
-            sorted(((x, y, c["format"]) for x, y, c in points if c["kind"] == k))
-        for x, y, f in line:
+        for x, y, f in sorted((x, y, c["format"]) for x, y, c in points if c["kind"] == k):
             px, py = at(x, y)
             out.append('<circle cx="%.1f" cy="%.1f" r="4.5" fill="%s" fill-opacity=".8"><title>%s, %s: %s LUT4eq per MAC/cycle, '
                        '%s bits</title></circle>' % (px, py, colour(i, len(kinds)), esc(k), esc(f), number(y), number(x)))
@@ -185,10 +183,9 @@ def csv_text(data):
     w = csv.writer(out, lineterminator="\n")
     w.writerow(["kind", "rows", "lanes", "format", "group", "workload", "pruning", "refused"] + [c[0] for c in COLUMNS])
     for c in data["cells"]:
-        values = ["" if c["refused"] else get(c, by_kind[c["kind"]]) for _, get, _ in COLUMNS]
-        w.writerow([c["kind"], c["rows"], c["lanes"], c["format"], c["group"], c["workload"], c["pruning"],
-                    c["refused"] or ""] + ["" if v is None else round(v, 6) for v in values if v != ""] if not c["refused"]
-                   else [c["kind"], c["rows"], c["lanes"], c["format"], c["group"], c["workload"], c["pruning"], c["refused"]])
+        values = [None if c["refused"] else get(c, by_kind[c["kind"]]) for _, get, _ in COLUMNS]
+        w.writerow([c["kind"], c["rows"], c["lanes"], c["format"], c["group"], c["workload"], c["pruning"], c["refused"] or ""]
+                   + ["" if v is None else round(v, 6) for v in values])
     return out.getvalue()
 
 

@@ -193,7 +193,6 @@ static void print_cell(const struct cell *c)
         printf("%10llu %9.2f %7.4f %10llu %9.2f %9.4f\n", (unsigned long long)c->many.cycles,
                per_cycle(&c->many), accel_utilisation(&c->many), (unsigned long long)c->one.cycles,
                per_cycle(&c->one), (double)(c->code_bits + c->header_bits) / (double)c->weights);
-    fflush(stdout);
 }
 
 static void json_stats(struct json *j, const char *key, const struct accel_stats *s)
@@ -360,8 +359,8 @@ static int compare_format(const struct options *o, const struct jobs *w, accel_d
                 json_cell(j, &c);
             else
                 print_cell(&c);
-            if (o->sample && !c.refused[0])
-                return EXIT_OK; /* one job is a sample */
+            if (output_broken() || (o->sample && !c.refused[0])) /* one job is a sample */
+                return EXIT_OK;
         }
     return EXIT_OK;
 }

@@ -54,7 +54,7 @@ expect "no command is a usage error" 2 err 'Usage: accel COMMAND'
 expect "an unknown command is named" 2 err '"frobnicate"' frobnicate
 expect "--help prints to standard output" 0 out 'perplexity' --help
 expect "--version prints the version" 0 out '^accel [0-9]' --version
-for c in list info run perplexity verify bench selftest; do
+for c in list info run perplexity verify bench compare selftest; do
     expect "accel $c --help lists its flags" 0 out "Usage: accel $c" $c --help
     expect "accel $c refuses an unknown flag" 2 err "\"--nonsense\"; see accel $c --help" $c --nonsense
 done
