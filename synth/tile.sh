@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # tile.sh - synthesize one PE tile alone, so that its area can be counted and its netlist simulated.
-# Usage: synth/tile.sh KIND ecp5|ice40|gates ROWS LANES SCALE_UNITS OUT
+# Usage: synth/tile.sh KIND ecp5|ice40|gates ROWS LANES SCALE_UNITS OUT [PARAMETER=VALUE...]
 #        synth/tile.sh KIND top          prints the tile's module and parameters
 # Writes OUT.stat, OUT.log, and OUT.v (cells of ecp5 and ice40) or OUT.blif (gates: AND, OR, XOR, MUX, NOT, flip-flops).
 # KIND: a name of driver/src/pack/kinds.c. Its module is tile_KIND unless sim/tb/tb.mk says otherwise (TB_TILE_KIND).
@@ -22,6 +22,7 @@ if [ "$tech" = top ]; then
     exit
 fi
 rows=$3 lanes=$4 units=$5 out=$6
+shift 6
 
 case $tech in
 ecp5) flow="synth_ecp5 -abc9 -nodsp -nobram -nolutram -top $top" ;;
@@ -32,7 +33,7 @@ esac
 # -defer: only modules in use are elaborated, each with its own parameters.
 mapfile -t sources < <(sed -e 's://.*$::' -e '/rtl\/\(pe\|lib\)\//!d' rtl/files.f)
 chparam="-chparam Rows $rows -chparam Lanes $lanes -chparam ScaleUnits $units"
-for p in $params; do chparam+=" -chparam ${p%%=*} ${p#*=}"; done
+for p in $params "$@"; do chparam+=" -chparam ${p%%=*} ${p#*=}"; done
 # shellcheck disable=SC2016  # names of yosys cells
 bits='t:$mux t:$pmux t:$and t:$or t:$xor t:$not t:$dff t:$dffe t:$sdff t:$sdffe t:$sdffce' sums='t:$add t:$sub t:$mul'
 # Each round carries what is known of the sign one level further into the trees, which have at most eight.

@@ -57,6 +57,14 @@ def colour(i, n):
     return "hsl(%d 62%% %d%%)" % (round(360 * i / max(n, 1)), 42 + 10 * (i % 2))
 
 
+def marker(x, y, i, n, title=""):
+    """One of four shapes in one of n colours."""
+    shape = ('<circle cx="{0:.1f}" cy="{1:.1f}" r="4.5" ', '<path d="M{0:.1f} {1:.1f}m-4 -4h8v8h-8z" ',
+             '<path d="M{0:.1f} {1:.1f}m0 -5.5l5 9.5h-10z" ', '<path d="M{0:.1f} {1:.1f}m0 -6l5.5 6l-5.5 6l-5.5 -6z" ')[i % 4]
+    return shape.format(x, y) + 'fill="%s" fill-opacity=".8">%s</%s>' % (
+        colour(i, n), "<title>%s</title>" % esc(title) if title else "", shape.split()[0][1:])
+
+
 def table(head, rows, cls=""):
     """head: names, a leading < for columns of words. rows: lists of text or (text, class)."""
     out = ['<div class="wide"><table class="%s"><tr>' % cls]
@@ -106,10 +114,9 @@ def scatter(cells, kinds):
     for i, k in enumerate(kinds):
         for x, y, f in sorted((x, y, c["format"]) for x, y, c in points if c["kind"] == k):
             px, py = at(x, y)
-            out.append('<circle cx="%.1f" cy="%.1f" r="4.5" fill="%s" fill-opacity=".8"><title>%s, %s: %s LUT4eq per MAC/cycle, '
-                       '%s bits</title></circle>' % (px, py, colour(i, len(kinds)), esc(k), esc(f), number(y), number(x)))
-        out.append('<circle cx="%d" cy="%d" r="5" fill="%s"/><text x="%d" y="%d">%s</text>'
-                   % (w - right + 20, top + 10 + 18 * i, colour(i, len(kinds)), w - right + 31, top + 14 + 18 * i, esc(k)))
+            out.append(marker(px, py, i, len(kinds), "%s, %s: %s LUT4eq per MAC/cycle, %s bits" % (k, f, number(y), number(x))))
+        out.append(marker(w - right + 20, top + 10 + 18 * i, i, len(kinds)))
+        out.append('<text x="%d" y="%d">%s</text>' % (w - right + 31, top + 14 + 18 * i, esc(k)))
     return "".join(out) + "</svg>"
 
 
