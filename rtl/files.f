@@ -18,6 +18,9 @@ rtl/pe/tile_nm.v
 rtl/pe/shift_mult_array.v
 rtl/pe/tile_olive.v
 rtl/pe/tile_ant.v
+rtl/pe/tile_dpred.v
+rtl/pe/naf_encoder.v
+rtl/pe/tile_laconic.v
 rtl/decode/decode_dfloat11.v
 rtl/decode/bf16_block.v
 rtl/decode/decode_codebook.v

@@ -53,6 +53,20 @@ TB_SHAPES  := 8:16:2 4:64:4
 TB_SHAPES_mac := 16:16:4 4:64:4 32:32:8
 TB_SHAPES_bitserial := 16:16:4 4:64:4 32:32:8
 TB_SHAPES_lut := 16:16:4 8:8:2 4:64:4 32:32:8
+TB_SHAPES_dpred := 8:16:8 16:8:4 4:64:4
+TB_DEFS_dpred := -DCYCLE_MODEL=tb::PrecisionCycles
+TB_SHAPES_laconic := 8:16:8 4:8:1 4:64:4
+TB_DEFS_laconic := -DCYCLE_MODEL='tb::TermPairCycles<2>'
+# Tile benches beside those of the kinds: other parameters.
+TB_VARIANTS := laconic_1 laconic_4
+TB_KIND_laconic_1 := laconic
+TB_TILE_laconic_1 := tile_laconic:FifoDepth=1
+TB_DEFS_laconic_1 := -DCYCLE_MODEL='tb::TermPairCycles<1>'
+TB_SHAPES_laconic_1 := 4:8:4
+TB_KIND_laconic_4 := laconic
+TB_TILE_laconic_4 := tile_laconic:FifoDepth=4
+TB_DEFS_laconic_4 := -DCYCLE_MODEL='tb::TermPairCycles<4>'
+TB_SHAPES_laconic_4 := 4:16:4
 tb_shapes   = $(or $(TB_SHAPES_$1),$(TB_SHAPES))
 tb_pair     = $(firstword $(call tb_shapes,$1))
 tb_dbits    = $(or $(TB_DBITS_$1),24)
@@ -62,11 +76,11 @@ define tb_kind
 TB_BENCHES += tile_$1
 TB_SRC_tile_$1 := sim/tb/tb_tile.cpp
 TB_TOPS_tile_$1 := $(foreach s,$(call tb_shapes,$1),tile_$1_$(call tb_x,$s):$(call tb_tile,$1):Rows=$(call field,$s,1):Lanes=$(call field,$s,2):ScaleUnits=$(call field,$s,3)$(if $(TB_DBITS_$1),:DBits=$(TB_DBITS_$1)))
-TB_CPPFLAGS_tile_$1 := -DKIND='"$1"' -DD_BITS=$(call tb_dbits,$1) $(TB_DEFS_$1) $(foreach s,$(call tb_shapes,$1),-include Vtile_$1_$(call tb_x,$s).h) \
+TB_CPPFLAGS_tile_$1 := -DKIND='"$(or $(TB_KIND_$1),$1)"' -DNAME='"tile_$1 "' -DD_BITS=$(call tb_dbits,$1) $(TB_DEFS_$1) $(foreach s,$(call tb_shapes,$1),-include Vtile_$1_$(call tb_x,$s).h) \
     -D'SHAPES(X)=$(foreach s,$(call tb_shapes,$1),X(Vtile_$1_$(call tb_x,$s),$(call field,$s,1),$(call field,$s,2),$(call field,$s,3)))' \
     -D'PAIR_SHAPE=pair_job<$(call field,$(call tb_pair,$1),1),$(call field,$(call tb_pair,$1),2),$(call field,$(call tb_pair,$1),3),Vtile_$1_$(call tb_x,$(call tb_pair,$1))>'
 endef
-$(foreach k,$(TB_KINDS),$(eval $(call tb_kind,$k)))
+$(foreach k,$(TB_KINDS) $(TB_VARIANTS),$(eval $(call tb_kind,$k)))
 
 # The whole core of each kind.
 TB_KIND_IDS  := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)", \.id = \([0-9]*\).*/\1=\2/p' driver/src/pack/kinds.c)

@@ -46,6 +46,54 @@ struct PrecisionCycles {
     }
 };
 
+/* laconic: each lane of each row takes as many cycles as its operands have pairs of signed powers of two, one at least.
+ * It may be behind the newest beat by Depth - 1 beats, but in a chunk's first. */
+template <unsigned Depth> class TermPairCycles
+{
+  public:
+    TermPairCycles(unsigned rows, unsigned lanes) : rows_(rows), lanes_(lanes), done_(rows * lanes)
+    {
+    }
+    unsigned beat(const packed &p, const int8_t *x, const uint8_t *word, bool last)
+    {
+        const size_t units = done_.size();
+        for (size_t u = 0; u < units; u++) {
+            int k = 0;
+            for (unsigned b = 0; b < p.planes; b++)
+                k |= (word[(b * units + u) / 8] >> u % 8 & 1) << b;
+            if (p.coding ||
+                k >> (p.planes - 1)) /* unsigned codes are taken from the middle of their range */
+                k -= 1 << (p.coding ? p.planes - 1 : p.planes);
+            done_[u] = std::max(done_[u], now_) + std::max(1u, terms(k) * terms(x[u % lanes_]));
+        }
+        slots_.push_back(*std::max_element(done_.begin(), done_.end()));
+        const uint64_t next = last                     ? slots_.back()
+                              : slots_.size() >= Depth ? slots_[slots_.size() - Depth]
+                                                       : 0;
+        const uint64_t was = now_;
+        now_ = std::max(now_ + 1, next);
+        return (unsigned)(now_ - was);
+    }
+
+  private:
+    const unsigned rows_, lanes_;
+    uint64_t now_ = 0;            /* the cycle in which the beat at hand is taken */
+    std::vector<uint64_t> done_;  /* the last cycle that each lane of each row was busy */
+    std::vector<uint64_t> slots_; /* likewise, for all and each beat */
+
+    /* The least number of signed powers of two that add up to v. */
+    static unsigned terms(int v)
+    {
+        unsigned n = 0;
+        for (; v; v /= 2)
+            if (v % 2) {
+                n++;
+                v -= v % 4 == 1 || v % 4 == -3 ? 1 : -1;
+            }
+        return n;
+    }
+};
+
 } // namespace tb
 
 #endif

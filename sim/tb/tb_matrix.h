@@ -184,19 +184,29 @@ inline Matrix random_matrix(Rng &rng, accel_format f, uint32_t rows, uint32_t co
     return matrix_of(f, rows, cols, group, codes, sc, sh, oc, sel, book);
 }
 
-/* n columns; some all at an end of the range, some zero. */
+/* n columns; some all at an end of the range, some zero, some with stretches of few bits or of one sign. */
 inline std::vector<int8_t> random_acts(Rng &rng, uint32_t n, uint32_t cols)
 {
     std::vector<int8_t> x((size_t)n * cols);
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t how = rng.below(8);
-        for (uint32_t c = 0; c < cols; c++)
+        unsigned cut = 0, shift = 0;
+        bool positive = false;
+        for (uint32_t c = 0; c < cols; c++) {
+            if (how == 5 && c % 8 == 0 && rng.one_in(4)) {
+                cut = rng.below(9);
+                shift = rng.below(cut + 1);
+                positive = rng.one_in(2);
+            }
+            const int any = (int8_t)rng.next();
             x[(size_t)i * cols + c] = (int8_t)(how == 0   ? -128
                                                : how == 1 ? 127
                                                : how == 2 ? 0
                                                : how == 3 ? (rng.one_in(2) ? 127 : -128)
                                                : how == 4 ? rng.bits(8)
-                                                          : (int64_t)rng.next());
+                                                          : ((positive ? any & 127 : any) >> cut) *
+                                                                (1 << shift));
+        }
     }
     return x;
 }

@@ -1,7 +1,7 @@
 /* tb_tile.cpp - one PE kind's tile against the golden model: every format, group size and shape.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Built once a kind, with KIND its name and SHAPES(X) listing X(class, rows, lanes, scale units).
+ * Built once a kind, with KIND its name, NAME that of the tile and SHAPES(X) listing X(class, rows, lanes, scale units).
  * Packed streams are fed as the core's sequencer would; each D is compared with the sum over
  * decoded codes, and what the D add up to with the "cpu:" backend. */
 #include "tb_cycles.h"
@@ -361,7 +361,7 @@ int main(int argc, char **argv)
 {
     tb::Runner run(argc, argv);
     tb::Golden golden;
-    const std::string tile = "tile_" KIND " ";
+    const std::string tile = NAME;
     for (const accel_format f : tb::formats()) {
         pack_wire wire;
         if (pack_wire_format(kind(), D_BITS, f, &wire))
