@@ -15,6 +15,8 @@ rtl/pe/tile_bitserial.v
 rtl/pe/tile_lut.v
 rtl/pe/tile_shiftadd.v
 rtl/pe/tile_nm.v
+rtl/pe/tactical_window.v
+rtl/pe/tile_tclp.v
 rtl/pe/shift_mult_array.v
 rtl/pe/tile_olive.v
 rtl/pe/tile_ant.v

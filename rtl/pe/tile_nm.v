@@ -53,7 +53,7 @@ module tile_nm #(
     integer                 i, j, r, k, at, x;
     /*verilator tracing_on*/
     always @* begin
-        pick = 0;
+        pick = x1;
         x0   = 0;
         {c, c0, c1, c2, a, b, s0, s1, s2, s3} = 320'd0;
         x = 0;

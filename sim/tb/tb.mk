@@ -48,6 +48,10 @@ TB_KINDS   := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/p
 TB_TILE_lut4 := tile_lut:TableK=4
 TB_TILE_nm   := tile_nm:Block=4
 TB_TILE_nm16 := tile_nm:Block=16
+TB_DEFS_tclp := -D'CYCLE_MODEL=tb::WindowCycles<false>'
+TB_SHAPES_tclp := 8:16:2 4:64:4 4:8:4
+TB_DEFS_tcle := -D'CYCLE_MODEL=tb::WindowCycles<true>'
+TB_SHAPES_tcle := 8:16:2 4:64:4 4:8:4
 # Shapes of its tile that a kind is tested in: the pair test's first. ROWS:LANES:SCALE_UNITS; TB_SHAPES_K overrides.
 TB_SHAPES  := 8:16:2 4:64:4
 TB_SHAPES_mac := 16:16:4 4:64:4 32:32:8

@@ -4,11 +4,12 @@
  * A model is called with every beat of a job, in order: the packed matrix, the beat's activations (NULL: zeros) and code
  * word (all its planes), whether it is its chunk's last. It gives the cycles from the one in which the tile takes this beat
  * to the one in which it can take the next, where nothing outside holds it up. tb.mk names the model of a kind:
- * TB_DEFS_kind := -DCYCLE_MODEL=tb::Name. */
+ * TB_DEFS_kind := -DCYCLE_MODEL=tb::Name. A model may have a second function, late: called before beat with where the
+ * beat belongs, it gives the cycles that the beat before took more because of what this one is. */
 #ifndef TB_CYCLES_H
 #define TB_CYCLES_H
 
-#include "internal.h"
+#include "tb_matrix.h"
 
 #include <algorithm>
 #include <vector>
@@ -43,6 +44,50 @@ struct PrecisionCycles {
         while (!(set >> zeros & 1))
             zeros++;
         return bits - zeros;
+    }
+};
+
+/* tclp, tcle: steps enter a cycle each, while the word before is worked on; the next word waits for both. */
+template <bool Terms> struct WindowCycles {
+    const unsigned lanes;
+    std::vector<int8_t> window; /* three steps, the last one latest */
+    bool word = false;
+    unsigned work = 0, gone = 0; /* of the last word; cycles since it came */
+
+    WindowCycles(unsigned, unsigned l) : lanes(l), window(3 * l) {}
+    unsigned late(const ArrayBeat &at)
+    {
+        word = at.has_word;
+        if (at.first)
+            std::fill(window.begin(), window.end(), 0);
+        return word && work > gone ? work - gone : 0;
+    }
+    unsigned beat(const packed &p, const int8_t *x, const uint8_t *w, bool last)
+    {
+        window.erase(window.begin(), window.begin() + lanes);
+        for (unsigned l = 0; l < lanes; l++)
+            window.push_back(x ? x[l] : (int8_t)0);
+        if (word) {
+            work = Terms ? terms() : PrecisionCycles(0, 3 * lanes).beat(p, window.data(), w, last);
+            gone = 0;
+        }
+        gone++;
+        return 1;
+    }
+    /* The most terms of any; an odd number's next term makes it a multiple of four. */
+    unsigned terms() const
+    {
+        unsigned most = 1;
+        for (int v : window) {
+            unsigned n = 0;
+            for (; v; v /= 2)
+                if (v % 2) {
+                    v -= (v & 3) == 1 ? 1 : -1;
+                    n++;
+                }
+            most = std::max(most, n);
+        }
+        return most;
     }
 };
 

@@ -159,6 +159,16 @@ pack_shape shape_of(unsigned rows, unsigned lanes, unsigned units)
     return { rows, lanes, units, D_BITS };
 }
 
+/* What a model says of the beat before this one; most have no more to say. */
+template <class Model> auto late(Model &m, const tb::ArrayBeat &at, int) -> decltype(m.late(at))
+{
+    return m.late(at);
+}
+template <class Model> unsigned late(Model &, const tb::ArrayBeat &, long)
+{
+    return 0;
+}
+
 /* What the beats of a job should take. */
 template <unsigned Rows, unsigned Lanes> struct Expected {
     CYCLE_MODEL model{ Rows, Lanes };
@@ -168,7 +178,7 @@ template <unsigned Rows, unsigned Lanes> struct Expected {
     void add(const packed &p, const Beat &b)
     {
         beats++;
-        cycles += last;
+        cycles += last + late(model, b.at, 0);
         last = model.beat(p, b.x, b.w, b.at.last);
     }
 };

@@ -13,7 +13,9 @@ enum {
     KIND_LUT4,
     KIND_LUT3,
     KIND_POPCOUNT,
-    KIND_NM = 13,
+    KIND_TCLP = 11,
+    KIND_TCLE,
+    KIND_NM,
     KIND_NM16,
     KIND_BISMO = 17
 };
@@ -100,6 +102,44 @@ static const char *take_slots(struct reader *r, uint32_t len, int *k, size_t k_s
                 uint32_t lane = s / 2 * block + number_at(word, bytes, positions, at);
                 k[row * k_stride + (size_t)step * a->lanes + lane] += decode(
                     a, r->c, number_at(word + positions * bytes, bytes, r->c->planes, at));
+            }
+        }
+        r->w += beats;
+    }
+    return NULL;
+}
+
+/* A chunk of tclp or tcle: words of weights that choose among the steps of a window. */
+static const char *take_scheduled(struct reader *r, uint32_t len, int *k, size_t k_stride)
+{
+    static const int ahead[8] = { 0, 1, 2, 1, 1, 2, 2, 1 }, aside[8] = { 0, 0, 0, -1, 1, -2, 2, 3 };
+    const struct stream_array *a = r->a;
+    const size_t bytes = (size_t)a->rows * a->lanes / 8 + 1, beats = 3 + r->c->planes;
+    int entered = 0;
+    bool last = false;
+    for (uint32_t row = 0; row < a->rows; row++)
+        memset(k + row * k_stride, 0, (size_t)len * a->lanes * sizeof *k);
+    while (!last) {
+        if (r->d->w_beats - r->w < beats)
+            return "the code stream ends too early";
+        const uint8_t *word = r->d->w + r->w * bytes;
+        unsigned walk = word[bytes - 1];
+        last = walk >> 7;
+        entered += (int)(walk & 31);
+        if ((walk & 0x60) || (walk & 31) < 1 || (walk & 31) > 3)
+            return "a word does not go on by one to three steps";
+        for (uint32_t row = 0; row < a->rows; row++) {
+            for (uint32_t l = 0; l < a->lanes; l++) {
+                size_t at = (size_t)row * a->lanes + l;
+                unsigned select = number_at(word, bytes, 3, at);
+                int weight = decode(a, r->c, number_at(word + 3 * bytes, bytes, r->c->planes, at));
+                int step = entered - 3 + ahead[select];
+                uint32_t lane = (l + a->lanes + (uint32_t)aside[select]) % a->lanes;
+                if (weight == 0)
+                    continue;
+                if (step < 0 || step >= (int)len)
+                    return "a weight is multiplied by what is not in its chunk";
+                k[row * k_stride + (size_t)step * a->lanes + lane] += weight;
             }
         }
         r->w += beats;
@@ -305,7 +345,9 @@ static const char *run_tile(struct reader *r, int *k, int64_t *results)
             bad = take_header(r, headers);
         if (!bad)
             bad = a->kind == KIND_NM || a->kind == KIND_NM16 ? take_slots(r, len, k, k_stride)
-                                                             : take_codes(r, len, k, k_stride);
+                  : a->kind == KIND_TCLP || a->kind == KIND_TCLE
+                      ? take_scheduled(r, len, k, k_stride)
+                      : take_codes(r, len, k, k_stride);
         if (bad)
             return bad;
         if (c->coding == CODING_TABLE)

@@ -19,6 +19,7 @@
 static void thin_out(struct rng *rng, const struct pe_kind *kind, struct accel_matrix *mat)
 {
     const uint8_t zero = mat->format == ACCEL_TERNARY ? 1 : 0;
+    const bool olive = mat->format == ACCEL_OLIVE4 || mat->format == ACCEL_OLIVE4F;
     const uint32_t percents[] = { 0, 30, 50, 90, 100 }, percent = percents[rng_below(rng, 5)];
     const uint32_t from = rng_below(rng, mat->cols + 1), to = rng_below(rng, mat->cols + 1);
     for (uint32_t m = 0; m < mat->rows; m++) {
@@ -29,8 +30,11 @@ static void thin_out(struct rng *rng, const struct pe_kind *kind, struct accel_m
         for (uint32_t c = 0; c < mat->cols; c++) {
             kept = kind->keeps && c % kind->block == 0 ? 0 : kept;
             if ((c >= from && c < to) || rng_below(rng, 100) < percent ||
-                (kind->keeps && row[c] != zero && kept == kind->keeps))
+                (kind->keeps && row[c] != zero && kept == kind->keeps)) {
                 row[c] = zero;
+                if (olive && (c ^ 1) < mat->cols && row[c ^ 1] == 8) /* its victim */
+                    row[c ^ 1] = zero;
+            }
             kept += row[c] != zero;
         }
     }

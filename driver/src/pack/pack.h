@@ -44,6 +44,7 @@ int pack_outliers(const struct pe_kind *kind, const struct pack_shape *shape,
 
 void lut_recode(uint8_t *row, uint32_t lanes);
 void lut4_recode(uint8_t *row, uint32_t lanes);
+int tactical_pack_chunk(const struct pack_chunk *c, struct beats *out, struct accel_error *err);
 int nm_pack_chunk(const struct pack_chunk *c, struct beats *out, struct accel_error *err);
 
 #endif
