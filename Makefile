@@ -241,7 +241,7 @@ LINT_C     := $(C_SRC)
 LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp))
 LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/install.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core
-RTL_KINDS  ?= 0 1 2 3 8 9 10 11 13 14 15 16
+RTL_KINDS  ?= 0 1 2 3 6 8 9 10 11 13 14 15 16
 
 .PHONY: lint lint-c lint-format lint-rtl lint-sh format
 lint: lint-c lint-format lint-rtl lint-sh ## every linter and both compilers, warnings are errors
@@ -294,6 +294,7 @@ $(B)/lint/iverilog-%: $(RTL) $(RTL_LIST)
 	@touch $@
 
 # The smallest legal shape: the checks are about structure, not size.
+RTL_LANES_6  := 24
 RTL_LANES_14 := 16
 $(B)/lint/yosys-%: $(RTL) $(RTL_LIST)
 	$(call say,YOSYS,$(RTL_TOP) kind $*)

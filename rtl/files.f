@@ -13,6 +13,7 @@ rtl/pe/tile_drain.v
 rtl/pe/tile_mac.v
 rtl/pe/tile_bitserial.v
 rtl/pe/tile_lut.v
+rtl/pe/tile_tlut.v
 rtl/pe/tile_shiftadd.v
 rtl/pe/tile_nm.v
 rtl/pe/tactical_window.v

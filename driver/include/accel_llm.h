@@ -93,9 +93,12 @@ struct accel_llm_options {
                                      made for is allowed; 0: the model's, at most 4096 */
     uint32_t     batch;         /**< most columns in one job; 0: what the device takes, at most 128 */
     uint64_t     deadline_ns;   /**< of every job, as in accel_job; 0: none */
+    int          strict;        /**< 1: fail if the device refuses a matrix; 0: cpu: multiplies by it */
 };
 
 /** Pack every matrix for the device and make the KV cache. The device must outlive the accel_llm.
+ * Matrices that the device's PE kind cannot hold (ACCEL_E_UNSUPPORTED) stay on the host, which gives
+ * the same bits; if that is all of them, opening fails with the reason of the first.
  * options may be NULL.
  * @return ACCEL_OK, _E_ARG, _E_NOMEM, or what loading a tensor returned (the message names it) */
 int accel_llm_open(const accel_model *model, accel_dev *dev, const struct accel_llm_options *options,
@@ -114,7 +117,8 @@ void accel_llm_rewind(accel_llm *llm, uint32_t position);
 
 struct accel_llm_info {
     uint32_t context, position, batch;
-    uint64_t weights;           /**< weights in all matrices on the device */
+    uint64_t weights;           /**< weights in all matrices */
+    uint64_t host_weights;      /**< of those, in matrices that the device refused */
     uint64_t code_bits;         /**< streamed for one token: codes with padding */
     uint64_t header_bits;       /**< ... and group headers */
     uint64_t jobs_per_token;

@@ -40,7 +40,7 @@ static int run_linear(struct accel_llm *llm, const struct linear *l, size_t firs
                 .col_scale = llm->scale + first + done,
                 .deadline_ns = llm->deadline_ns,
             };
-            int rc = accel_run(llm->dev, &job, NULL, err);
+            int rc = accel_run(l->dev[part], &job, NULL, err);
             if (rc)
                 return rc;
             done += now;

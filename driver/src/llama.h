@@ -14,6 +14,7 @@ struct linear {
     uint32_t parts;
     uint32_t cols, rows; /* rows of all parts together */
     accel_weights *w[LINEAR_PARTS];
+    accel_dev *dev[LINEAR_PARTS]; /* where each part is */
     uint32_t first[LINEAR_PARTS]; /* first output row of each part */
     uint32_t max_n[LINEAR_PARTS]; /* columns the device takes in one job of this part */
     const char *name;             /* of the first tensor, for messages */
@@ -27,6 +28,9 @@ struct llama_layer {
 struct accel_llm {
     const struct accel_model *model;
     accel_dev *dev;
+    accel_dev *host;            /* cpu:, for matrices that dev refuses; NULL while there are none */
+    struct accel_error refused; /* why, of the first one */
+    bool strict;
     uint64_t deadline_ns;
     struct llama_layer *layers;
     float *output_norm;

@@ -46,12 +46,26 @@ static int add_part(struct accel_llm *llm, struct linear *l, const accel_matrix 
     uint32_t i = l->parts;
     accel_matrix_get_info(mat, &info);
     accel_get_caps(llm->dev, &caps);
+    l->dev[i] = llm->dev;
     l->max_n[i] = columns_of(&caps, &info);
-    if (l->max_n[i] == 0)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED,
-                          "%s: tensor %.*s has %u columns, more than %s can hold", path, name_len,
-                          tensor->name.data, info.cols, caps.uri);
-    int rc = accel_load(llm->dev, mat, &l->w[i], &why);
+    int rc = l->max_n[i]
+                 ? accel_load(llm->dev, mat, &l->w[i], &why)
+                 : accel_fail(&why, ACCEL_E_UNSUPPORTED, "it has %u columns, more than %s can hold",
+                              info.cols, caps.uri);
+    if (rc == ACCEL_E_UNSUPPORTED && !llm->strict) {
+        if (!llm->refused.text[0])
+            accel_fail(&llm->refused, rc, "%s: tensor %.*s: %.120s", path, name_len,
+                       tensor->name.data, why.text);
+        rc = llm->host ? ACCEL_OK : accel_open("cpu:", NULL, &llm->host, &why);
+        if (!rc)
+            rc = accel_load(llm->host, mat, &l->w[i], &why);
+        if (!rc) {
+            accel_get_caps(llm->host, &caps);
+            l->dev[i] = llm->host;
+            l->max_n[i] = columns_of(&caps, &info);
+            llm->info.host_weights += (uint64_t)info.rows * info.cols;
+        }
+    }
     if (rc)
         return accel_fail(err, rc, "%s: tensor %.*s: %.120s", path, name_len, tensor->name.data,
                           why.text);
@@ -214,6 +228,7 @@ int accel_llm_open(const accel_model *model, accel_dev *dev,
     l->model = model;
     l->dev = dev;
     l->deadline_ns = o.deadline_ns;
+    l->strict = o.strict != 0;
     l->info.context = o.context                               ? o.context
                       : model->info.context < DEFAULT_CONTEXT ? model->info.context
                                                               : DEFAULT_CONTEXT;
@@ -226,6 +241,10 @@ int accel_llm_open(const accel_model *model, accel_dev *dev,
     if ((rc = make_buffers(l, err)) || (rc = make_angles(l, err)) ||
         (rc = llama_load(l, o.format, o.group, err)))
         goto out;
+    if (l->info.host_weights == l->info.weights && l->info.weights) {
+        rc = accel_fail(err, ACCEL_E_UNSUPPORTED, "%s", l->refused.text);
+        goto out;
+    }
     *llm = l;
 out:
     if (rc)
@@ -247,6 +266,7 @@ void accel_llm_free(accel_llm *llm)
         linear_free(&l->down);
     }
     linear_free(&llm->head);
+    accel_close(llm->host);
     free(llm->layers);
     free(llm->output_norm);
     free(llm->rope);

@@ -54,6 +54,8 @@ TB_DEFS_tcle := -D'CYCLE_MODEL=tb::WindowCycles<true>'
 TB_SHAPES_tcle := 8:16:2 4:64:4 4:8:4
 # Shapes of its tile that a kind is tested in: the pair test's first. ROWS:LANES:SCALE_UNITS; TB_SHAPES_K overrides.
 TB_SHAPES  := 8:16:2 4:64:4
+TB_SHAPES_tlut := 8:24:2 8:48:8
+TB_CORES_tlut := 8:24:2:4:64:256
 TB_SHAPES_mac := 16:16:4 4:64:4 32:32:8
 TB_SHAPES_bitserial := 16:16:4 4:64:4 32:32:8
 TB_SHAPES_lut := 16:16:4 8:8:2 4:64:4 32:32:8

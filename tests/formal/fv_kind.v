@@ -177,11 +177,13 @@ module fv_kind #(
     reg  [7:0]          u;
     reg  [Lanes*16-1:0] word;
     reg  [31:0]         cell_code;
+    reg  [1:0]          w0, w1, w2;         // of a cell of three ternary weights
     integer             k, p;
     always @* begin
         word = {Lanes*16{1'b0}};
         u    = 8'd0;
         cell_code = 32'd0;
+        {w0, w1, w2} = 6'd0;
         for (k = 0; k < Codes; k = k + 1) begin
             u = code[k*8+:8] & mask;
 `ifdef PLANES
@@ -203,11 +205,12 @@ module fv_kind #(
 `endif
 `ifdef TLUT
         for (k = 0; k < Lanes; k = k + 3) begin
-            cell_code = 9 * {{30{code[k*8+1]}}, code[k*8+:2]} + 3 * {{30{code[k*8+9]}}, code[k*8+8+:2]} +
-                        {{30{code[k*8+17]}}, code[k*8+16+:2]};
-            word[k/3*5+4] = cell_code[31];
-            if (cell_code[31]) cell_code = -cell_code;
-            word[k/3*5+:4] = cell_code[3:0];
+            w0 = code[k*8+:2];
+            w1 = code[k*8+8+:2];
+            w2 = code[k*8+16+:2];
+            word[k/3*5+4]    = w1 == 0 ? (w2 == 0 ? w0 == 3 : w2 == 3) : w1 == 3;
+            word[k/3*5+:2]   = w1 == 0 ? (w2 == 0 ? w0 != 0 : 0) : w2 == 0 ? 1 : w1 != w2 ? 2 : 3;
+            word[k/3*5+2+:2] = w1 == 0 && w2 == 0 ? 3 : w0 == 0 ? 0 : (w0 == 3) == word[k/3*5+4] ? 1 : 2;
         end
 `elsif NM
         for (k = 0; k < 2; k = k + 1)

@@ -13,6 +13,7 @@ enum {
     KIND_LUT4,
     KIND_LUT3,
     KIND_POPCOUNT,
+    KIND_TLUT,
     KIND_TCLP = 11,
     KIND_TCLE,
     KIND_NM,
@@ -143,6 +144,33 @@ static const char *take_scheduled(struct reader *r, uint32_t len, int *k, size_t
             }
         }
         r->w += beats;
+    }
+    return NULL;
+}
+
+/* A chunk of tlut: three weights in five bits. */
+static const char *take_cells(struct reader *r, uint32_t len, int *k, size_t k_stride)
+{
+    static const int first[] = { 0, 1, 1, 1 }, second[] = { 1, 0, -1, 1 };
+    const struct stream_array *a = r->a;
+    const size_t bytes = (size_t)a->rows * a->lanes / 3 * 5 / 8;
+    if (r->d->w_beats - r->w < len)
+        return "the code stream ends too early";
+    for (uint32_t s = 0; s < len; s++, r->w++) {
+        for (uint32_t row = 0; row < a->rows; row++) {
+            for (uint32_t cell = 0; cell < a->lanes / 3; cell++) {
+                size_t at = ((size_t)row * a->lanes / 3 + cell) * 5;
+                unsigned code = 0;
+                for (unsigned b = 0; b < 5; b++)
+                    code |= word_bit(r->d->w + r->w * bytes, at + b) << b;
+                unsigned how = code >> 2 & 3, entry = code & 3;
+                int sign = code >> 4 ? -1 : 1;
+                int *to = k + row * k_stride + (size_t)s * a->lanes + 3 * cell;
+                to[0] = sign * (how == 3 ? (int)(entry & 1) : how == 2 ? -1 : (int)how);
+                to[1] = how == 3 ? 0 : sign * first[entry];
+                to[2] = how == 3 ? 0 : sign * second[entry];
+            }
+        }
     }
     return NULL;
 }
@@ -347,7 +375,8 @@ static const char *run_tile(struct reader *r, int *k, int64_t *results)
             bad = a->kind == KIND_NM || a->kind == KIND_NM16 ? take_slots(r, len, k, k_stride)
                   : a->kind == KIND_TCLP || a->kind == KIND_TCLE
                       ? take_scheduled(r, len, k, k_stride)
-                      : take_codes(r, len, k, k_stride);
+                  : a->kind == KIND_TLUT ? take_cells(r, len, k, k_stride)
+                                         : take_codes(r, len, k, k_stride);
         if (bad)
             return bad;
         if (c->coding == CODING_TABLE)

@@ -19,7 +19,7 @@ static int filled(uint32_t lanes, size_t n, size_t *out, struct accel_error *err
 int fp6_encode(enum fp6_split split, uint32_t lanes, const uint8_t *code, size_t n,
                struct fp6_stream *out, struct accel_error *err)
 {
-    size_t all;
+    size_t all = 0;
     int rc = filled(lanes, n, &all, err);
     if (rc)
         return rc;
@@ -54,7 +54,7 @@ void fp6_free(struct fp6_stream *s)
 int fp6_decode(enum fp6_split split, uint32_t lanes, const struct fp6_stream *s, size_t n,
                uint8_t *code, struct accel_error *err)
 {
-    size_t all;
+    size_t all = 0;
     int rc = filled(lanes, n, &all, err);
     if (rc)
         return rc;

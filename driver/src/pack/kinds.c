@@ -20,12 +20,15 @@ static bool shiftadd_native(accel_format f)
     return f == ACCEL_FLOAT(2, 1) || f == ACCEL_FP3 || f == ACCEL_FP4 || f == ACCEL_FLINT4;
 }
 
-/* clang-format off: a kind a row */
+/* a kind a row */
+/* clang-format off */
 const struct pe_kind accel_kinds[] = {
     { .name = "mac", .id = 0, .step_major = true, .word_planes = 8 },
     { .name = "bitserial", .id = 1, .offset_binary = true },
     { .name = "lut", .id = 2, .offset_binary = true, .recode = lut_recode },
     { .name = "lut4", .id = 3, .offset_binary = true, .recode = lut4_recode },
+    { .name = "tlut", .id = 6, .step_major = true, .threes = true, .plane_num = 5, .plane_den = 3,
+      .pack_chunk = tlut_pack_chunk, .refuse = tlut_refuse },
     { .name = "olive", .id = 15, .step_major = true, .word_planes = 4, .native = olive_native },
     { .name = "ant", .id = 16, .step_major = true, .word_planes = 4, .native = ant_native },
     { .name = "tclp", .id = 11, .step_major = true, .word_planes = 8, .extra_planes = 3,
@@ -34,9 +37,10 @@ const struct pe_kind accel_kinds[] = {
     { .name = "laconic", .id = 10, .step_major = true, .word_planes = 8 },
     { .name = "nm", .id = 13, .step_major = true, .word_planes = 8, .extra_planes = 2, .window = 1,
       .plane_num = 1, .plane_den = 2, .block = 4, .keeps = 2, .pack_chunk = nm_pack_chunk },
-    { .name = "nm16", .id = 14, .step_major = true, .word_planes = 8, .extra_planes = 4, .window = 1,
-      .plane_num = 1, .plane_den = 8, .block = 16, .pack_chunk = nm_pack_chunk },
-    { .name = "shiftadd", .id = 8, .step_major = true, .word_planes = 4, .native = shiftadd_native },
+    { .name = "nm16", .id = 14, .step_major = true, .word_planes = 8, .extra_planes = 4,
+      .window = 1, .plane_num = 1, .plane_den = 8, .block = 16, .pack_chunk = nm_pack_chunk },
+    { .name = "shiftadd", .id = 8, .step_major = true, .word_planes = 4,
+      .native = shiftadd_native },
 };
 /* clang-format on */
 const size_t accel_kind_count = sizeof accel_kinds / sizeof accel_kinds[0];
