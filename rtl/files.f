@@ -3,6 +3,7 @@ rtl/core/plane_gather.v
 rtl/core/weight_buffer.v
 rtl/core/walk_buffer.v
 rtl/core/act_buffer.v
+rtl/core/outliers.v
 rtl/core/sequencer.v
 rtl/core/header_loader.v
 rtl/core/requant.v

@@ -6,6 +6,8 @@ SIM        := $(B)/sim
 SIM_ROOT   := $(shell $(VERILATOR) --getenv VERILATOR_ROOT 2>/dev/null || echo /usr/share/verilator)
 # One word a core: kind:Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth[:DBits]
 SIM_MODELS := $(shell sed -e 's/\#.*//' -e '/^ *$$/d' -e 's/  */:/g' -e 's/:$$//' sim/models.txt)
+# Outliers in one chunk, in every core
+SIM_ODEPTH := 256
 field       = $(word $2,$(subst :, ,$1))
 sim_name    = Vcore_$(call field,$1,1)_$(call field,$1,3)x$(call field,$1,4)
 SIM_NAMES  := $(foreach m,$(SIM_MODELS),$(call sim_name,$m))
@@ -29,7 +31,7 @@ $(SIM)/$(call sim_name,$1)/model.a: sim/sim_model.cpp sim/sim_core.h rtl/files.f
 	$$(Q)$(VERILATOR) --cc --trace-fst $(VERILATOR_FLAGS) -Mdir $$(@D) --prefix $(call sim_name,$1) \
 	    --top-module accel_core -GKind=$(call field,$1,2) -GRows=$(call field,$1,3) -GLanes=$(call field,$1,4) \
 	    -GScaleUnits=$(call field,$1,5) -GMaxN=$(call field,$1,6) -GXDepth=$(call field,$1,7) \
-	    -GWDepth=$(call field,$1,8) -GDBits=$(or $(call field,$1,9),24) -f rtl/files.f
+	    -GWDepth=$(call field,$1,8) -GDBits=$(or $(call field,$1,9),24) -GODepth=$(SIM_ODEPTH) -f rtl/files.f
 	$$(Q)cd $$(@D) && for f in $(call sim_name,$1)*.cpp; do \
 	    case $$$$f in *__Slow.cpp|*__Syms.cpp|*__Trace__*) o=-O1;; *) o=-Os;; esac; \
 	    $$(CXX) $$(SIM_CXXFLAGS) $$$$o -I. -c -o $$$${f%.cpp}.o $$$$f || exit 1; done
@@ -44,7 +46,7 @@ $(SIM)/table.cpp: sim/models.txt sim/sim.mk
 	@{ echo '#include "sim_core.h"'; \
 	   $(foreach m,$(SIM_MODELS),echo 'SimCore *create_$(call sim_name,$m)();';) \
 	   echo 'const SimModel sim_models[] = {'; \
-	   $(foreach m,$(SIM_MODELS),echo '    { { "$(call field,$m,1)", $(call field,$m,3), $(call field,$m,4), $(call field,$m,5), $(call field,$m,6), $(call field,$m,7), $(or $(call field,$m,9),24) }, create_$(call sim_name,$m) },';) \
+	   $(foreach m,$(SIM_MODELS),echo '    { { "$(call field,$m,1)", $(call field,$m,3), $(call field,$m,4), $(call field,$m,5), $(call field,$m,6), $(call field,$m,7), $(or $(call field,$m,9),24), $(SIM_ODEPTH) }, create_$(call sim_name,$m) },';) \
 	   echo '};'; echo 'const size_t sim_model_count = sizeof sim_models / sizeof *sim_models;'; } >$@
 $(SIM)/table.o: $(SIM)/table.cpp sim/sim_core.h
 	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -c -o $@ $<

@@ -120,7 +120,7 @@ int open(accel_dev *dev, const char *params, accel_error *err)
         auto d = std::make_unique<SimDevice>();
         d->model = model;
         d->kind = kind;
-        d->shape = { m.rows, m.lanes, m.scale_units, m.d_bits, 0 };
+        d->shape = { m.rows, m.lanes, m.scale_units, m.d_bits, m.o_depth };
         d->core.reset(model->create());
         const uint32_t expect[] = { 0x4c434341,    1,       kind->id, m.rows, m.lanes,
                                     m.scale_units, m.max_n, m.x_depth };
@@ -128,6 +128,10 @@ int open(accel_dev *dev, const char *params, accel_error *err)
             return accel_fail(err, ACCEL_E_DEVICE,
                               "sim: D has %u bits, expected %u: rebuild the simulator",
                               d->core->reg(10), m.d_bits);
+        if (d->core->reg(11) != m.o_depth)
+            return accel_fail(err, ACCEL_E_DEVICE,
+                              "sim: chunks of %u outliers, expected %u: rebuild the simulator",
+                              d->core->reg(11), m.o_depth);
         for (unsigned i = 0; i < sizeof expect / sizeof *expect; i++)
             if (d->core->reg(i) != expect[i])
                 return accel_fail(err, ACCEL_E_DEVICE,
@@ -173,7 +177,8 @@ int load(accel_dev *dev, const accel_matrix *mat, accel_weights *w, accel_error 
             return rc;
         w->info.rows = mat->rows;
         w->info.cols = mat->cols;
-        w->info.code_bits = (uint64_t)p->code_beats * p->beat_bits;
+        w->info.code_bits = (uint64_t)p->code_beats * p->beat_bits +
+                            (uint64_t)p->outlier_beats * 64;
         w->info.header_bits = (uint64_t)p->header_beats * d->shape.scale_units * 16;
         w->priv = p.release();
         w->free_priv = free_packed;
@@ -222,7 +227,7 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
         s.command[3] = p.planes | p.coding << 4 | (uint32_t)p.asymmetric << 6 |
                        (uint32_t)p.row_header << 7 | 1u << 8 |
                        (uint32_t)(job->requant_mul != nullptr) << 9 | p.table << 10 |
-                       (uint32_t)p.has_sel << 15;
+                       (uint32_t)p.has_sel << 15 | p.outlier_chunks << 16;
         s.codes = p.codes;
         s.code_beats = p.code_beats;
         s.code_bytes = p.beat_bytes;
@@ -235,6 +240,8 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
             s.headers = d->headers.data();
             s.header_beats = d->headers.size() / d->shape.scale_units;
         }
+        s.outliers = p.outliers;
+        s.outlier_beats = p.outlier_beats;
         s.rows = job->weights->rows;
         s.row_tiles = p.row_tiles;
         s.n = job->n;

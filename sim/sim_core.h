@@ -9,7 +9,7 @@
 /* What was built in: one line of sim/models.txt. */
 struct SimModelInfo {
     const char *kind;
-    uint32_t rows, lanes, scale_units, max_n, x_depth, d_bits;
+    uint32_t rows, lanes, scale_units, max_n, x_depth, d_bits, o_depth;
 };
 
 /* One GEMM as the core's streams, docs/core.md. Activation beats are
@@ -22,6 +22,8 @@ struct SimJob {
     size_t act_beats;
     const uint16_t *headers;
     size_t header_beats;
+    const uint64_t *outliers;
+    size_t outlier_beats;
     uint32_t rows, row_tiles, n;
     int64_t *acc;        /* [n][rows], or */
     int8_t *i8;          /* the same, requantized */

@@ -43,7 +43,8 @@ class Core : public SimCore
 
     void reset() override
     {
-        top_->cmd_valid_i = top_->x_valid_i = top_->w_valid_i = top_->h_valid_i = 0;
+        top_->cmd_valid_i = top_->x_valid_i = top_->w_valid_i = top_->h_valid_i = top_->o_valid_i =
+            0;
         top_->cpl_ready_i = top_->r_ready_i = 1;
         top_->rst_i = 1;
         for (int i = 0; i < 2; i++)
@@ -77,7 +78,7 @@ class Core : public SimCore
         if (job.code_bytes > sizeof top_->w_i)
             return SIM_ILLEGAL;
         const size_t results = (size_t)job.row_tiles * job.n * slices;
-        size_t w = 0, x = 0, h = 0, r = 0;
+        size_t w = 0, x = 0, h = 0, o = 0, r = 0;
         uint32_t tile = 0, col = 0, slice = 0;
         bool command = true;
         uint64_t quiet = 0;
@@ -92,6 +93,9 @@ class Core : public SimCore
         top_->w_valid_i = job.code_beats != 0;
         top_->x_valid_i = job.act_beats != 0;
         top_->h_valid_i = job.header_beats != 0;
+        top_->o_valid_i = job.outlier_beats != 0;
+        if (job.outlier_beats)
+            top_->o_i = job.outliers[0];
         for (uint64_t t = 0;; t++) {
             if (job.max_cycles && t >= job.max_cycles)
                 return stop(SIM_TIMEOUT);
@@ -100,6 +104,7 @@ class Core : public SimCore
             const bool take_w = top_->w_valid_i && top_->w_ready_o;
             const bool take_x = top_->x_valid_i && top_->x_ready_o;
             const bool take_h = top_->h_valid_i && top_->h_ready_o;
+            const bool take_o = top_->o_valid_i && top_->o_ready_o;
             if (top_->r_valid_o) {
                 if (r == results)
                     return stop(SIM_STRAY);
@@ -130,12 +135,13 @@ class Core : public SimCore
                 const uint32_t status = top_->cpl_o >> 16;
                 outcome = status == 1 ? SIM_ILLEGAL : status == 2 ? SIM_OVERFLOW : SIM_DONE;
             }
-            const bool moved = take_cmd || take_w || take_x || take_h || top_->r_valid_o;
+            const bool moved = take_cmd || take_w || take_x || take_h || take_o || top_->r_valid_o;
             quiet = moved ? 0 : quiet + 1;
             cycle();
             if (done) {
-                if (outcome == SIM_DONE && (r != results || w != job.code_beats ||
-                                            x != job.act_beats || h != job.header_beats))
+                if (outcome == SIM_DONE &&
+                    (r != results || w != job.code_beats || x != job.act_beats ||
+                     h != job.header_beats || o != job.outlier_beats))
                     outcome = SIM_STRAY;
                 return outcome == SIM_DONE ? outcome : stop(outcome);
             }
@@ -162,6 +168,12 @@ class Core : public SimCore
                     std::memcpy(&top_->h_i, job.headers + h * SCALE_UNITS, kHeader);
                 else
                     top_->h_valid_i = 0;
+            }
+            if (take_o) {
+                if (++o < job.outlier_beats)
+                    top_->o_i = job.outliers[o];
+                else
+                    top_->o_valid_i = 0;
             }
         }
     }

@@ -21,6 +21,7 @@ module accel_core #(
     parameter XDepth     = 1024,            // steps, power of two, >= 256 / Lanes
     parameter WDepth     = 128,             // array words, power of two, >= two chunks of the widest format
     parameter Requant    = 1,               // 0: leave the requantizers out
+    parameter ODepth     = 0,               // outliers in a chunk: 0 for none at all, or a power of two, 16..1024
     parameter DBits      = 24               // bits of D, 24..40; more than 24 for term only: |k| <= 2^(DBits - 16) - 1
 ) (
     input  wire                        clk_i,
@@ -42,6 +43,10 @@ module accel_core #(
     input  wire                        h_valid_i,
     output wire                        h_ready_o,
     input  wire [ScaleUnits*16-1:0]    h_i,
+    // outliers in
+    input  wire                        o_valid_i,
+    output wire                        o_ready_o,
+    input  wire [63:0]                 o_i,
     // results out
     output wire                        r_valid_o,
     input  wire                        r_ready_i,
@@ -88,7 +93,7 @@ module accel_core #(
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(cmd_valid_i), .ready_o(cmd_ready_o), .data_i(cmd_i),
         .valid_o(cmd_valid), .ready_i(cmd_ready), .data_o(cmd));
 
-    wire          start, busy, sel, asym, row_header, rq, job_done, overflow;
+    wire          start, busy, sel, asym, row_header, rq, has_outliers, job_done, overflow;
     wire [4:0]    table_id;
     wire [3:0]    planes;
     wire [1:0]    coding;
@@ -99,19 +104,22 @@ module accel_core #(
     wire [Xw-1:0] x_addr;
     wire          ready, issue, want, first, plane, plane0, word, last;
     wire [Nw-1:0] col;
-    wire          chunk_first, chunk_last, col_last, tile_last;
+    wire          chunk_first, chunk_last, hdr_last, col_last, tile_last;
+    wire          o_avail, o_last, o_read, o_room, sparse;
+    wire [15:0]   o_step;
     sequencer #(.Lanes(Lanes), .MaxN(MaxN), .XDepth(XDepth), .AllPlanes(WordPlanes > 1 || Kind == 6), .Requant(Requant),
-                .Table(Native), .Sel(Sel), .Window(Window)) seq (
+                .Table(Native), .Sel(Sel), .Outliers(ODepth != 0), .Window(Window)) seq (
         .clk_i(clk_i), .rst_i(rst_i), .cmd_valid_i(cmd_valid), .cmd_ready_o(cmd_ready), .cmd_i(cmd),
         .cpl_valid_o(cpl_valid_o), .cpl_ready_i(cpl_ready_i), .cpl_o(cpl_o),
         .start_o(start), .busy_o(busy), .planes_o(planes), .coding_o(coding), .table_o(table_id), .sel_o(sel), .asym_o(asym),
-        .row_header_o(row_header), .requant_o(rq), .row_tiles_o(row_tiles), .steps_o(steps),
+        .row_header_o(row_header), .requant_o(rq), .outliers_o(has_outliers), .row_tiles_o(row_tiles), .steps_o(steps),
         .chunk_steps_o(chunk_steps), .job_done_i(job_done), .overflow_i(overflow),
         .x_start_o(x_start), .x_count_o(x_count), .x_loaded_i(x_loaded), .x_addr_o(x_addr), .x_avail_i(x_there),
         .x_zero_o(x_zero), .w_avail_i(w_avail), .w_last_i(w_last), .w_advance_i(w_advance), .w_read_o(w_read),
+        .o_avail_i(o_avail), .o_step_i(o_step), .o_last_i(o_last), .o_read_o(o_read), .sparse_o(sparse),
         .w_rewind_o(w_rewind), .w_free_o(w_free), .ready_i(ready), .sel_avail_i(sel_avail), .sel_free_o(sel_free), .issue_o(issue), .want_o(want), .first_o(first), .plane_o(plane), .plane0_o(plane0),
         .word_o(word), .last_o(last), .col_o(col), .chunk_first_o(chunk_first), .chunk_last_o(chunk_last), .col_last_o(col_last),
-        .tile_last_o(tile_last));
+        .hdr_last_o(hdr_last), .tile_last_o(tile_last));
 
     // Words may leave steps out, but a job does not end before its last activations have been taken: they would be
     // mistaken for the next one's.
@@ -127,7 +135,7 @@ module accel_core #(
     act_buffer #(.Lanes(Lanes), .Depth(XDepth)) acts (
         .clk_i(clk_i), .rst_i(rst_i), .start_i(x_start), .count_i(x_count), .loaded_o(x_loaded),
         .valid_i(x_valid_i), .ready_o(x_ready_o), .data_i(x_i), .addr_i(x_addr), .avail_o(x_avail),
-        .read_i(issue), .data_o(x), .sum_o(x_sum));
+        .read_i(issue || o_read), .data_o(x), .sum_o(x_sum));
 
     wire                                g_valid, g_ready, g_take;
     wire [Plane*(WordPlanes+Extra)-1:0] g_data, w;
@@ -191,7 +199,7 @@ module accel_core #(
     // (words with a window leave out steps without weights, so there is no S; their formats need none)
     wire signed [16:0] s_now = Window != 0 ? 17'sd0 : (b_first ? 17'sd0 : s_acc) + (b_plane0 ? x_sum : 17'sd0);
     wire              ctl_ready;
-    assign ready = (!b_valid || tile_ready) && ctl_ready;
+    assign ready = (!b_valid || tile_ready) && o_room && ctl_ready;    // x stays while a beat or an entry waits for it
     always @(posedge clk_i)
         if (rst_i) b_valid <= 1'b0;
         else if (issue) b_valid <= 1'b1;
@@ -246,7 +254,31 @@ module accel_core #(
 `undef SHAPE
 `undef PORTS
 
+    // ---- outliers
+    wire                        o_d_valid, o_d_ready;
+    wire [ScaleUnits*DBits-1:0] o_d;
+    generate
+        if (ODepth != 0) begin : g_outliers
+            wire o_open;
+            assign o_ready_o = o_open && busy;
+            outliers #(.Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .Depth(ODepth), .DBits(DBits)) unit (
+                .clk_i(clk_i), .rst_i(rst_i), .valid_i(o_valid_i && busy), .ready_o(o_open), .data_i(o_i),
+                .avail_o(o_avail), .step_o(o_step), .last_o(o_last), .read_i(o_read), .col_last_i(col_last), .x_i(x),
+                .room_o(o_room), .d_valid_o(o_d_valid), .d_ready_i(o_d_ready), .d_o(o_d));
+        end else begin : g_no_outliers
+            assign o_ready_o = 1'b0;
+            assign o_avail   = 1'b0;
+            assign o_step    = 16'd0;
+            assign o_last    = 1'b0;
+            assign o_room    = 1'b1;
+            assign o_d_valid = 1'b0;
+            assign o_d       = {ScaleUnits*DBits{1'b0}};
+            wire unused_o = &{1'b0, o_valid_i, o_i, o_read, o_d_ready};
+        end
+    endgenerate
+
     // ---- scaling, accumulators, results
+    wire                       s_sparse;    // the D at hand are the outliers'
     wire [$clog2(Rows)-1:0]    slice;
     wire                       hdr_valid, hdr_free, rq_valid, rq_free;
     wire [ScaleUnits*12-1:0]   sc;
@@ -256,21 +288,26 @@ module accel_core #(
     wire [ScaleUnits*6-1:0]    shift;
     header_loader #(.Rows(Rows), .ScaleUnits(ScaleUnits), .Requant(Requant), .Sel(Sel)) headers (
         .clk_i(clk_i), .rst_i(rst_i), .start_i(started), .busy_i(busy), .row_tiles_i(row_tiles), .steps_i(steps),
-        .chunk_steps_i(chunk_steps), .asym_i(asym), .row_header_i(row_header), .requant_i(rq), .sel_i(sel),
+        .chunk_steps_i(chunk_steps), .asym_i(asym), .row_header_i(row_header), .requant_i(rq), .outliers_i(has_outliers), .sel_i(sel), .sparse_i(s_sparse),
         .sel_valid_o(sel_avail), .sel_o(sels), .sel_free_i(sel_free), .valid_i(h_valid_i), .ready_o(h_ready_o), .data_i(h_i), .slice_i(slice), .hdr_valid_o(hdr_valid),
         .sc_o(sc), .sh_o(sh), .oc_o(oc), .hdr_free_i(hdr_free), .rq_valid_o(rq_valid), .mul_o(mul),
         .shift_o(shift), .rq_free_i(rq_free));
+    wire                        s_ready;
+    wire                        s_valid = s_sparse ? o_d_valid : d_valid;
+    wire signed [16:0]          s_sum   = s_sparse ? 17'sd0 : d_sum;
+    assign d_ready   = s_ready && !s_sparse;
+    assign o_d_ready = s_ready && s_sparse;
     group_scale #(.Rows(Rows), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .Requant(Requant), .DBits(DBits)) scale (
-        .clk_i(clk_i), .rst_i(rst_i), .ctl_valid_i(issue && last), .ctl_ready_o(ctl_ready), .col_i(col),
-        .chunk_first_i(chunk_first), .chunk_last_i(chunk_last), .col_last_i(col_last), .tile_last_i(tile_last),
-        .d_valid_i(d_valid), .d_ready_o(d_ready), .d_i(d), .sum_i(d_sum), .slice_o(slice),
-        .row_header_i(row_header), .hdr_valid_i(hdr_valid), .sc_i(sc), .sh_i(sh), .oc_i(oc), .hdr_free_o(hdr_free),
+        .clk_i(clk_i), .rst_i(rst_i), .ctl_valid_i((issue || o_read) && last), .ctl_ready_o(ctl_ready), .col_i(col),
+        .chunk_first_i(chunk_first), .chunk_last_i(chunk_last), .hdr_last_i(hdr_last), .sparse_i(sparse),
+        .col_last_i(col_last), .tile_last_i(tile_last), .sparse_o(s_sparse),
+        .d_valid_i(s_valid), .d_ready_o(s_ready), .d_i(d), .o_d_i(o_d), .sum_i(s_sum), .slice_o(slice), .hdr_valid_i(hdr_valid), .sc_i(sc), .sh_i(sh), .oc_i(oc), .hdr_free_o(hdr_free),
         .requant_i(rq), .rq_valid_i(rq_valid), .mul_i(mul), .shift_i(shift), .rq_free_o(rq_free),
         .r_valid_o(r_valid_o), .r_ready_i(r_ready_i), .r_o(r_o), .job_done_o(job_done), .overflow_o(overflow),
         .clear_i(start));
 
     counters #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
-               .WDepth(WDepth), .DBits(DBits)) regs (
+               .WDepth(WDepth), .DBits(DBits), .ODepth(ODepth)) regs (
         .clk_i(clk_i), .rst_i(rst_i),
         .event_i({job_done, want && w_avail && x_there && !ready, want && w_avail && !x_there, want && !w_avail,
                   r_valid_o && r_ready_i, x_valid_i && x_ready_o, h_valid_i && h_ready_o, w_valid_i && w_ready_o,

@@ -4,7 +4,7 @@
 //   cycle 1  products                             cycle 3  added; written back, or out if the chunk is the last
 //
 // Accumulators of all columns live in a memory; those of a row tile's last chunk go to the result stream
-// instead of back. One slice may follow the other at once even for the same accumulator: the sum written
+// instead of back. A row tile's last chunks may be outliers', whose D come from another source. One slice may follow the other at once even for the same accumulator: the sum written
 // last is forwarded.
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
@@ -23,16 +23,19 @@ module group_scale #(
     input  wire [$clog2(MaxN)-1:0]   col_i,
     input  wire                      chunk_first_i,
     input  wire                      chunk_last_i,
+    input  wire                      hdr_last_i,    // ... that uses its header
+    input  wire                      sparse_i,      // ... is one of outliers
     input  wire                      col_last_i,
     input  wire                      tile_last_i,
-    // D from the tile, slice by slice
+    // D, slice by slice, of the chunk at hand: from outliers.v or from the tile
+    output wire                      sparse_o,
     input  wire                      d_valid_i,
     output wire                      d_ready_o,
-    input  wire [ScaleUnits*DBits-1:0] d_i,
+    input  wire [ScaleUnits*DBits-1:0] d_i,           // the tile's,
+    input  wire [ScaleUnits*DBits-1:0] o_d_i,         // the outliers'
     input  wire signed [16:0]        sum_i,
     // headers
     output wire [$clog2(Rows)-1:0]   slice_o,
-    input  wire                      row_header_i,
     input  wire                      hdr_valid_i,
     input  wire [ScaleUnits*12-1:0]  sc_i,
     input  wire [ScaleUnits*4-1:0]   sh_i,
@@ -59,22 +62,22 @@ module group_scale #(
     localparam Gw = DBits + 14;             // bits of sc * D + oc * S
 
     wire [Nw-1:0] c_col;
-    wire          c_valid, c_first, c_last, c_col_last, c_tile_last;
+    wire          c_valid, c_first, c_last, c_hdr_last, c_col_last, c_tile_last;
     wire          accept;
     reg  [Jw-1:0] slice;
     wire          slice_last = slice == LastSlice[Jw-1:0];
-    fifo #(.Width(Nw + 4), .Depth(8)) ctl (
+    fifo #(.Width(Nw + 6), .Depth(8)) ctl (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(ctl_valid_i), .ready_o(ctl_ready_o),
-        .data_i({col_i, chunk_first_i, chunk_last_i, col_last_i, tile_last_i}),
+        .data_i({sparse_i, col_i, chunk_first_i, chunk_last_i, hdr_last_i, col_last_i, tile_last_i}),
         .valid_o(c_valid), .ready_i(accept && slice_last),
-        .data_o({c_col, c_first, c_last, c_col_last, c_tile_last}));
+        .data_o({sparse_o, c_col, c_first, c_last, c_hdr_last, c_col_last, c_tile_last}));
 
     // ---- cycle 0: accept a slice
     wire en;                                // the pipeline moves
     wire rq_wait = requant_i && c_last && !rq_valid_i;
     assign d_ready_o  = en && c_valid && hdr_valid_i && !rq_wait;
     assign accept     = d_valid_i && d_ready_o;
-    assign hdr_free_o = accept && slice_last && c_col_last && (c_last || !row_header_i);
+    assign hdr_free_o = accept && slice_last && c_col_last && c_hdr_last;
     assign rq_free_o  = accept && slice_last && c_col_last && c_last && requant_i;
     generate
         if ($clog2(Rows) > Jw) assign slice_o = {{$clog2(Rows)-Jw{1'b0}}, slice};
@@ -136,6 +139,7 @@ module group_scale #(
     generate
         for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
             reg signed [47:0] acc [0:MaxN*Slices-1];
+            wire       [DBits-1:0] d = sparse_o ? o_d_i[u*DBits+:DBits] : d_i[u*DBits+:DBits];
             reg signed [DBits+11:0] prod_d; // 12 x DBits
             reg signed [36:0] prod_o;       // 20 x 17 bits
             reg        [3:0]  sh;
@@ -149,7 +153,7 @@ module group_scale #(
                 if (en) begin
                     if (accept) begin
                         prod_d <= $signed({{DBits{sc_i[u*12+11]}}, sc_i[u*12+:12]}) *
-                                  $signed({{12{d_i[u*DBits+DBits-1]}}, d_i[u*DBits+:DBits]});
+                                  $signed({{12{d[DBits-1]}}, d});
                         prod_o <= $signed({{17{oc_i[u*20+19]}}, oc_i[u*20+:20]}) *
                                   $signed({{20{sum_i[16]}}, sum_i});
                         sh     <= sh_i[u*4+:4];

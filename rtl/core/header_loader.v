@@ -1,5 +1,6 @@
 // header_loader.v - takes group headers off their stream into two sets: one in use, one arriving.
-// After a row tile's last group header come, if the job requantizes, that tile's multipliers and shifts.
+// After a row tile's last group header comes, if the job has outliers, theirs, and then, if it requantizes, that tile's
+// multipliers and shifts.
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 module header_loader #(
@@ -18,12 +19,14 @@ module header_loader #(
     input  wire                           asym_i,         // three words a header instead of one
     input  wire                           row_header_i,   // one header a row tile
     input  wire                           requant_i,
+    input  wire                           outliers_i,     // a set more after those of the groups
     input  wire                           sel_i,          // word 0 is {sh, sel[1:0], sc[9:0]}; only with Sel
     input  wire                           valid_i,
     output wire                           ready_o,
     input  wire [ScaleUnits*16-1:0]       data_i,
     // the set in use, read slice by slice
     input  wire [$clog2(Rows)-1:0]        slice_i,       // below Rows / ScaleUnits
+    input  wire                           sparse_i,       // the set is the outliers': it has no selectors
     output wire                           hdr_valid_o,
     output wire [ScaleUnits*12-1:0]       sc_o,
     output wire [ScaleUnits*4-1:0]        sh_o,
@@ -48,10 +51,12 @@ module header_loader #(
     reg  [15:0]   left;                     // steps whose header has not arrived in this row tile
     reg  [15:0]   tiles;                    // row tiles whose headers have not all arrived
     reg           in_rq;                    // the words are requantization words
+    reg           in_o;                     // ... or the header of the outliers
     wire          word_end  = slice == LastSlice[Jw-1:0];
     wire          set_end   = word_end && word == (asym_i || in_rq ? 2'd2 : 2'd0);
     wire          hdr_last  = row_header_i || left <= chunk_steps_i;
-    wire          tile_end  = set_end && (in_rq || (hdr_last && !requant_i));
+    wire          all_last  = in_o || (hdr_last && !outliers_i);
+    wire          tile_end  = set_end && (in_rq || (all_last && !requant_i));
 
     reg           wr_set, rd_set;
     reg  [1:0]    full;                     // per set
@@ -93,7 +98,7 @@ module header_loader #(
     genvar u;
     generate
         for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
-            assign sc_o[u*12+:12] = sel_i ? {{2{rd0[u*16+9]}}, rd0[u*16+:10]} : rd0[u*16+:12];
+            assign sc_o[u*12+:12] = sel_i && !sparse_i ? {{2{rd0[u*16+9]}}, rd0[u*16+:10]} : rd0[u*16+:12];
             assign sh_o[u*4+:4]   = rd0[u*16+12+:4];
             assign oc_o[u*20+:20] = asym_i ? {rd2[u*4+:4], rd1[u*16+:16]} : 20'd0;
         end
@@ -168,6 +173,7 @@ module header_loader #(
             left    <= 16'd0;
             tiles   <= 16'd0;
             in_rq   <= 1'b0;
+            in_o    <= 1'b0;
             wr_set  <= 1'b0;
             rd_set  <= 1'b0;
             full    <= 2'b00;
@@ -183,8 +189,9 @@ module header_loader #(
                 if (set_end && !in_rq) begin
                     full[wr_set] <= 1'b1;
                     wr_set       <= !wr_set;
-                    left         <= hdr_last ? steps_i : left - chunk_steps_i;
-                    in_rq        <= hdr_last && requant_i;
+                    left         <= hdr_last || in_o ? steps_i : left - chunk_steps_i;
+                    in_o         <= !in_o && hdr_last && outliers_i;
+                    in_rq        <= all_last && requant_i;
                 end
                 if (set_end && in_rq) begin
                     rq_full <= 1'b1;

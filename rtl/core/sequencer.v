@@ -1,9 +1,11 @@
 // sequencer.v - takes commands and walks a GEMM's loops, one array beat a cycle.
 //
 //     for each row tile: for each chunk: for each column: for each plane: for each step of the chunk
+//                        then for each chunk of outliers: for each column: for each entry
 //
 // An array beat is issued when its weights and activations have arrived and the pipeline behind can take
-// it. Nothing else can hold the array: the loops themselves cost no cycle.
+// it. Nothing else can hold the array: the loops themselves cost no cycle. While outliers.v takes entries the array is
+// idle, since both read the same activation buffer.
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 module sequencer #(
@@ -14,6 +16,7 @@ module sequencer #(
     parameter Requant   = 1,                // 1: results can be requantized
     parameter Table     = 0,                // 1: the tile decodes table formats itself
     parameter Sel       = 0,                // 1: groups can have selectors
+    parameter Outliers  = 0,                // 1: row tiles can have outliers
     parameter Window    = 0                 // 1, 3: words say which steps they use (docs/core.md); 0: one word a step
 ) (
     input  wire                      clk_i,
@@ -35,6 +38,7 @@ module sequencer #(
     output reg                       asym_o,
     output reg                       row_header_o,
     output reg                       requant_o,
+    output reg                       outliers_o,    // the job has outliers: a row tile has one header set more
     output reg  [15:0]               row_tiles_o,
     output reg  [15:0]               steps_o,
     output reg  [15:0]               chunk_steps_o,
@@ -54,8 +58,14 @@ module sequencer #(
     output wire                      w_read_o,      // a beat is issued that carries the word
     output wire                      w_rewind_o,
     output wire                      w_free_o,
+    // outliers
+    input  wire                      o_avail_i,     // an entry has arrived;
+    input  wire [15:0]               o_step_i,      // its step,
+    input  wire                      o_last_i,      // it is its chunk's last
+    output wire                      o_read_o,      // it is taken
+    output wire                      sparse_o,      // the chunk at hand is one of outliers
     // array beats
-    input  wire                      ready_i,       // the pipeline can take a beat
+    input  wire                      ready_i,       // the pipeline can take a beat, or an entry
     input  wire                      sel_avail_i,   // the chunk's selectors have arrived
     output wire                      sel_free_o,    // the last beat that needs them is issued
     output wire                      issue_o,
@@ -64,10 +74,11 @@ module sequencer #(
     output wire                      plane_o,       // first step of a later plane
     output wire                      plane0_o,      // the beat belongs to the first plane
     output wire                      word_o,        // the beat carries a code word
-    output wire                      last_o,        // last beat of a chunk
+    output wire                      last_o,        // last beat of a chunk, or its last entry
     output wire [$clog2(MaxN)-1:0]   col_o,
     output wire                      chunk_first_o, // the chunk is the row tile's first
     output wire                      chunk_last_o,  // ... and last
+    output wire                      hdr_last_o,    // ... or the last that uses its header
     output wire                      col_last_o,    // the column is the last
     output wire                      tile_last_o    // the row tile is the last
 );
@@ -94,7 +105,7 @@ module sequencer #(
                         chunk_steps <= MaxChunk[15:0] && planes != 0 && planes <= 4'd8 && (coding == 2'd3 ? Table != 0 : cmd_i[110:106] == 0) &&
                         x_count <= Room[31:0] && (x_load || x_count[Xw:0] <= x_loaded_i) &&
                         (Requant != 0 || !cmd_i[105]) && (Sel != 0 || !cmd_i[111]) && cmd_i[15:8] == 0 &&
-                        cmd_i[127:112] == 0;
+                        (Outliers != 0 || cmd_i[115:112] == 0) && cmd_i[127:116] == 0;
 
     reg         busy, walking;              // busy: until the last result; walking: until the last beat
     reg  [15:0] id_q, n_q;
@@ -116,31 +127,38 @@ module sequencer #(
     wire [15:0]   x_at;                     // the step in the chunk whose activations the beat takes
     wire          step_last, word;
     reg           fresh;                    // no beat of this chunk and column was issued yet
+    reg           sparse;                   // the row tile's chunks are done, those of its outliers are not
+    reg  [3:0]    o_chunk, o_chunks;        // of those
     wire          plane_last = AllPlanes != 0 || plane + 4'd1 == planes_o;
     wire [15:0]   col_next   = {{16-Nw{1'b0}}, col} + 16'd1;
     wire          col_last   = col_next == n_q;
     wire          chunk_last = chunk_left <= chunk_steps_o;
+    wire          o_chunk_last = o_chunk + 4'd1 == o_chunks;
     wire          tile_last  = tile + 16'd1 == row_tiles_o;
     wire          beat_last  = step_last && plane_last;
-    wire          unused_ok  = &{1'b0, w_last_i, w_advance_i, chunk_len, cmd_i[15:8]};  // some, by Window
-    wire [Xw-1:0] x_step     = chunk_at[Xw-1:0] + x_at[Xw-1:0];
+    wire          unused_ok  = &{1'b0, w_last_i, w_advance_i, chunk_len, cmd_i[15:8], o_step_i};  // some, by Window
+    wire [Xw-1:0] x_step     = sparse ? o_step_i[Xw-1:0] : chunk_at[Xw-1:0] + x_at[Xw-1:0];
 
     assign x_addr_o      = col_at + x_step;
-    assign x_zero_o      = x_end;
-    assign want_o        = walking;
-    assign issue_o       = walking && w_avail_i && x_avail_i && (Sel == 0 || sel_avail_i || !sel_o) && ready_i;
+    assign x_zero_o      = x_end && !sparse;
+    assign want_o        = walking && !sparse;
+    assign issue_o       = walking && !sparse && w_avail_i && x_avail_i && (Sel == 0 || sel_avail_i || !sel_o) && ready_i;
+    assign o_read_o      = Outliers != 0 && walking && sparse && o_avail_i && x_avail_i &&
+                           (Sel == 0 || sel_avail_i || !sel_o) && ready_i;
+    assign sparse_o      = sparse;
     assign w_read_o      = issue_o && word;
     assign word_o        = word;
-    assign sel_free_o    = Sel != 0 && issue_o && sel_o && beat_last && col_last && (chunk_last || !row_header_o);
+    assign sel_free_o    = Sel != 0 && (issue_o || o_read_o) && sel_o && last_o && col_last && hdr_last_o;
     assign w_rewind_o    = beat_last && !col_last;
     assign w_free_o      = col_last;
     assign first_o       = Window == 0 ? plane == 0 && step == 0 : fresh;
     assign plane_o       = plane != 0 && step == 0;
     assign plane0_o      = plane == 0;
-    assign last_o        = beat_last;
+    assign last_o        = sparse ? o_last_i : beat_last;
     assign col_o         = col;
-    assign chunk_first_o = chunk_at == 0;
-    assign chunk_last_o  = chunk_last;
+    assign chunk_first_o = chunk_at == 0 && !sparse;
+    assign chunk_last_o  = sparse ? o_chunk_last : chunk_last && !outliers_o;
+    assign hdr_last_o    = sparse ? o_chunk_last : chunk_last || !row_header_o;
     assign col_last_o    = col_last;
     assign tile_last_o   = tile_last;
 
@@ -181,6 +199,10 @@ module sequencer #(
             asym_o        <= cmd_i[102];
             row_header_o  <= cmd_i[103];
             requant_o     <= cmd_i[105];
+            outliers_o    <= Outliers != 0 && cmd_i[115:112] != 0;
+            o_chunks      <= cmd_i[115:112];
+            o_chunk       <= 4'd0;
+            sparse        <= 1'b0;
             row_tiles_o   <= row_tiles;
             steps_o       <= steps;
             chunk_steps_o <= chunk_steps;
@@ -203,7 +225,16 @@ module sequencer #(
             if (beat_last && col_last) begin
                 chunk_at   <= chunk_last ? 16'd0 : chunk_at + chunk_steps_o;
                 chunk_left <= chunk_last ? steps_o : chunk_left - chunk_steps_o;
-                if (chunk_last) tile <= tile + 16'd1;
+                if (chunk_last && !outliers_o) tile <= tile + 16'd1;
+                if (chunk_last) sparse <= outliers_o;
+            end
+        end else if (o_read_o && o_last_i) begin
+            col    <= col_last ? {Nw{1'b0}} : col + 1'b1;
+            col_at <= col_last ? {Xw{1'b0}} : col_at + steps_o[Xw-1:0];
+            if (col_last) begin
+                o_chunk <= o_chunk_last ? 4'd0 : o_chunk + 4'd1;
+                sparse  <= !o_chunk_last;
+                if (o_chunk_last) tile <= tile + 16'd1;
             end
         end
 
@@ -221,7 +252,7 @@ module sequencer #(
                 cpl_valid_o <= 1'b1;
                 cpl_o       <= {op == OpFence ? StDone : StIllegal, id};
             end
-            if (issue_o && beat_last && col_last && chunk_last && tile_last) walking <= 1'b0;
+            if ((issue_o || o_read_o) && last_o && col_last && chunk_last_o && tile_last) walking <= 1'b0;
             if (job_done_i) begin
                 busy        <= 1'b0;
                 cpl_valid_o <= 1'b1;        // cannot be occupied: no command was taken since the last

@@ -8,7 +8,8 @@ TB      := $(SIM)/tb
 space   := $() $()
 TB_RTL  := rtl/files.f $(shell cat rtl/files.f)
 
-TB_BENCHES := fifo plane_gather weight_buffer walk_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale
+TB_BENCHES := fifo plane_gather weight_buffer walk_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale \
+              outliers
 TB_TOPS_fifo          := fifo_2x8:fifo:Depth=2:Width=8 fifo_8x37:fifo:Depth=8:Width=37
 TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40 plane_gather_4:plane_gather:Width=40:Planes=4 \
                          plane_gather_8x1:plane_gather:Width=40:Extra=1:Ctl=8 plane_gather_8x3:plane_gather:Width=40:Extra=3:Ctl=8 \
@@ -16,13 +17,16 @@ TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40 plane_gather_4:plane
 TB_TOPS_walk_buffer   := walk_buffer:walk_buffer:Depth=8:Width=8
 TB_TOPS_weight_buffer := weight_buffer:weight_buffer:Depth=8:Width=24
 TB_TOPS_act_buffer    := act_buffer_16x16:act_buffer:Lanes=16:Depth=16 act_buffer_256x4:act_buffer:Lanes=256:Depth=4
-TB_TOPS_counters      := counters:counters:Kind=2:Rows=16:Lanes=32:ScaleUnits=4:MaxN=8:XDepth=128:WDepth=64
+TB_TOPS_outliers      := outliers_8x16:outliers:Rows=8:Lanes=16:ScaleUnits=2:Depth=16 \
+                         outliers_4x24:outliers:Rows=4:Lanes=24:ScaleUnits=4:Depth=32:DBits=30
+TB_TOPS_counters      := counters:counters:Kind=2:Rows=16:Lanes=32:ScaleUnits=4:MaxN=8:XDepth=128:WDepth=64:ODepth=512
 TB_TOPS_requant       := requant:requant
-TB_TOPS_sequencer     := sequencer_one:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=0:Requant=1 \
+TB_TOPS_sequencer     := sequencer_one:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=0:Requant=1:Outliers=1:Sel=1 \
                          sequencer_all:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=1:Requant=0 \
                          sequencer_skip:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=1:Window=1 \
-                         sequencer_shift:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=1:Window=3
-TB_TOPS_header_loader := header_loader_8x2:header_loader:Rows=8:ScaleUnits=2 header_loader_8x8:header_loader:Rows=8:ScaleUnits=8
+                         sequencer_shift:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=1:Window=3:Outliers=1
+TB_TOPS_header_loader := header_loader_8x2:header_loader:Rows=8:ScaleUnits=2 header_loader_8x8:header_loader:Rows=8:ScaleUnits=8 \
+                         header_loader_sel:header_loader:Rows=8:ScaleUnits=2:Sel=1
 TB_TOPS_group_scale   := group_scale_8x2:group_scale:Rows=8:ScaleUnits=2:MaxN=4 group_scale_8x8:group_scale:Rows=8:ScaleUnits=8:MaxN=4 \
                          group_scale_plain:group_scale:Rows=8:ScaleUnits=4:MaxN=4:Requant=0
 TB_TOPS_tile_drain    := tile_drain_16x4:tile_drain:Rows=16:ScaleUnits=4 tile_drain_16x16:tile_drain:Rows=16:ScaleUnits=16
@@ -40,7 +44,8 @@ TB_TOPS_code_planes     := code_planes_mac:code_planes:Width=64:Bits=8:Chunk=16 
                            code_planes_lut4:code_planes:Width=128:Bits=2:PlaneMajor=1:Offset=1:Cell=4:Chunk=8 \
                            code_planes_bitserial:code_planes:Width=64:Bits=3:PlaneMajor=1:Offset=1:Chunk=32
 TB_TOPS_decode_qmoe     := decode_qmoe_32:decode_qmoe:Lanes=32 decode_qmoe_64:decode_qmoe:Lanes=64
-LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b))
+LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b)) \
+             core_outliers:accel_core:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:ODepth=16
 
 # A tile bench for each kind that the library can pack. The tile of kind K is module tile_K, unless TB_TILE_K names
 # another, with parameters.
@@ -90,18 +95,18 @@ $(foreach k,$(TB_KINDS) $(TB_VARIANTS),$(eval $(call tb_kind,$k)))
 
 # The whole core of each kind.
 TB_KIND_IDS  := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)", \.id = \([0-9]*\).*/\1=\2/p' driver/src/pack/kinds.c)
-# ROWS:LANES:SCALE_UNITS:MAX_N:X_DEPTH:W_DEPTH of the core, TB_CORES_K overrides
+# ROWS:LANES:SCALE_UNITS:MAX_N:X_DEPTH:W_DEPTH[:O_DEPTH] of the core, TB_CORES_K overrides
 TB_CORES   := 8:16:2:4:64:256
-TB_CORES_lut := 8:16:2:4:64:256 16:32:16:8:64:128
-TB_CORES_mac := 8:16:2:4:64:256 16:32:16:8:64:128
+TB_CORES_lut := 8:16:2:4:64:256 16:32:16:8:64:128:0
+TB_CORES_mac := 8:16:2:4:64:256 16:32:16:8:64:128:0
 tb_cores    = $(or $(TB_CORES_$1),$(TB_CORES))
 tb_kind_id  = $(patsubst $1=%,%,$(filter $1=%,$(TB_KIND_IDS)))
 define tb_core
 TB_BENCHES += core_$1
 TB_SRC_core_$1 := sim/tb/tb_core.cpp
-TB_TOPS_core_$1 := $(foreach s,$(call tb_cores,$1),core_$1_$(call tb_x,$s):accel_core:Kind=$(call tb_kind_id,$1):Rows=$(call field,$s,1):Lanes=$(call field,$s,2):ScaleUnits=$(call field,$s,3):MaxN=$(call field,$s,4):XDepth=$(call field,$s,5):WDepth=$(call field,$s,6)$(if $(TB_DBITS_$1),:DBits=$(TB_DBITS_$1)))
+TB_TOPS_core_$1 := $(foreach s,$(call tb_cores,$1),core_$1_$(call tb_x,$s):accel_core:Kind=$(call tb_kind_id,$1):Rows=$(call field,$s,1):Lanes=$(call field,$s,2):ScaleUnits=$(call field,$s,3):MaxN=$(call field,$s,4):XDepth=$(call field,$s,5):WDepth=$(call field,$s,6):ODepth=$(or $(call field,$s,7),16)$(if $(TB_DBITS_$1),:DBits=$(TB_DBITS_$1)))
 TB_CPPFLAGS_core_$1 := -DKIND='"$1"' -DD_BITS=$(call tb_dbits,$1) $(foreach s,$(call tb_cores,$1),-include Vcore_$1_$(call tb_x,$s).h) \
-    -D'SHAPES(X)=$(foreach s,$(call tb_cores,$1),X(Vcore_$1_$(call tb_x,$s),$(call field,$s,1),$(call field,$s,2),$(call field,$s,3),$(call field,$s,4),$(call field,$s,5)))'
+    -D'SHAPES(X)=$(foreach s,$(call tb_cores,$1),X(Vcore_$1_$(call tb_x,$s),$(call field,$s,1),$(call field,$s,2),$(call field,$s,3),$(call field,$s,4),$(call field,$s,5),$(or $(call field,$s,7),16)))'
 endef
 $(foreach k,$(TB_KINDS),$(eval $(call tb_core,$k)))
 

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Built once a kind, with KIND its name and SHAPES(X) listing
- * X(class, rows, lanes, scale units, MaxN, XDepth).
+ * X(class, rows, lanes, scale units, MaxN, XDepth, ODepth).
  * The streams of all commands of a job are offered at once, as a host that runs ahead would. */
 #include "tb_matrix.h"
 
@@ -24,7 +24,8 @@ struct Command {
 
 enum { Cycles, ArrayBeats, WBeats, HBeats, XBeats, RBeats, WaitW, WaitX, WaitR, Jobs, Counters };
 
-template <unsigned Rows, unsigned Lanes, unsigned Units, unsigned MaxN, unsigned XDepth, class Top>
+template <unsigned Rows, unsigned Lanes, unsigned Units, unsigned MaxN, unsigned XDepth,
+          unsigned ODepth, class Top>
 class Bench
 {
     struct Codes {
@@ -35,6 +36,9 @@ class Bench
     };
     struct Header {
         uint16_t word[Units];
+    };
+    struct Outlier {
+        uint64_t v;
     };
     struct Result {
         int64_t v[Units];
@@ -59,6 +63,8 @@ class Bench
              [this](const Codes &c) { std::memcpy(&dut_->w_i, c.byte.data(), c.byte.size()); }),
           h_(dut_, dut_->h_valid_i, dut_->h_ready_o, job.stall(),
              [this](const Header &h) { std::memcpy(&dut_->h_i, h.word, sizeof h.word); }),
+          o_(dut_, dut_->o_valid_i, dut_->o_ready_o, job.stall(),
+             [this](const Outlier &o) { dut_->o_i = o.v; }),
           r_(
               dut_, dut_->r_valid_o, dut_->r_ready_i, job.stall(),
               [this](Result &r) {
@@ -116,9 +122,11 @@ class Bench
             f = tb::formats()[rng_.below((uint32_t)tb::formats().size())];
         } while (pack_wire_format(kind(), D_BITS, f, &wire));
         const uint32_t rows = rng_.range(1, 3 * Rows);
-        const tb::Matrix mat = tb::random_matrix(rng_, f, rows, cols_, group_,
-                                                 rng_.one_in(2) && !kind()->window, kind());
-        const pack_shape shape = { Rows, Lanes, Units, D_BITS };
+        tb::Matrix mat = tb::random_matrix(rng_, f, rows, cols_, group_,
+                                           rng_.one_in(2) && !kind()->window, kind());
+        if (ODepth && rng_.one_in(3)) /* in up to 15 chunks, those of a row tile */
+            mat = tb::with_outliers(rng_, mat, rng_.range(1, 15 * ODepth / Rows));
+        const pack_shape shape = { Rows, Lanes, Units, D_BITS, ODepth };
         const tb::Packed p(kind(), shape, mat.get());
         CHECK(p.steps <= XDepth, "the bench asks for too much");
         const uint32_t most = std::min(MaxN, XDepth / p.steps);
@@ -151,6 +159,8 @@ class Bench
             const uint8_t *from = p.codes + b * p.beat_bytes;
             w_.queue.push_back({ std::vector<uint8_t>(from, from + p.beat_bytes) });
         }
+        for (size_t b = 0; b < p.outlier_beats; b++)
+            o_.queue.push_back({ p.outliers[b] });
         const size_t per_tile = p.header_beats / p.row_tiles;
         for (uint32_t t = 0; t < p.row_tiles; t++) {
             for (size_t b = 0; b < per_tile; b++) {
@@ -190,7 +200,7 @@ class Bench
         send({ { 1u | next_id_ << 16, p.row_tiles | n << 16, p.steps | p.chunk_steps << 16,
                  p.planes | p.coding << 4 | (uint32_t)p.asymmetric << 6 |
                      (uint32_t)p.row_header << 7 | (uint32_t)!reuse << 8 | (uint32_t)rq << 9 |
-                     p.table << 10 | (uint32_t)p.has_sel << 15 } },
+                     p.table << 10 | (uint32_t)p.has_sel << 15 | p.outlier_chunks << 16 } },
              0);
     }
 
@@ -257,7 +267,7 @@ class Bench
         case 7:                                /* a table format, or a table without one */
             c.word[3] = 2 | 1 << 8 | (kind()->native ? 1u << rng_.range(10, 14) : 3u << 4);
             break;
-        default: c.word[3] |= 1u << rng_.range(16, 31); break;
+        default: c.word[3] |= 1u << rng_.range(ODepth ? 20 : 16, 31); break;
         }
         send(c, 1);
     }
@@ -269,9 +279,10 @@ class Bench
             dut_.drive();
             dut_.step();
         }
-        CHECK(cmd_.queue.empty() && x_.queue.empty() && w_.queue.empty() && h_.queue.empty(),
-              "beats are left: x %zu w %zu h %zu", x_.queue.size(), w_.queue.size(),
-              h_.queue.size());
+        CHECK(cmd_.queue.empty() && x_.queue.empty() && w_.queue.empty() && h_.queue.empty() &&
+                  o_.queue.empty(),
+              "beats are left: x %zu w %zu h %zu o %zu", x_.queue.size(), w_.queue.size(),
+              h_.queue.size(), o_.queue.size());
         for (int t = 0; t < 20; t++) {
             dut_.drive();
             CHECK(!dut_->r_valid_o && !dut_->cpl_valid_o, "a beat more than the commands ask for");
@@ -290,6 +301,7 @@ class Bench
         for (unsigned i : { ArrayBeats, WBeats, HBeats, XBeats, RBeats, Jobs })
             CHECK(reg(16 + 2 * i) == total_[i], "counter %u is %llu, expected %llu", i,
                   (unsigned long long)reg(16 + 2 * i), (unsigned long long)total_[i]);
+        CHECK_EQ(reg(11), ODepth, "register");
         const uint64_t busy = reg(16 + 2 * Cycles);
         CHECK(busy >= total_[ArrayBeats] && busy < dut_.now(), "busy for %llu of %llu cycles",
               (unsigned long long)busy, (unsigned long long)dut_.now());
@@ -310,6 +322,7 @@ class Bench
     tb::Source<Step> x_;
     tb::Source<Codes> w_;
     tb::Source<Header> h_;
+    tb::Source<Outlier> o_;
     tb::Sink<Result> r_;
     tb::Sink<Completion> cpl_;
     std::deque<Result> results_;
@@ -327,10 +340,11 @@ class Bench
     }
 };
 
-template <unsigned Rows, unsigned Lanes, unsigned Units, unsigned MaxN, unsigned XDepth, class Top>
+template <unsigned Rows, unsigned Lanes, unsigned Units, unsigned MaxN, unsigned XDepth,
+          unsigned ODepth, class Top>
 void cases(tb::Runner &run, tb::Golden &golden)
 {
-    using B = Bench<Rows, Lanes, Units, MaxN, XDepth, Top>;
+    using B = Bench<Rows, Lanes, Units, MaxN, XDepth, ODepth, Top>;
     const std::string core = "accel_core " KIND " rows " + std::to_string(Rows) + " lanes " +
                              std::to_string(Lanes) + " ";
     run.test(core + "equals the golden model with every stream stalled", 400, [&](tb::Job &job) {
@@ -368,8 +382,8 @@ int main(int argc, char **argv)
 {
     tb::Runner run(argc, argv);
     tb::Golden golden;
-#define SHAPE(top, rows, lanes, units, max_n, x_depth) \
-    cases<rows, lanes, units, max_n, x_depth, top>(run, golden);
+#define SHAPE(top, rows, lanes, units, max_n, x_depth, o_depth) \
+    cases<rows, lanes, units, max_n, x_depth, o_depth, top>(run, golden);
     SHAPES(SHAPE)
     return run.finish();
 }

@@ -16,10 +16,15 @@ void job(tb::Job &job)
     dut->event_i = 0;
     dut->overflow_i = 0;
     dut.reset();
+    auto &r = *dut->rootp;
+    QData *const counter[10] = { &r.counters__DOT__c0, &r.counters__DOT__c1, &r.counters__DOT__c2,
+                                 &r.counters__DOT__c3, &r.counters__DOT__c4, &r.counters__DOT__c5,
+                                 &r.counters__DOT__c6, &r.counters__DOT__c7, &r.counters__DOT__c8,
+                                 &r.counters__DOT__c9 };
     if (job.number % 2) /* begin where the low word or the whole count is about to wrap */
         for (unsigned i = 0; i < 10; i++) {
             count[i] = job.rng.one_in(2) ? 0xffffff00u : 0xffffffffff00u;
-            tb::put_bits(dut->rootp->counters__DOT__counter, i * 48, 48, count[i]);
+            *counter[i] = count[i];
         }
     for (int t = 0; t < 3000; t++) {
         dut->event_i = (SData)(job.rng.next() & 0x3ff);
@@ -27,11 +32,11 @@ void job(tb::Job &job)
         const unsigned addr = job.rng.below(64);
         dut->addr_i = (CData)addr;
         dut.drive();
-        static const uint32_t what[11] = { 0x4c434341, 1, 2, 16, 32, 4, 8, 128, 64, 0, 24 };
+        static const uint32_t what[12] = { 0x4c434341, 1, 2, 16, 32, 4, 8, 128, 64, 0, 24, 512 };
         const unsigned i = (addr - 16) / 2;
         const uint32_t want = addr < 9          ? what[addr]
                               : addr == 9       ? (uint32_t)overflow << 1 | (dut->event_i & 1u)
-                              : addr == 10      ? what[10]
+                              : addr < 12       ? what[addr]
                               : addr < 16       ? 0
                               : addr >= 16 + 20 ? 0
                               : addr % 2        ? (uint32_t)(count[i] >> 32)

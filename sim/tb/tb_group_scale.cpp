@@ -22,10 +22,11 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
     constexpr unsigned Slices = Rows / Units;
     struct Ctl {
         unsigned col;
-        bool chunk_first, chunk_last, col_last, tile_last;
+        bool chunk_first, chunk_last, hdr_last, sparse, col_last, tile_last;
     };
     struct Slice {
         int32_t d[Units], sum;
+        bool sparse;
     };
     struct Result {
         int64_t v[Units];
@@ -47,14 +48,19 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
         dut->col_i = (CData)c.col;
         dut->chunk_first_i = c.chunk_first;
         dut->chunk_last_i = c.chunk_last;
+        dut->hdr_last_i = c.hdr_last;
+        dut->sparse_i = c.sparse;
         dut->col_last_i = c.col_last;
         dut->tile_last_i = c.tile_last;
     });
     tb::Source<Slice> d(dut, dut->d_valid_i, dut->d_ready_o, job.stall(), [&](const Slice &s) {
-        for (unsigned u = 0; u < Units; u++)
-            tb::put_bits(dut->d_i, u * 24, 24, (uint64_t)s.d[u]);
+        for (unsigned u = 0; u < Units; u++) {
+            tb::put_bits(dut->d_i, u * 24, 24, s.sparse ? rng.next() : (uint64_t)s.d[u]);
+            tb::put_bits(dut->o_d_i, u * 24, 24, s.sparse ? (uint64_t)s.d[u] : rng.next());
+        }
         tb::put_bits(dut->sum_i, 0, 17, (uint64_t)s.sum);
     });
+    d.taken = [&](const Slice &s) { CHECK_EQ(dut->sparse_o, s.sparse, "sparse"); };
     tb::Sink<Result> out(
         dut, dut->r_valid_o, dut->r_ready_i, job.stall(),
         [&](Result &r) {
@@ -73,7 +79,8 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
     dut.reset();
     for (int j = 0; j < 12; j++) {
         const unsigned tiles = rng.range(1, 3), n = rng.one_in(2) ? 1 : rng.range(1, MaxN);
-        const unsigned chunks = rng.range(1, 6);
+        const unsigned sparse = rng.one_in(3) ? rng.range(1, 3) : 0; /* chunks of outliers */
+        const unsigned dense = rng.range(1, 6), chunks = dense + sparse;
         const bool row_header = rng.one_in(3), rq = Requant && rng.one_in(2);
         const unsigned size = rng.one_in(3) ? 16
                                             : rng.range(1, 10); /* of shifts: 48 bits may not do */
@@ -89,7 +96,8 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
                 q.shift[r] = rng.range(20, 62);
             }
             for (unsigned c = 0; c < chunks; c++) {
-                if (c == 0 || !row_header) {
+                const bool outliers = c >= dense;
+                if (c == 0 || c == dense || !(row_header || outliers)) {
                     for (unsigned r = 0; r < Rows; r++) {
                         h.sc[r] = (int)rng.bits(12);
                         h.oc[r] = rng.one_in(2) ? (int)rng.bits(20) : 0;
@@ -98,12 +106,16 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
                     headers.push_back(h);
                 }
                 for (unsigned i = 0; i < n; i++) {
-                    ctl.queue.push_back({ i, c == 0, c + 1 == chunks, i + 1 == n, t + 1 == tiles });
+                    const bool hdr_last = c + 1 == dense || c + 1 == chunks ||
+                                          !(row_header || outliers);
+                    ctl.queue.push_back({ i, c == 0, c + 1 == chunks, hdr_last, outliers,
+                                          i + 1 == n, t + 1 == tiles });
                     const int sum = (int)rng.bits(16);
                     for (unsigned s = 0; s < Slices; s++) {
                         Slice in;
                         Result r;
                         in.sum = sum;
+                        in.sparse = outliers;
                         for (unsigned u = 0; u < Units; u++) {
                             const unsigned row = s * Units + u;
                             in.d[u] = (int32_t)rng.bits(24);
@@ -126,7 +138,6 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
                 rqs.push_back(q);
         }
         const uint64_t begin = dut.now(), slices = d.queue.size();
-        dut->row_header_i = row_header;
         dut->requant_i = rq;
         dut->clear_i = 1;
         dut->hdr_valid_i = dut->rq_valid_i = 0;

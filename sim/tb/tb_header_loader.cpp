@@ -1,19 +1,21 @@
-/* tb_header_loader.cpp - header_loader.v: sets of headers in order, two ahead, multipliers too.
+/* tb_header_loader.cpp - header_loader.v: sets of headers in order, two ahead, with outliers',
+ * multipliers and selectors.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tb.h"
 
 #include "Vheader_loader_8x2.h"
 #include "Vheader_loader_8x8.h"
+#include "Vheader_loader_sel.h"
 
 namespace
 {
 
-template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
+template <class Top, unsigned Rows, unsigned Units, bool Sel> void job(tb::Job &job)
 {
     constexpr unsigned Slices = Rows / Units;
     struct Header {
         int sc, oc;
-        unsigned sh;
+        unsigned sh, sel;
     };
     struct Requant {
         uint32_t mul;
@@ -21,6 +23,7 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
     };
     struct Set {
         Header row[Rows];
+        bool sparse; /* of outliers */
     };
     struct RqSet {
         Requant row[Rows];
@@ -32,7 +35,7 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
     tb::Dut<Top> dut(job);
     tb::Source<Beat> in(dut, dut->valid_i, dut->ready_o, job.stall(),
                         [&](const Beat &b) { std::memcpy(&dut->data_i, b.word, sizeof b.word); });
-    tb::Stall use = job.stall(), finish = job.stall();
+    tb::Stall use = job.stall(), finish = job.stall(), choose = job.stall();
     dut->start_i = dut->busy_i = 0;
     dut->hdr_free_i = dut->rq_free_i = 0;
     dut->sel_i = dut->sel_free_i = 0;
@@ -41,8 +44,9 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
     for (int j = 0; j < 12; j++) {
         const unsigned tiles = rng.range(1, 4), chunk = rng.range(1, 8), steps = rng.range(1, 40);
         const bool asym = rng.one_in(2), row_header = rng.one_in(2), rq = rng.one_in(2);
-        const unsigned per_tile = row_header ? 1 : (steps + chunk - 1) / chunk;
-        std::deque<Set> sets;
+        const bool outliers = rng.one_in(3), sel = Sel && rng.one_in(2);
+        const unsigned per_tile = (row_header ? 1 : (steps + chunk - 1) / chunk) + outliers;
+        std::deque<Set> sets, selected; /* to be used, to be chosen by */
         std::deque<RqSet> rqs;
         const auto send = [&](const uint16_t *words) {
             for (unsigned s = 0; s < Slices; s++) {
@@ -55,14 +59,20 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
             uint16_t w[3][Rows];
             for (unsigned c = 0; c < per_tile; c++) {
                 Set set;
+                set.sparse = outliers && c + 1 == per_tile;
                 for (unsigned r = 0; r < Rows; r++) {
                     Header &h = set.row[r];
-                    h = { (int)rng.bits(12), asym ? (int)rng.bits(20) : 0, rng.below(16) };
-                    w[0][r] = (uint16_t)(h.sh << 12 | ((unsigned)h.sc & 0xfff));
+                    const bool has_sel = sel && !set.sparse;
+                    h = { (int)rng.bits(has_sel ? 10 : 12), asym ? (int)rng.bits(20) : 0,
+                          rng.below(16), has_sel ? rng.below(4) : 0 };
+                    w[0][r] = (uint16_t)(h.sh << 12 | ((unsigned)h.sc & (has_sel ? 0x3ff : 0xfff)) |
+                                         h.sel << 10);
                     w[1][r] = (uint16_t)h.oc;
                     w[2][r] = (uint16_t)((uint32_t)h.oc >> 16);
                 }
                 sets.push_back(set);
+                if (sel)
+                    selected.push_back(set);
                 for (int k = 0; k < (asym ? 3 : 1); k++)
                     send(w[k]);
             }
@@ -92,14 +102,25 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
         dut->asym_i = asym;
         dut->row_header_i = row_header;
         dut->requant_i = rq;
+        dut->outliers_i = outliers;
+        dut->sel_i = sel;
         unsigned columns = rng.range(1, 3), col = 0, slice = 0, chunk_at = 0, waited = 0;
         /* use the sets as group_scale does: every slice for every column, then free */
         while (!sets.empty()) {
             const bool last = chunk_at + 1 == per_tile;
             dut->slice_i = (CData)slice;
-            dut->hdr_free_i = dut->rq_free_i = 0;
+            dut->sparse_i = sets.front().sparse;
+            dut->hdr_free_i = dut->rq_free_i = dut->sel_free_i = 0;
             dut.eval();
-            const bool can = dut->hdr_valid_o && (!rq || !last || dut->rq_valid_o) && !use.now();
+            /* a set is in use until its last beat has chosen by it, and then for a while */
+            const bool chosen = selected.size() < sets.size() || !sel;
+            const bool offered = sel && !selected.empty() && !dut->start_i && dut->sel_valid_o;
+            const bool choosing = offered && !choose.now();
+            for (unsigned r = 0; r < Rows && offered && !selected.front().sparse; r++)
+                CHECK_EQ(tb::get_bits(dut->sel_o, r * 2, 2), selected.front().row[r].sel, "sel");
+            dut->sel_free_i = choosing;
+            const bool can = dut->hdr_valid_o && chosen && (!rq || !last || dut->rq_valid_o) &&
+                             !use.now();
             const bool end = can && slice + 1 == Slices && col + 1 == columns;
             dut->hdr_free_i = end;
             dut->rq_free_i = end && rq && last;
@@ -122,10 +143,14 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
                 }
                 waited = 0;
                 dut.alive();
-            } else
+            } else if (choosing)
+                dut.alive();
+            else
                 CHECK(++waited < 2000, "no headers have come for 2000 cycles");
             dut.step();
             dut->start_i = 0;
+            if (choosing)
+                selected.pop_front();
             if (end) {
                 col = 0;
                 sets.pop_front();
@@ -134,7 +159,7 @@ template <class Top, unsigned Rows, unsigned Units> void job(tb::Job &job)
                 chunk_at = last ? 0 : chunk_at + 1;
             }
         }
-        dut->hdr_free_i = dut->rq_free_i = 0;
+        dut->hdr_free_i = dut->rq_free_i = dut->sel_free_i = 0;
         for (unsigned t = rng.below(10); t > 0 || finish.now(); t -= t > 0) {
             dut.drive();
             CHECK(!dut->hdr_valid_o, "a set more than were sent");
@@ -156,8 +181,10 @@ int main(int argc, char **argv)
 {
     tb::Runner run(argc, argv);
     run.test("header_loader of 4 slices hands out each job's headers and no others", 60,
-             job<Vheader_loader_8x2, 8, 2>);
+             job<Vheader_loader_8x2, 8, 2, false>);
     run.test("header_loader of 1 slice hands out each job's headers and no others", 60,
-             job<Vheader_loader_8x8, 8, 8>);
+             job<Vheader_loader_8x8, 8, 8, false>);
+    run.test("header_loader hands out the selectors of groups ahead of their scales", 60,
+             job<Vheader_loader_sel, 8, 2, true>);
     return run.finish();
 }

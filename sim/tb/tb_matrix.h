@@ -70,7 +70,8 @@ inline Matrix matrix_of(accel_format f, uint32_t rows, uint32_t cols, uint32_t g
                                  oc.empty() ? nullptr : oc.data(),
                                  nullptr,
                                  sel.empty() ? nullptr : sel.data(),
-                                 book.empty() ? nullptr : book.data() };
+                                 book.empty() ? nullptr : book.data(),
+                                 nullptr };
     int rc;
     while ((rc = accel_matrix_from_codes(&parts, &m, &err)) == ACCEL_E_OVERFLOW)
         for (size_t i = 0; i < sh.size(); i++) { /* the proof decides what is small enough */
@@ -182,6 +183,60 @@ inline Matrix random_matrix(Rng &rng, accel_format f, uint32_t rows, uint32_t co
             oc[i] = (int32_t)rng.bits(20);
     }
     return matrix_of(f, rows, cols, group, codes, sc, sh, oc, sel, book);
+}
+
+/* The same matrix with outliers: up to `most` in a row, or two whole columns of them. */
+inline Matrix with_outliers(Rng &rng, const Matrix &mat, uint32_t most)
+{
+    const uint32_t rows = mat->rows, cols = mat->cols;
+    const bool columns = most >= 2 && cols >= 2 && rng.one_in(4);
+    const uint32_t left = rng.below(std::max(cols - 1, 1u));
+    std::vector<uint32_t> first = { 0 }, col;
+    std::vector<int16_t> k, sc;
+    std::vector<uint8_t> sh;
+    for (uint32_t r = 0; r < rows; r++) {
+        const uint32_t want = columns ? 2 : std::min(rng.below(most + 1), cols);
+        const int share = std::min(65535 / (int)std::max(want, 1u), 32767);
+        const bool full = rng.one_in(3);
+        for (uint32_t c = 0, taken = 0; c < cols; c++) {
+            if (columns ? c != left && c != cols - 1 : rng.below(cols - c) >= want - taken)
+                continue;
+            col.push_back(c);
+            k.push_back((int16_t)(full ? (rng.one_in(2) ? share : -share)
+                                       : (int)rng.below((uint32_t)(2 * share + 1)) - share));
+            taken++;
+        }
+        first.push_back((uint32_t)col.size());
+        sc.push_back((int16_t)rng.bits(12));
+        sh.push_back((uint8_t)rng.below(16));
+    }
+    if (col.empty()) { /* vectors without elements have no address */
+        col.push_back(0);
+        k.push_back(0);
+    }
+    accel_outliers outliers = { first.data(), col.data(), k.data(), sc.data(), sh.data() };
+    accel_matrix_parts parts = {};
+    parts.format = mat->format;
+    parts.rows = rows;
+    parts.cols = cols;
+    parts.group = mat->group;
+    parts.codes = mat->codes;
+    parts.sc = mat->sc;
+    parts.sh = mat->sh;
+    parts.oc = mat->oc;
+    parts.sel = mat->sel;
+    parts.codebook = mat->codebook;
+    parts.outliers = &outliers;
+    accel_matrix *m = nullptr;
+    accel_error err;
+    int rc;
+    while ((rc = accel_matrix_from_codes(&parts, &m, &err)) == ACCEL_E_OVERFLOW)
+        for (uint32_t r = 0; r < rows; r++) { /* the matrix alone was small enough */
+            sc[r] = (int16_t)(sh[r] ? sc[r] : sc[r] / 2);
+            sh[r] = (uint8_t)(sh[r] ? sh[r] - 1 : 0);
+        }
+    CHECK(rc == ACCEL_OK, "accel_matrix_from_codes: %s", err.text);
+    return Matrix(m);
 }
 
 /* n columns; some all at an end of the range, some zero, some with stretches of few bits or of one sign. */

@@ -19,13 +19,15 @@ struct Command {
 };
 struct Gemm {
     unsigned op, id, tiles, n, steps, chunk, planes, coding;
-    bool asym, row_header, x_load, rq;
-    unsigned junk; /* bit that should be 0, or 0 */
+    bool asym, row_header, x_load, rq, sel;
+    unsigned outliers; /* chunks of a row tile */
+    unsigned junk;     /* bit that should be 0, or 0 */
     Command encode() const
     {
         Command c = { { op | id << 16, tiles | n << 16, steps | chunk << 16,
                         planes | coding << 4 | (unsigned)asym << 6 | (unsigned)row_header << 7 |
-                            (unsigned)x_load << 8 | (unsigned)rq << 9 } };
+                            (unsigned)x_load << 8 | (unsigned)rq << 9 | (unsigned)sel << 15 |
+                            outliers << 16 } };
         if (junk)
             c.word[junk / 32] |= 1u << junk % 32;
         return c;
@@ -36,6 +38,7 @@ struct Issued {
         rewind, free;
     unsigned x_zero, word;      /* as the outputs */
     unsigned advance, word_end; /* of the word that is offered for this beat */
+    unsigned hdr_last, sparse, o_step;
 };
 /* One beat of a chunk of one column, whatever the column. */
 struct Walked {
@@ -86,7 +89,8 @@ std::vector<Walked> random_walk(tb::Rng &rng, unsigned window, unsigned len)
     return beats;
 }
 
-template <class Top, unsigned Window, bool AllPlanes, bool Requant> void job(tb::Job &job)
+template <class Top, unsigned Window, bool AllPlanes, bool Requant, bool Outliers, bool Sel>
+void job(tb::Job &job)
 {
     tb::Rng &rng = job.rng;
     tb::Dut<Top> dut(job);
@@ -106,6 +110,7 @@ template <class Top, unsigned Window, bool AllPlanes, bool Requant> void job(tb:
             CHECK(c.v == done.front().v, "completion is %06x, expected %06x", c.v, done.front().v);
             done.pop_front();
         });
+    tb::Stall o_avail = job.stall(), sel_avail = job.stall();
     tb::Stall ready = job.stall(), x_avail = job.stall(), w_avail = job.stall(), slow = job.stall();
     bool start = false;
     unsigned starts = 0;
@@ -134,7 +139,7 @@ template <class Top, unsigned Window, bool AllPlanes, bool Requant> void job(tb:
             count = g.n * g.steps;
         }
         const unsigned planes = AllPlanes ? 1 : g.planes;
-        for (unsigned t = 0; t < g.tiles; t++)
+        for (unsigned t = 0; t < g.tiles; t++) {
             for (unsigned c = 0; c < g.steps; c += g.chunk) {
                 const unsigned len = std::min(c + g.chunk, g.steps) - c;
                 std::vector<Walked> walk;
@@ -148,14 +153,33 @@ template <class Top, unsigned Window, bool AllPlanes, bool Requant> void job(tb:
                         for (size_t b = 0; b < walk.size(); b++) {
                             const Walked &w = walk[b];
                             const bool end = b + 1 == walk.size() && p + 1 == planes;
-                            const bool last_col = i + 1 == g.n;
+                            const bool last_col = i + 1 == g.n, last = c + g.chunk >= g.steps;
                             beats.push_back({ i * g.steps + c + w.step, p == 0 && b == 0,
                                               p != 0 && b == 0, p == 0, end, i, c == 0,
-                                              c + g.chunk >= g.steps, last_col, t + 1 == g.tiles,
+                                              last && !g.outliers, last_col, t + 1 == g.tiles,
                                               end && !last_col, last_col, w.x_zero, w.word,
-                                              w.advance, w.word_end });
+                                              w.advance, w.word_end, last || !g.row_header, 0, 0 });
                         }
             }
+            for (unsigned c = 0; c < g.outliers; c++) {
+                std::vector<unsigned> steps(rng.range(1, 4));
+                for (unsigned &s : steps)
+                    s = rng.below(g.steps);
+                for (unsigned i = 0; i < g.n; i++)
+                    for (size_t e = 0; e < steps.size(); e++) {
+                        Issued b = {};
+                        b.x_addr = i * g.steps + steps[e];
+                        b.last = e + 1 == steps.size();
+                        b.col = i;
+                        b.chunk_last = b.hdr_last = c + 1 == g.outliers;
+                        b.col_last = i + 1 == g.n;
+                        b.tile_last = t + 1 == g.tiles;
+                        b.sparse = 1;
+                        b.o_step = steps[e];
+                        beats.push_back(b);
+                    }
+            }
+        }
     };
     dut->sel_avail_i = 0;
     dut->job_done_i = 0;
@@ -167,7 +191,9 @@ template <class Top, unsigned Window, bool AllPlanes, bool Requant> void job(tb:
     for (unsigned k = 0; k < commands; k++) {
         Gemm g = random_gemm(rng);
         g.rq = Requant && rng.one_in(2);
-        switch (rng.below(24)) { /* one thing wrong at a time */
+        g.sel = Sel && rng.one_in(2);
+        g.outliers = Outliers && rng.one_in(2) ? rng.range(1, rng.one_in(4) ? 15 : 3) : 0;
+        switch (rng.below(30)) { /* one thing wrong at a time */
         case 0: g.op = 0; break;
         case 1: g.op = rng.range(2, 255); break;
         case 2: g.tiles = 0; break;
@@ -182,7 +208,8 @@ template <class Top, unsigned Window, bool AllPlanes, bool Requant> void job(tb:
         case 11: g.planes = 0; break;
         case 12: g.planes = rng.range(9, 15); break;
         case 13: g.coding = 3; break;
-        case 14: g.junk = rng.one_in(2) ? rng.range(8, 15) : rng.range(106, 127); break;
+        case 14: g.junk = rng.one_in(2) ? rng.range(8, 15) : rng.range(106, 110); break;
+        case 19: g.junk = rng.range(Outliers ? 116 : Sel ? 112 : 111, 127); break;
         case 15: g.rq = true; break;
         case 16:
         case 17:
@@ -197,9 +224,15 @@ template <class Top, unsigned Window, bool AllPlanes, bool Requant> void job(tb:
         dut->x_avail_i = !x_avail.now();
         dut->w_avail_i = !w_avail.now();
         /* what a word says is there when the word is */
-        const bool word_there = dut->w_avail_i && !beats.empty();
+        const bool sparse = !beats.empty() && beats.front().sparse;
+        const bool word_there = dut->w_avail_i && !beats.empty() && !sparse;
         dut->w_advance_i = (CData)(word_there ? beats.front().advance : rng.below(32));
         dut->w_last_i = word_there ? beats.front().word_end : rng.below(2);
+        dut->o_avail_i = !o_avail.now();
+        const bool entry_there = dut->o_avail_i && sparse;
+        dut->o_step_i = (SData)(entry_there ? beats.front().o_step : rng.below(65536));
+        dut->o_last_i = entry_there ? beats.front().last : rng.below(2);
+        dut->sel_avail_i = !sel_avail.now();
         dut->ready_i = !ready.now();
         dut->x_loaded_i = (CData)loaded;
         dut->overflow_i = overflow;
@@ -208,37 +241,51 @@ template <class Top, unsigned Window, bool AllPlanes, bool Requant> void job(tb:
         const bool job_done = dut->job_done_i;
         dut.drive();
         CHECK_EQ(dut->busy_o, running, "busy");
-        CHECK_EQ(dut->want_o, !beats.empty(), "want");
-        const bool issue = word_there && dut->x_avail_i && dut->ready_i;
+        CHECK_EQ(dut->want_o, !beats.empty() && !sparse, "want");
+        const bool can = dut->x_avail_i && dut->ready_i && (!now.sel || dut->sel_avail_i);
+        const bool issue = word_there && can, take = entry_there && can;
         CHECK_EQ(dut->issue_o, issue, "issue");
         CHECK_EQ(dut->w_read_o, issue && beats.front().word, "w_read");
+        CHECK_EQ(dut->o_read_o, take, "o_read");
+        if (!beats.empty())
+            CHECK_EQ(dut->sparse_o, sparse, "sparse");
+        if (issue || take) {
+            const Issued &b = beats.front();
+            CHECK_EQ(dut->sel_free_o, now.sel && b.last && b.col_last && b.hdr_last, "sel_free");
+        } else
+            CHECK(!dut->sel_free_o, "selectors freed without a beat");
         if (running) {
             CHECK_EQ(dut->planes_o, now.planes, "planes");
             CHECK_EQ(dut->coding_o, now.coding, "coding");
             CHECK_EQ(dut->asym_o, now.asym, "asym");
             CHECK_EQ(dut->row_header_o, now.row_header, "row_header");
             CHECK_EQ(dut->requant_o, now.rq, "requant");
+            CHECK_EQ(dut->sel_o, now.sel, "sel");
+            CHECK_EQ(dut->outliers_o, now.outliers != 0, "outliers");
             CHECK_EQ(dut->row_tiles_o, now.tiles, "row_tiles");
             CHECK_EQ(dut->steps_o, now.steps, "steps");
             CHECK_EQ(dut->chunk_steps_o, now.chunk, "chunk_steps");
         }
-        if (word_there || (!Window && !beats.empty())) {
+        if (word_there || entry_there || (!Window && !sparse && !beats.empty())) {
             const Issued &b = beats.front();
             CHECK_EQ(dut->x_zero_o, b.x_zero, "x_zero");
             if (!b.x_zero)
                 CHECK_EQ(dut->x_addr_o, b.x_addr, "x_addr");
-            CHECK_EQ(dut->word_o, b.word, "word");
-            CHECK_EQ(dut->first_o, b.first, "first");
-            CHECK_EQ(dut->plane_o, b.plane, "plane");
-            CHECK_EQ(dut->plane0_o, b.plane0, "plane0");
+            if (!sparse) { /* for the array alone */
+                CHECK_EQ(dut->word_o, b.word, "word");
+                CHECK_EQ(dut->first_o, b.first, "first");
+                CHECK_EQ(dut->plane_o, b.plane, "plane");
+                CHECK_EQ(dut->plane0_o, b.plane0, "plane0");
+                CHECK_EQ(dut->w_rewind_o, b.rewind, "rewind");
+                CHECK_EQ(dut->w_free_o, b.free, "free");
+            }
+            CHECK_EQ(dut->hdr_last_o, b.hdr_last, "hdr_last");
             CHECK_EQ(dut->last_o, b.last, "last");
             CHECK_EQ(dut->col_o, b.col, "col");
             CHECK_EQ(dut->chunk_first_o, b.chunk_first, "chunk_first");
             CHECK_EQ(dut->chunk_last_o, b.chunk_last, "chunk_last");
             CHECK_EQ(dut->col_last_o, b.col_last, "col_last");
             CHECK_EQ(dut->tile_last_o, b.tile_last, "tile_last");
-            CHECK_EQ(dut->w_rewind_o, b.rewind, "rewind");
-            CHECK_EQ(dut->w_free_o, b.free, "free");
         }
         if (job_done) {
             done.push_back({ (overflow ? 2u : 0u) << 16 | now.id });
@@ -246,7 +293,7 @@ template <class Top, unsigned Window, bool AllPlanes, bool Requant> void job(tb:
         }
         start = false;
         dut.step();
-        if (issue) {
+        if (issue || take) {
             beats.pop_front();
             ended = beats.empty();
             dut.alive();
@@ -265,12 +312,12 @@ int main(int argc, char **argv)
 {
     tb::Runner run(argc, argv);
     run.test("sequencer walks every loop in order and refuses every illegal command", 60,
-             job<Vsequencer_one, 0, false, true>);
+             job<Vsequencer_one, 0, false, true, true, true>);
     run.test("sequencer walks every loop in order with all planes in a word", 60,
-             job<Vsequencer_all, 0, true, false>);
+             job<Vsequencer_all, 0, true, false, false, false>);
     run.test("sequencer goes on by as many steps as each word says", 60,
-             job<Vsequencer_skip, 1, true, true>);
+             job<Vsequencer_skip, 1, true, true, false, false>);
     run.test("sequencer moves the window by as many beats as each word says", 60,
-             job<Vsequencer_shift, 3, true, true>);
+             job<Vsequencer_shift, 3, true, true, true, false>);
     return run.finish();
 }

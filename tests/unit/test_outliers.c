@@ -1,4 +1,4 @@
-/* test_outliers.c - outliers: the contract by hand, what is refused, the proof, quantizing.
+/* test_outliers.c - outliers: the contract by hand, refusals, the proof, quantizing, their cost.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -446,6 +446,106 @@ static void outliers_bring_a_real_matrix_closer_to_its_weights(void **state)
     free(w);
 }
 
+/* ---- on simulated cores ---- */
+
+static int is_sim(void *user, const char *uri, const char *what)
+{
+    (void)user;
+    (void)what;
+    return strncmp(uri, "sim:", 4) == 0;
+}
+
+/* LLM.int8: the few columns that a narrow code would spoil, for all rows. */
+static void two_whole_columns_go_to_every_core(void **state)
+{
+    (void)state;
+    enum { ROWS = 100, COLS = 200, N = 3 };
+    struct rng r = { 21 };
+    if (!accel_list(is_sim, NULL))
+        skip();
+    float *w = random_weights(&r, (size_t)ROWS * COLS);
+    for (uint32_t m = 0; m < ROWS; m++) {
+        w[m * COLS + 17] = 20.0f * rng_float(&r);
+        w[m * COLS + 198] = 20.0f + rng_float(&r);
+        for (uint32_t c = 0; c < COLS; c++)
+            if (c != 17 && c != 198)
+                w[m * COLS + c] *= 0.01f;
+        if (fabsf(w[m * COLS + 17]) < 1.0f)
+            w[m * COLS + 17] = 1.0f;
+    }
+    accel_matrix *mat;
+    int8_t x[N * COLS];
+    int64_t want[N * ROWS], got[N * ROWS];
+    random_activations(&r, x, sizeof x);
+    assert_int_equal(
+        accel_matrix_quantize_outliers(ACCEL_INT(4), 32, ROWS, COLS, w, 2.0 / COLS, &mat, NULL),
+        ACCEL_OK);
+    for (uint32_t i = 0; i < 2 * ROWS; i++)
+        assert_int_equal(mat->outliers->col[i], i % 2 ? 198 : 17);
+    cpu_reference(mat, x, N, COLS, want);
+    run("sim:", mat, x, N, got, NULL, NULL);
+    assert_memory_equal(got, want, sizeof want);
+    accel_matrix_free(mat);
+    free(w);
+}
+
+/* What docs/core.md says outliers cost, from the default core's own counters. */
+static void an_outlier_costs_an_entry_and_a_cycle_a_column(void **state)
+{
+    (void)state;
+    static const double fractions[] = { 0.0, 0.0005, 0.0045 };
+    static const uint32_t columns[] = { 1, 16 };
+    struct rng r = { 3 };
+    uint32_t rows, cols;
+    if (!accel_list(is_sim, NULL))
+        skip();
+    float *w = real_matrix(&rows, &cols);
+    int8_t *x = malloc((size_t)16 * cols);
+    int64_t *want = malloc((size_t)16 * rows * sizeof *want);
+    int64_t *got = malloc((size_t)16 * rows * sizeof *got);
+    assert_true(x && want && got);
+    random_activations(&r, x, (size_t)16 * cols);
+    struct accel_weights_info dense = { .rows = 0 };
+    uint64_t dense_cycles[2] = { 0, 0 };
+    for (int i = 0; i < 3; i++) {
+        struct accel_matrix_info info;
+        accel_matrix *mat;
+        assert_int_equal(accel_matrix_quantize_outliers(ACCEL_INT(3), 128, rows, cols, w,
+                                                        fractions[i], &mat, NULL),
+                         ACCEL_OK);
+        accel_matrix_get_info(mat, &info);
+        for (int k = 0; k < 2; k++) {
+            const uint32_t n = columns[k];
+            struct accel_stats stats;
+            struct accel_weights_info packed;
+            cpu_reference(mat, x, n, cols, want);
+            run("sim:", mat, x, n, got, &stats, &packed);
+            assert_memory_equal(got, want, (size_t)n * rows * sizeof *want);
+            if (i == 0) {
+                dense = packed;
+                dense_cycles[k] = stats.cycles;
+                continue;
+            }
+            const double entries = info.outliers;
+            double bits = (double)(packed.code_bits - dense.code_bits) / entries;
+            double headers = (double)(packed.header_bits - dense.header_bits) / entries;
+            double cycles = (double)(stats.cycles - dense_cycles[k]) / (entries * n);
+            print_message(
+                "%u x %u, int3, group 128, %.2f %%: %u outliers, %u columns: %.1f bits each, "
+                "%.1f of headers, %.2f cycles (%.1f %% of all)\n",
+                rows, cols, 100 * fractions[i], info.outliers, n, bits, headers, cycles,
+                100.0 * (double)(stats.cycles - dense_cycles[k]) / (double)stats.cycles);
+            assert_true(bits == 64.0); /* no null entries */
+            assert_true(cycles < (i == 1 ? 2.0 : 1.1));
+        }
+        accel_matrix_free(mat);
+    }
+    free(w);
+    free(x);
+    free(want);
+    free(got);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -458,6 +558,8 @@ int main(void)
         cmocka_unit_test(rows_of_one_kind_of_weight_are_kept),
         cmocka_unit_test(weights_that_cannot_be_quantized_are_refused),
         cmocka_unit_test(outliers_bring_a_real_matrix_closer_to_its_weights),
+        cmocka_unit_test(two_whole_columns_go_to_every_core),
+        cmocka_unit_test(an_outlier_costs_an_entry_and_a_cycle_a_column),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
