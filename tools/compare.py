@@ -198,31 +198,26 @@ def expect_refusal(toggles, netlist, trace):
     raise RuntimeError("a spoilt netlist passed for the tile's")
 
 
-def switching(kind, formats, cores, toggles, where):
-    """Weighted toggles per multiply-accumulate of one job, for each format that the kind takes."""
+def switching(kind, wanted, cores, toggles, where):
+    """Weighted toggles per multiply-accumulate of one job, for each format and pruning that the kind takes."""
     found = {}
-    for rows, netlist in [(r, n) for r, n in zip([r for r, _ in kind.sizes(4)], kind.blif)]:
-        for f in formats:
+    for (rows, _), netlist in zip(kind.sizes(4), kind.blif):
+        for f, pruning in wanted:
             trace = os.path.join(where, "%s-%d-%s.fst" % (kind.name, rows, f))
             uri = "sim:pe=%s,rows=%d,lanes=%d,trace=%s" % (kind.name, rows, kind.lanes, trace)
-            cells = json.loads(run([cores, "compare", "-d", uri, "--sample", "--json", "--format", f]))["cells"]
-            ran = [c for c in cells if not c["refused"]]
-            if not ran:
+            c = json.loads(run([cores, "compare", "-d", uri, "--sample", "--json", "--format", f, "--pruning", pruning]))["cells"][0]
+            if c["refused"]:
+                os.remove(trace)
                 continue
             t = json.loads(run([toggles, netlist + ".blif", trace]))
             if not found:
                 expect_refusal(toggles, netlist + ".blif", trace)
             os.remove(trace)
-            macs = ran[0]["many"]["macs"]
-            t = {k: t[k] / macs for k in ("logic", "registers", "inputs", "clock", "energy")}
-            found.setdefault((f, ran[0]["pruning"]), []).append((rows, t))
-    result = {}
-    for (f, pruning), points in found.items():
-        if len(points) == 2:    # energy per MAC times rows is linear in the rows, as area is
-            total = [(r, {k: v * r for k, v in t.items()}) for r, t in points]
-            result[f] = {k: at_rows(total, k, kind.rows) / kind.rows for k in total[0][1]}
-            result[f]["pruning"] = pruning
-    return result
+            parts = ("logic", "registers", "inputs", "clock", "energy")
+            # energy per MAC times rows is linear in the rows, as area is
+            found.setdefault((f, pruning), []).append((rows, {p: rows * t[p] / c["many"]["macs"] for p in parts}))
+    return {cell: {p: at_rows(points, p, kind.rows) / kind.rows for p in points[0][1]}
+            for cell, points in found.items() if len(points) == 2}
 
 
 # ------------------------------------------------------------------------------------- all of it
@@ -304,7 +299,8 @@ def measure(build, where, progress):
             k.gates.sort(key=lambda p: p[0])
             k.blif = [p[2] for p in k.gates]
             k.area, k.gates = [p[:2] for p in k.area], [p[:2] for p in k.gates]
-            names = list(dict.fromkeys(c["format"] for c in cells if c["kind"] == k.name and not c["refused"]))
+            names = [(c["format"], c["pruning"]) for c in cells
+                     if c["kind"] == k.name and c["workload"] == "llm" and not c["refused"]]
             if len(k.blif) == 2 and not cores.startswith("FAILED"):
                 waiting.append((k, pool.submit(timed, "switching of %s" % k.name, switching, k, names, cores, toggles,
                                                where)))
@@ -340,8 +336,8 @@ def merge(kinds, cells, energy):
         if c["lut4eq"]:
             for n in ("many", "one"):
                 c[n]["lut4eq_per_mac_per_cycle"] = c["lut4eq"] / c[n]["macs_per_cycle"]
-        spent = energy.get(c["kind"], {}).get(c["format"])
-        if spent and spent["pruning"] == c["pruning"] and c["workload"] == "llm":
+        spent = energy.get(c["kind"], {}).get((c["format"], c["pruning"]))
+        if spent and c["workload"] == "llm":
             c["energy_per_mac"] = spent["energy"]
             c["energy_parts"] = {p: spent[p] for p in ("logic", "registers", "inputs", "clock")}
     same = {(c["format"], c["workload"], c["pruning"]): c for c in cells if c["kind"] == "mac" and not c["refused"]}

@@ -33,7 +33,7 @@ def cycles(cells, pairs):
     for a, b in pairs:
         x, y = cells.get(*a), cells.get(*b)
         if x and y:
-            found.append("%.2fx fewer cycles: %s over %s" % (y["many"]["cycles"] / x["many"]["cycles"],
+            found.append("%.2fx in cycles: %s over %s" % (y["many"]["cycles"] / x["many"]["cycles"],
                                                             " ".join(a), " ".join(b)))
     return "; ".join(found)
 

@@ -38,6 +38,7 @@ enum {
     FLAG_KINDS,
     FLAG_VECTORS,
     FLAG_SAMPLE,
+    FLAG_PRUNING,
 };
 #define FLAG(name) (1u << FLAG_##name)
 
@@ -49,7 +50,7 @@ struct options {
     unsigned device_count;
     const char *kinds[MAX_LIST];
     unsigned kind_count;
-    const char *model, *prompt, *text, *save, *vectors;
+    const char *model, *prompt, *text, *save, *vectors, *pruning;
     uint64_t count, seed, chunks, jobs;
     double temperature, top_p;
     uint32_t top_k, context, group;

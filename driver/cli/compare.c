@@ -349,6 +349,8 @@ static int compare_format(const struct options *o, const struct jobs *w, accel_d
     for (unsigned i = 0; i < 2; i++)
         for (int p = 0; p < PRUNES && work[i]->count; p++) {
             struct cell c = { .work = work[i], .format = f, .prune = (enum prune)p };
+            if (o->pruning && strcmp(o->pruning, prune_names[p]) != 0)
+                continue;
             accel_get_caps(dev, &c.caps);
             progress("%s %s %s %s", c.caps.pe, accel_format_name(f), work[i]->name, prune_names[p]);
             int rc = run_cell(dev, cpu, &c, o->sample);

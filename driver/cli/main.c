@@ -47,7 +47,7 @@ static const struct command commands[] = {
       "where they hold its weights. What a kind cannot run keeps its row, with the reason. Exits\n"
       "with 3 if a result is not that of cpu:. Default model: " BENCH_MODEL ".",
       FLAG(MODEL) | FLAG(DEVICES) | FLAG(KINDS) | FLAG(FORMATS) | FLAG(PROMPT) | FLAG(VECTORS) |
-          FLAG(SAMPLE) | REPORT,
+          FLAG(PRUNING) | FLAG(SAMPLE) | REPORT,
       0, 0, run_compare },
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -40,6 +40,7 @@ static const struct flag flags[] = {
     { FLAG(SAVE), NULL, "--save", "FILE", "write the JSON to FILE and the table to the terminal" },
     { FLAG(KINDS), NULL, "--kind", "NAME", "PE kind; may be given more than once (default: all)" },
     { FLAG(VECTORS), NULL, "--vectors", "FILE", "recorded layers of a CNN, docs/compare.md" },
+    { FLAG(PRUNING), NULL, "--pruning", "NAME", "dense, half or 2:4 (default: all three)" },
     { FLAG(SAMPLE), NULL, "--sample", NULL,
       "one small job for each device and format, to be traced" },
     { FLAG(JSON), NULL, "--json", NULL, "write one JSON object instead of text" },
@@ -107,6 +108,11 @@ static const char *store(struct options *o, unsigned bit, const char *v)
     case FLAG(SAVE): o->save = v; return *v ? NULL : "a file name";
     case FLAG(TEXT): o->text = v; return *v ? NULL : "a file name";
     case FLAG(VECTORS): o->vectors = v; return *v ? NULL : "a file name";
+    case FLAG(PRUNING):
+        o->pruning = v;
+        return strcmp(v, "dense") == 0 || strcmp(v, "half") == 0 || strcmp(v, "2:4") == 0
+                   ? NULL
+                   : "dense, half or 2:4";
     case FLAG(KINDS):
         if (o->kind_count == MAX_LIST)
             return "at most 32 of them";

@@ -54,6 +54,12 @@ report $? "the text table prints refusals"
 compare --kind nonsense
 [ $rc -eq 2 ] && grep -q 'no "nonsense"; there are: .*mac' "$T/err"
 report $? "an unknown kind is refused with the list of kinds"
+compare --kind mac --format int4 --pruning 2:4 --json
+[ $rc -eq 0 ] && check '[c["pruning"] for c in d["cells"]] == ["2:4"]'
+report $? "--pruning leaves the others out"
+compare --pruning most
+[ $rc -eq 2 ] && grep -q 'dense, half or 2:4' "$T/err"
+report $? "an unknown pruning is refused with those there are"
 compare -d sim:pe=mac --sample --format int4 --json
 [ $rc -eq 0 ] && check 'len(d["cells"]) == 1 and d["cells"][0]["many"]["jobs"] == 1 and "one" not in d["cells"][0]'
 report $? "--sample runs one job"
