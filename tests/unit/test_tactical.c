@@ -239,6 +239,7 @@ static void schedules_are_ideal_to_a_twentieth(void **state)
     static const uint32_t zeros[] = { 0, 30, 50, 70, 90 };
     enum { TRIALS = 3 };
     struct rng rng = { 1 };
+    double all[3] = { 0 };
     print_message(
         "# words of a chunk                 all rows in step             |  each row alone\n"
         "# rows lanes steps zeros   bound  ideal   ours fewest   most  |   ours fewest   most\n");
