@@ -283,13 +283,13 @@ lint-rtl: $(foreach k,$(if $(RTL),$(RTL_KINDS)),$(B)/lint/verilator-$(k) $(B)/li
 $(B)/lint/verilator-%: $(RTL) $(RTL_LIST)
 	$(call say,VERILATE,$(RTL_TOP) kind $*)
 	@mkdir -p $(@D)
-	$(Q)verilator --lint-only -Wall --top-module $(RTL_TOP) -GKind=$* $(RTL)
+	$(Q)verilator --lint-only -Wall --top-module $(RTL_TOP) -GKind=$* $(if $(RTL_LANES_$*),-GLanes=$(RTL_LANES_$*)) $(RTL)
 	@touch $@
 
 $(B)/lint/iverilog-%: $(RTL) $(RTL_LIST)
 	$(call say,ICARUS,$(RTL_TOP) kind $*)
 	@mkdir -p $(@D)
-	$(Q)iverilog -g2005 -Wall -s $(RTL_TOP) -P$(RTL_TOP).Kind=$* -o $@.vvp $(RTL) 2>$@.log && ! [ -s $@.log ] || \
+	$(Q)iverilog -g2005 -Wall -s $(RTL_TOP) -P$(RTL_TOP).Kind=$* $(if $(RTL_LANES_$*),-P$(RTL_TOP).Lanes=$(RTL_LANES_$*)) -o $@.vvp $(RTL) 2>$@.log && ! [ -s $@.log ] || \
 	    { cat $@.log; exit 1; }
 	@touch $@
 
