@@ -239,7 +239,7 @@ static void schedules_are_ideal_to_a_twentieth(void **state)
     static const uint32_t zeros[] = { 0, 30, 50, 70, 90 };
     enum { TRIALS = 3 };
     struct rng rng = { 1 };
-    double all[3] = { 0 };
+    double all[3] = { 0 }, alone[3] = { 0 };
     print_message(
         "# words of a chunk                 all rows in step             |  each row alone\n"
         "# rows lanes steps zeros   bound  ideal   ours fewest   most  |   ours fewest   most\n");
@@ -269,12 +269,16 @@ static void schedules_are_ideal_to_a_twentieth(void **state)
                 print_message("%s %6.2f", k == 5 ? "  |" : "", w[k] / TRIALS);
             print_message("\n");
             assert_true(w[0] <= w[1] && w[1] <= w[2]);
-            for (int k = 0; k < 3; k++)
+            for (int k = 0; k < 3; k++) {
                 all[k] += w[2 + k];
+                alone[k] += w[5 + k];
+            }
             assert_true(w[1] >= (zeros[z] == 50 ? 0.95 : 0.9) * w[2]);
             assert_true(zeros[z] != 0 || w[2] == c.steps * TRIALS);
         }
-    assert_true(all[0] < all[1] && all[1] < all[2]); /* so the packer does not do as the paper */
+    /* so the packer does not do as the paper, whose choice may be the lucky one of a few chunks */
+    assert_true(all[0] < 1.01 * all[1] && all[1] < all[2]);
+    assert_true(alone[0] < alone[1] && alone[1] < alone[2]);
 }
 
 static void empty_stretches_cost_a_word_for_three_steps(void **state)
