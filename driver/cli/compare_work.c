@@ -217,7 +217,7 @@ out:
 
 static int bad_file(const char *path, const char *what)
 {
-    struct accel_error err;
+    struct accel_error err = { 0 };
     accel_fail(&err, ACCEL_E_CORRUPT, "%s: %s", path, what);
     return report_error(&err);
 }
