@@ -101,8 +101,6 @@ BUGS
 s/!busy || (last \&\& d_ready_i)/!busy || last/	overwriting the last slice before it is taken
 s/if (busy \&\& d_ready_i) slice/if (busy) slice/	skipping a slice that waits
 s/if (ready_o) busy <= valid_i/if (ready_o) busy <= busy || valid_i/	sending a chunk twice
-s/corr[24]}}, corr}/corr[23]}}, corr}/	losing the sign of the correction
-s/{pick\[u\*DBits+DBits-1\], pick/{1'b0, pick/	taking the sums for unsigned
 BUGS
             ;;
         *) say 1 "$m is a module with a proof" "no such proof" ;;

@@ -46,8 +46,8 @@ int main(int argc, char **argv)
             for (std::uint64_t s = 0; s < std::uint64_t(1) << (codes * select_bits); s++)
                 for (std::uint64_t n = 0; n < std::uint64_t(1) << (values * act); n++) {
                     std::uint8_t x[64] = { 0 };
-                    for (unsigned i = 0; i < values; i++) {
-                        const auto v = unsigned(n >> (i * act)) & ((1u << act) - 1);
+                    for (unsigned i = 0; i < lanes * 3; i++) { // the values over and over
+                        const auto v = unsigned(n >> (i % values * act)) & ((1u << act) - 1);
                         x[i] = std::uint8_t(v >> (act - 1) ? v | ~0u << act : v);
                     }
                     __builtin_memcpy(&top->x_i, x, lanes * 3);
