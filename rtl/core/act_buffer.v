@@ -38,8 +38,9 @@ module act_buffer #(
     integer           i;
     always @* begin
         sum = 17'sd0;
-        for (i = 0; i < Lanes; i = i + 1)
-            sum = sum + {{9{data_i[i*8+7]}}, data_i[i*8+:8]};
+        if (take)
+            for (i = 0; i < Lanes; i = i + 1)
+                sum = sum + {{9{data_i[i*8+7]}}, data_i[i*8+:8]};
     end
 
     always @(posedge clk_i) begin

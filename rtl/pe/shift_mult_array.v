@@ -86,7 +86,7 @@ module shift_mult_array #(
                     else if (k % 128 == 63)  t6 = v;
                     else if (k % 256 == 127) t7 = v;
                 end
-                p_next[r*32+:32] = v + (first1 ? 32'd0 : {{8{p[r*32+23]}}, p[r*32+:24]});
+                p_next[r*32+:32] = v + ({{8{p[r*32+23]}}, p[r*32+:24]} & {32{!first1}});
             end
     end
     always @(posedge clk_i)

@@ -56,6 +56,8 @@ module tile_bitserial #(
     reg                   v2;               // p is complete
     reg signed [16:0]     sum2;
     reg [Rows*32-1:0]     p, p_next;
+    wire [31:0]           keep = {32{!first1 && !plane1}};          // masks: a simulator need not branch
+    wire [31:0]           dbl  = {32{!first1 && plane1}};
     /*verilator tracing_off*/               // traced scalars would have to be kept in memory
     reg [31:0]            t0, t1, t2, t3, t4, t5, t6, t7, v;
     integer               r, k;
@@ -85,7 +87,7 @@ module tile_bitserial #(
                     else if (k % 256 == 127) t7 = v;
                 end
                 p_next[r*32+:32] = v +
-                    (first1 ? 32'd0 : plane1 ? {{8{p[r*32+22]}}, p[r*32+:23], 1'b0} : {{8{p[r*32+23]}}, p[r*32+:24]});
+                    (({{8{p[r*32+23]}}, p[r*32+:24]} & keep) | ({{8{p[r*32+22]}}, p[r*32+:23], 1'b0} & dbl));
             end
     end
     always @(posedge clk_i)

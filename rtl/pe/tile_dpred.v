@@ -134,7 +134,7 @@ module tile_dpred #(
                     else if (k % 256 == 127) t7 = v;
                 end
                 v = (v ^ {32{minus}}) << bit1;
-                p_next[r*32+:32] = v + (fresh1 ? 32'd0 : {{8{p[r*32+23]}}, p[r*32+:24]});
+                p_next[r*32+:32] = v + ({{8{p[r*32+23]}}, p[r*32+:24]} & {32{!fresh1}});
             end
     end
     always @(posedge clk_i)

@@ -109,7 +109,7 @@ module tile_shiftadd #(
         at = 0;
         if (valid1)
             for (r = 0; r < Rows; r = r + 1) begin
-                acc = first1 ? 32'd0 : {{8{p[r*32+23]}}, p[r*32+:24]};
+                acc = {{8{p[r*32+23]}}, p[r*32+:24]} & {32{!first1}};
                 for (slot = 0; slot < 4; slot = slot + 1) begin
                     for (k = 0; k < Lanes; k = k + 1) begin
                         at = r * Lanes + k;

@@ -83,7 +83,7 @@ module tile_tclp #(
                 v = v ^ ((v ^ {v[29:0], 2'b0}) & {32{shift[1]}});
                 v = v ^ ((v ^ {v[27:0], 4'b0}) & {32{shift[2]}}) ^ {32{neg}};
                 // -v = ~v + 1: the one comes from a bit below the lowest
-                m = (first1 ? {31'd0, neg} : {{7{p[r*32+23]}}, p[r*32+:24], neg}) + {v[30:0], neg};
+                m = {{{7{p[r*32+23]}}, p[r*32+:24]} & {31{!first1}}, neg} + {v[30:0], neg};
                 p_next[r*32+:32] = $signed(m) >>> 1;
             end
     end

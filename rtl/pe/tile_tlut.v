@@ -129,7 +129,7 @@ module tile_tlut #(
                     else if (k % 32 == 15) t4 = v;
                     else if (k % 64 == 31) t5 = v;
                 end
-                t0 = first1 ? 32'd0 : {{8{p[r*32+23]}}, p[r*32+:24]};
+                t0 = {{8{p[r*32+23]}}, p[r*32+:24]} & {32{!first1}};
                 p_next[r*32+:32] = `ADD_CARRY(t0, v, neg1[r*Cells]);
             end
     end
