@@ -241,7 +241,7 @@ LINT_C     := $(C_SRC)
 LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp))
 LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/install.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core
-RTL_KINDS  ?= 0 1 2 3 6 8 9 10 11 13 14 15 16
+RTL_KINDS  ?= 0 1 2 3 4 5 6 8 9 10 11 13 14 15 16 17
 
 .PHONY: lint lint-c lint-format lint-rtl lint-sh format
 lint: lint-c lint-format lint-rtl lint-sh ## every linter and both compilers, warnings are errors
@@ -283,17 +283,18 @@ lint-rtl: $(foreach k,$(if $(RTL),$(RTL_KINDS)),$(B)/lint/verilator-$(k) $(B)/li
 $(B)/lint/verilator-%: $(RTL) $(RTL_LIST)
 	$(call say,VERILATE,$(RTL_TOP) kind $*)
 	@mkdir -p $(@D)
-	$(Q)verilator --lint-only -Wall --top-module $(RTL_TOP) -GKind=$* $(if $(RTL_LANES_$*),-GLanes=$(RTL_LANES_$*)) $(RTL)
+	$(Q)verilator --lint-only -Wall --top-module $(RTL_TOP) -GKind=$* $(if $(RTL_LANES_$*),-GLanes=$(RTL_LANES_$*) -GWDepth=512) $(RTL)
 	@touch $@
 
 $(B)/lint/iverilog-%: $(RTL) $(RTL_LIST)
 	$(call say,ICARUS,$(RTL_TOP) kind $*)
 	@mkdir -p $(@D)
-	$(Q)iverilog -g2005 -Wall -s $(RTL_TOP) -P$(RTL_TOP).Kind=$* $(if $(RTL_LANES_$*),-P$(RTL_TOP).Lanes=$(RTL_LANES_$*)) -o $@.vvp $(RTL) 2>$@.log && ! [ -s $@.log ] || \
+	$(Q)iverilog -g2005 -Wall -s $(RTL_TOP) -P$(RTL_TOP).Kind=$* $(if $(RTL_LANES_$*),-P$(RTL_TOP).Lanes=$(RTL_LANES_$*) -P$(RTL_TOP).WDepth=512) -o $@.vvp $(RTL) 2>$@.log && ! [ -s $@.log ] || \
 	    { cat $@.log; exit 1; }
 	@touch $@
 
 # The smallest legal shape: the checks are about structure, not size.
+RTL_LANES_4  := 24
 RTL_LANES_6  := 24
 RTL_LANES_14 := 16
 $(B)/lint/yosys-%: $(RTL) $(RTL_LIST)

@@ -94,7 +94,7 @@ module tile_tb;
                 plane = !last && {$random(seed)} % 3 == 0;
             end
         end
-        if (bad == 0 && slices > `CYCLES / 8)
+        if (bad == 0 && slices > `CYCLES / 16)
             $display("PASS %0d cycles, %0d slices", `CYCLES, slices);
         else
             $display("FAIL %0d differences, %0d slices in %0d cycles", bad, slices, `CYCLES);

@@ -14,7 +14,7 @@ module tile_lut #(
     parameter Rows       = 8,
     parameter Lanes      = 8,
     parameter ScaleUnits = 2,
-    parameter TableK     = 2                // lanes of one table: 2 (LUT4 fabrics) or 4
+    parameter TableK     = 2                // lanes of one table: 2 (LUT4 fabrics), 3 (Lanes three times a power of two) or 4
 ) (
     input  wire                     clk_i,
     input  wire                     rst_i,
@@ -41,7 +41,8 @@ module tile_lut #(
     localparam Cells   = Lanes / TableK;
     localparam Entries = 1 << (TableK - 1);
     generate
-        if (TableK != 2 && TableK != 4) tile_lut_table_k_must_be_2_or_4 bad_parameter();
+        if (TableK < 2 || TableK > 4) tile_lut_table_k_must_be_2_to_4 bad_parameter();
+        if (Cells * TableK != Lanes || (1 << $clog2(Cells)) != Cells) tile_lut_cells_must_be_a_power_of_two bad_parameter();
     endgenerate
 
     function [31:0] lane(input [7:0] x);
@@ -60,10 +61,13 @@ module tile_lut #(
     // depend on the row, a ^ ((a ^ b) & s) is faster still, since the compiler keeps a ^ b for all rows.
 `define MUX(s, a, b) ((a & {32{!s}}) | (b & {32{s}}))
 
+    // entry e of cell k, modulo their number: what other values of TableK look up must be legal, too
+`define ENTRY(e) table1[(k*Entries+e%Entries)*32+:32]
+
     // H of an entry
 `define HALF(a) ({a[31], a[31:1]})
 
-    // ---- stage 1: the tables. Entry e of a cell: x0 +- x1 (+- x2 +- x3), minus where e has the bit.
+    // ---- stage 1: the tables. Entry e of a cell: x0 +- x1 (+- x2 (+- x3)), minus where e has the bit.
     wire                          en;       // both stages move
     reg                           v1, first1, plane1, last1;
     reg signed [16:0]             sum1;
@@ -74,29 +78,24 @@ module tile_lut #(
     reg [Cells*Entries*32-1:0]    table_next;
     reg [Lanes-1:0]               even_next;
     reg [Cells*16-1:0]            odds;
-    reg [31:0]                    lo, hi;
-    integer                       c, e, g;
+    reg [31:0]                    sum;
+    integer                       c, e, g, j;
     always @* begin
         table_next = {Cells*Entries*32{1'b0}};
         even_next  = {Lanes{1'b0}};
         odds       = {Cells*16{1'b0}};
-        lo         = 32'd0;
-        hi         = 32'd0;
+        sum        = 32'd0;
         if (valid_i) begin
             for (c = 0; c < Cells; c = c + 1) begin
                 for (e = 0; e < Entries; e = e + 1) begin
-                    lo = (e & 1) == 0 ? lane(x_i[c*TableK*8+:8]) + lane(x_i[c*TableK*8+8+:8])
-                                      : lane(x_i[c*TableK*8+:8]) - lane(x_i[c*TableK*8+8+:8]);
-                    hi = TableK == 2 ? 32'd0 :
-                         (e & 6) == 0 ? lane(x_i[((c+1)*TableK-2)*8+:8]) + lane(x_i[((c+1)*TableK-1)*8+:8]) :
-                         (e & 6) == 2 ? lane(x_i[((c+1)*TableK-1)*8+:8]) - lane(x_i[((c+1)*TableK-2)*8+:8]) :
-                         (e & 6) == 4 ? lane(x_i[((c+1)*TableK-2)*8+:8]) - lane(x_i[((c+1)*TableK-1)*8+:8]) :
-                                      - lane(x_i[((c+1)*TableK-2)*8+:8]) - lane(x_i[((c+1)*TableK-1)*8+:8]);
-                    lo = lo + hi;
-                    table_next[(c*Entries+e)*32+:32] = `HALF(lo);
+                    sum = lane(x_i[c*TableK*8+:8]);
+                    for (j = 1; j < TableK; j = j + 1)
+                        sum = (e >> (j - 1)) % 2 == 0 ? sum + lane(x_i[(c*TableK+j)*8+:8])
+                                                      : sum - lane(x_i[(c*TableK+j)*8+:8]);
+                    table_next[(c*Entries+e)*32+:32] = `HALF(sum);
                 end
-                even_next[(c+1)*TableK-1] = !lo[0];
-                odds[c*16]                = lo[0];
+                even_next[(c+1)*TableK-1] = !sum[0];
+                odds[c*16]                = sum[0];
             end
             for (g = Cells / 2; g > 0; g = g / 2)
                 for (c = 0; c < g; c = c + 1)
@@ -125,11 +124,14 @@ module tile_lut #(
     reg signed [16:0]      sum2;
     reg [Rows*32-1:0]      p, p_next;       // sums of H
     reg [16:0]             odd_sum;         // P = 2 p + odd_sum in every row
+    wire [31:0]            keep = {32{!first1 && !plane1}};         // masks: a simulator need not branch
+    wire [31:0]            dbl  = {32{!first1 && plane1}};
     /*verilator tracing_off*/               // traced scalars would have to be kept in memory
 `ifdef YOSYS
     wire [Rows*Lanes-1:0]  one = w1 & {Rows{even1}};
 `else
-    localparam Word = Lanes < 32 ? Lanes : 32;
+    localparam Most = TableK == 3 ? 24 : 32;
+    localparam Word = Lanes < Most ? Lanes : Most;
     reg [31:0]             m;               // as many of these bits, to be counted
     integer                b;
 `endif
@@ -148,14 +150,12 @@ module tile_lut #(
                 for (k = 0; k < Cells; k = k + 1) begin
                     at = r * Lanes + k * TableK;
                     if (TableK == 2)
-                        v = table1[k*Entries*32+:32] ^
-                            ((table1[k*Entries*32+:32] ^ table1[(k*Entries+1)*32+:32]) & {32{w1[at]}});
+                        v = `ENTRY(0) ^ ((`ENTRY(0) ^ `ENTRY(1)) & {32{w1[at]}});
                     else
-                        v = `MUX(w1[at+TableK-2],
-                            `MUX(w1[at+1], `MUX(w1[at], table1[k*Entries*32+:32], table1[(k*Entries+1)*32+:32]),
-                                 `MUX(w1[at], table1[((k+1)*Entries-6)*32+:32], table1[((k+1)*Entries-5)*32+:32])),
-                            `MUX(w1[at+1], `MUX(w1[at], table1[((k+1)*Entries-4)*32+:32], table1[((k+1)*Entries-3)*32+:32]),
-                                 `MUX(w1[at], table1[((k+1)*Entries-2)*32+:32], table1[((k+1)*Entries-1)*32+:32])));
+                        v = `MUX(w1[at+1], `MUX(w1[at], `ENTRY(0), `ENTRY(1)), `MUX(w1[at], `ENTRY(2), `ENTRY(3)));
+                    if (TableK == 4)
+                        v = `MUX(w1[at+TableK-2], v,
+                            `MUX(w1[at+1], `MUX(w1[at], `ENTRY(4), `ENTRY(5)), `MUX(w1[at], `ENTRY(6), `ENTRY(7))));
                     v = v ^ {32{w1[at+TableK-1]}};
                     if (k % 2   == 1)   v = `ADD_CARRY(t0, v, one[r*Lanes+(Cells/2+k/2+1)*TableK-1]);
                     if (k % 4   == 3)   v = `ADD_CARRY(t1, v, one[r*Lanes+(Cells/4+k/4+1)*TableK-1]);
@@ -182,7 +182,7 @@ module tile_lut #(
                     m = 32'd0;
                 end
 `endif
-                t0 = first1 ? 32'd0 : plane1 ? {{9{p[r*32+21]}}, p[r*32+:22], 1'b0} : {{9{p[r*32+22]}}, p[r*32+:23]};
+                t0 = ({{9{p[r*32+22]}}, p[r*32+:23]} & keep) | ({{9{p[r*32+21]}}, p[r*32+:22], 1'b0} & dbl);
                 p_next[r*32+:32] = `ADD_CARRY(t0, v, one[r*Lanes+TableK-1]);
             end
     end
@@ -220,6 +220,7 @@ module tile_lut #(
         .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
 endmodule
 `undef ADD_CARRY
+`undef ENTRY
 `undef HALF
 `undef MUX
 `default_nettype wire

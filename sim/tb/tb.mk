@@ -50,7 +50,11 @@ LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b)) \
 # A tile bench for each kind that the library can pack. The tile of kind K is module tile_K, unless TB_TILE_K names
 # another, with parameters.
 TB_KINDS   := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/pack/kinds.c)
+TB_TILE_lut3 := tile_lut:TableK=3
 TB_TILE_lut4 := tile_lut:TableK=4
+TB_TILE_popcount := tile_popcount:ActPlanes=8
+TB_TILE_bismo    := tile_popcount:ActPlanes=1
+TB_DEFS_bismo    := -DCYCLE_MODEL=tb::ActPlaneCycles
 TB_TILE_nm   := tile_nm:Block=4
 TB_TILE_nm16 := tile_nm:Block=16
 TB_DEFS_tclp := -D'CYCLE_MODEL=tb::WindowCycles<false>'
@@ -61,6 +65,7 @@ TB_SHAPES_tcle := 8:16:2 4:64:4 4:8:4
 TB_SHAPES  := 8:16:2 4:64:4
 TB_SHAPES_tlut := 8:24:2 8:48:8
 TB_CORES_tlut := 8:24:2:4:64:256
+TB_SHAPES_lut3 := 8:24:2 4:48:4 4:96:4
 TB_SHAPES_mac := 16:16:4 4:64:4 32:32:8
 TB_SHAPES_bitserial := 16:16:4 4:64:4 32:32:8
 TB_SHAPES_lut := 16:16:4 8:8:2 4:64:4 32:32:8
@@ -99,6 +104,7 @@ TB_KIND_IDS  := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)", \.id = \([0-9]*\)
 TB_CORES   := 8:16:2:4:64:256
 TB_CORES_lut := 8:16:2:4:64:256 16:32:16:8:64:128:0
 TB_CORES_mac := 8:16:2:4:64:256 16:32:16:8:64:128:0
+TB_CORES_lut3 := 8:24:2:4:64:256
 tb_cores    = $(or $(TB_CORES_$1),$(TB_CORES))
 tb_kind_id  = $(patsubst $1=%,%,$(filter $1=%,$(TB_KIND_IDS)))
 define tb_core

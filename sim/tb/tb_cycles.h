@@ -22,6 +22,12 @@ struct OneCycle {
     unsigned beat(const packed &, const int8_t *, const uint8_t *, bool) { return 1; }
 };
 
+/* bismo: a cycle for each plane of the activations. */
+struct ActPlaneCycles {
+    ActPlaneCycles(unsigned, unsigned) {}
+    unsigned beat(const packed &, const int8_t *, const uint8_t *, bool) { return 8; }
+};
+
 /* dpred: the bits from the lowest that is set in any activation to the highest that any needs. */
 struct PrecisionCycles {
     const unsigned lanes;

@@ -301,6 +301,15 @@ static void two_bit_codes_lie_where_the_description_says(void **state)
     /* pairs of 0x5A: (0,1) (0,1) (1,0) (1,0) -> entry 1 each, negate 1 1 0 0 */
     assert_int_equal(p.codes[8], 0x5F);
     pack_free(&p);
+
+    const struct pack_shape threes = { 4, 24, 2, 0, 0 };
+    assert_int_equal(pack_matrix(accel_find_kind("lut3"), &threes, mat, &p, NULL), ACCEL_OK);
+    assert_int_equal(p.code_beats, 2);
+    /* threes of plane 1: (1,1,0) (0,0,0) (1,1,0) and ones, as 0 is 2 in offset binary */
+    assert_memory_equal(p.codes, "\xA2\x00\x00", 3);
+    /* of plane 0: (0,1,0) (1,1,0) (1,0,0) and zeros: entries 1 2 3 0, negate 1 0 0 1 */
+    assert_memory_equal(p.codes + 12, "\xD5\x48\x92", 3);
+    pack_free(&p);
     accel_matrix_free(mat);
 }
 
@@ -492,6 +501,12 @@ static void what_no_command_can_describe_is_refused(void **state)
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(pack_matrix(mac, &bad[i], mat, &p, &err), ACCEL_E_ARG);
+    const struct pack_shape not_threes[] = { { 4, 32, 1, 0, 0 },
+                                             { 4, 12, 1, 0, 0 },
+                                             { 4, 72, 1, 0, 0 } };
+    for (size_t i = 0; i < sizeof not_threes / sizeof not_threes[0]; i++)
+        assert_int_equal(pack_matrix(accel_find_kind("lut3"), &not_threes[i], mat, &p, &err),
+                         ACCEL_E_ARG);
     const struct pe_kind picky = { .name = "picky", .refuse = refuse_all };
     assert_int_equal(pack_matrix(&picky, &shapes[0], mat, &p, &err), ACCEL_E_UNSUPPORTED);
     assert_non_null(strstr(err.text, "picky"));

@@ -1,5 +1,5 @@
-/* lut.c - recode one bit-plane for the lookup-table kinds: cells of two (lut) or four lanes (lut4) become
- * (entry, negate).
+/* lut.c - recode one bit-plane for the lookup-table kinds: cells of two (lut), three (lut3) or four
+ * lanes (lut4) become (entry, negate).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "pack.h"
 
@@ -22,5 +22,18 @@ void lut4_recode(uint8_t *row, uint32_t lanes)
         unsigned first = row[i] & 0x11u;
         unsigned entry = ((row[i] >> 1) & 0x77u) ^ first * 7u;
         row[i] = (uint8_t)(entry | (first ^ 0x11u) << 3);
+    }
+}
+
+/* Three lanes likewise, eight cells in three bytes. */
+void lut3_recode(uint8_t *row, uint32_t lanes)
+{
+    for (uint32_t i = 0; i < lanes / 8; i += 3) {
+        unsigned v = row[i] | (unsigned)row[i + 1] << 8 | (unsigned)row[i + 2] << 16;
+        unsigned first = v & 0x249249u;
+        unsigned entry = ((v >> 1) & 0x6DB6DBu) ^ first * 3u;
+        v = entry | (first ^ 0x249249u) << 2;
+        for (unsigned b = 0; b < 3; b++)
+            row[i + b] = (uint8_t)(v >> 8 * b);
     }
 }

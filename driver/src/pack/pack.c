@@ -270,8 +270,9 @@ static int check_shape(const struct pe_kind *kind, const struct pack_shape *shap
                    unit = kind->threes ? lanes / 3 : lanes;
     if (power_of_two(rows) && rows <= 256 && power_of_two(unit) && lanes >= 8 &&
         lanes <= CHUNK_MAX && (!kind->threes || lanes % 3 == 0) &&
-        (!kind->block || lanes % kind->block == 0) && power_of_two(shape->scale_units) &&
-        shape->scale_units <= rows && pack_plane_bits(kind, shape) % 8 == 0)
+        (!kind->block || lanes % kind->block == 0) && (kind->pack_chunk || lanes % 8 == 0) &&
+        power_of_two(shape->scale_units) && shape->scale_units <= rows &&
+        pack_plane_bits(kind, shape) % 8 == 0)
         return ACCEL_OK;
     return accel_fail(
         err, ACCEL_E_ARG,

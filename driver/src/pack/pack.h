@@ -43,6 +43,7 @@ int pack_outliers(const struct pe_kind *kind, const struct pack_shape *shape,
                   const struct accel_matrix *mat, struct packed *p, struct accel_error *err);
 
 void lut_recode(uint8_t *row, uint32_t lanes);
+void lut3_recode(uint8_t *row, uint32_t lanes);
 void lut4_recode(uint8_t *row, uint32_t lanes);
 int tlut_pack_chunk(const struct pack_chunk *c, struct beats *out, struct accel_error *err);
 const char *tlut_refuse(accel_format f);
