@@ -43,6 +43,7 @@ module tile_popcount #(
     wire unused_ok = &{1'b0, table_i, word_i, sel_i};
     generate
         if (ActPlanes != 8 && ActPlanes != 1) tile_popcount_act_planes_must_be_8_or_1 bad_parameter();
+        if (Lanes < 8 || (1 << $clog2(Lanes)) != Lanes) tile_popcount_lanes_must_be_a_power_of_two_from_8 bad_parameter();
     endgenerate
 
     // ---- activations as planes, plane b at b * Lanes

@@ -63,12 +63,13 @@ int main(int argc, char **argv)
                     tick();
                     top->start_i = 0;
                     unsigned cycles = 0;
-                    while (!top->done_o && cycles < 60) {
+                    while (!top->done_o && cycles < 80) {
                         tick();
                         cycles++;
                     }
                     if (!top->done_o) {
-                        std::printf("no D after %u cycles\n", cycles);
+                        std::printf("%llu cases, no D after %u cycles\n", (unsigned long long)cases,
+                                    cycles);
                         return 1;
                     }
                     slowest = cycles > slowest ? cycles : slowest;
