@@ -16,6 +16,7 @@ rtl/pe/tile_bitserial.v
 rtl/pe/tile_lut.v
 rtl/pe/tile_tlut.v
 rtl/pe/tile_shiftadd.v
+rtl/pe/tile_term.v
 rtl/pe/tile_popcount.v
 rtl/pe/tile_nm.v
 rtl/pe/tactical_window.v

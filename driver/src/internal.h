@@ -112,7 +112,7 @@ struct pe_kind {
     /* Pack one chunk of a row tile, or NULL: as planes. */
     int (*pack_chunk)(const struct pack_chunk *c, struct beats *out, struct accel_error *err);
     /* Whether the tile decodes this float or table format itself; NULL: none. Others go out as the integers k. */
-    bool (*native)(accel_format f);
+    bool (*native)(accel_format f, unsigned d_bits);
     /* NULL if any format runs; else says why one does not, or NULL if it does. */
     const char *(*refuse)(accel_format f);
 };

@@ -9,6 +9,7 @@
 // Ports and beat order: docs/core.md.
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
+/* verilator lint_off WIDTHCONCAT */ // a plane of the largest arrays has more than 8192 bits
 module tile_shiftadd #(
     parameter Rows       = 8,
     parameter Lanes      = 8,
@@ -171,4 +172,5 @@ module tile_shiftadd #(
         .dbl_i(coding_i == Bipolar), .corr_i(corr), .sum_i(sum2),
         .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
 endmodule
+/* verilator lint_on WIDTHCONCAT */
 `default_nettype wire

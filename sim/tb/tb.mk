@@ -55,6 +55,11 @@ TB_TILE_lut4 := tile_lut:TableK=4
 TB_TILE_popcount := tile_popcount:ActPlanes=8
 TB_TILE_bismo    := tile_popcount:ActPlanes=1
 TB_DEFS_bismo    := -DCYCLE_MODEL=tb::ActPlaneCycles
+# term's D holds E4M3; tile term24 is the narrow one.
+TB_DBITS_term  := 36
+TB_KIND_term24 := term
+TB_DEFS_term   := -DCYCLE_MODEL=tb::FixedTerms
+TB_DEFS_term24 := $(TB_DEFS_term)
 TB_TILE_nm   := tile_nm:Block=4
 TB_TILE_nm16 := tile_nm:Block=16
 TB_DEFS_tclp := -D'CYCLE_MODEL=tb::WindowCycles<false>'
@@ -74,7 +79,7 @@ TB_DEFS_dpred := -DCYCLE_MODEL=tb::PrecisionCycles
 TB_SHAPES_laconic := 8:16:8 4:8:1 4:64:4
 TB_DEFS_laconic := -DCYCLE_MODEL='tb::TermPairCycles<2>'
 # Tile benches beside those of the kinds: other parameters.
-TB_VARIANTS := laconic_1 laconic_4
+TB_VARIANTS := laconic_1 laconic_4 term24
 TB_KIND_laconic_1 := laconic
 TB_TILE_laconic_1 := tile_laconic:FifoDepth=1
 TB_DEFS_laconic_1 := -DCYCLE_MODEL='tb::TermPairCycles<1>'
@@ -86,7 +91,7 @@ TB_SHAPES_laconic_4 := 4:16:4
 tb_shapes   = $(or $(TB_SHAPES_$1),$(TB_SHAPES))
 tb_pair     = $(firstword $(call tb_shapes,$1))
 tb_dbits    = $(or $(TB_DBITS_$1),24)
-tb_tile     = $(or $(TB_TILE_$1),tile_$1)
+tb_tile     = $(or $(TB_TILE_$1),tile_$(or $(TB_KIND_$1),$1))
 tb_x        = $(subst $(space),x,$(wordlist 1,2,$(subst :, ,$1)))
 define tb_kind
 TB_BENCHES += tile_$1

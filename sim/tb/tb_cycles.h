@@ -28,6 +28,20 @@ struct ActPlaneCycles {
     unsigned beat(const packed &, const int8_t *, const uint8_t *, bool) { return 8; }
 };
 
+/* term: as many as the format has terms. */
+struct FixedTerms {
+    FixedTerms(unsigned, unsigned) {}
+    unsigned beat(const packed &p, const int8_t *, const uint8_t *, bool)
+    {
+        if (p.coding != 3)
+            return (p.planes + 1) / 2; /* Booth digits */
+        if (p.table < 16)
+            return 2;
+        const unsigned exponent = p.table - 15, mantissa = p.planes - 1 - exponent;
+        return (mantissa + 3) / 2;
+    }
+};
+
 /* dpred: the bits from the lowest that is set in any activation to the highest that any needs. */
 struct PrecisionCycles {
     const unsigned lanes;

@@ -242,7 +242,8 @@ module fv_kind #(
 `else
     wire               sum_wrong = d_sum != sum;
 `endif
-    wire               bad = d_valid && legal && (d != exact[DBits-1:0] || sum_wrong);
+    wire [63:0]        want = {{32{exact[31]}}, exact};
+    wire               bad = d_valid && legal && (d != want[DBits-1:0] || sum_wrong);
 `ifdef FORMAL
     always @* begin
         if (t == Cycles) assert (d_valid);

@@ -4,19 +4,30 @@
 
 #include <string.h>
 
-static bool olive_native(accel_format f)
+static bool olive_native(accel_format f, unsigned d_bits)
 {
+    (void)d_bits;
     return f == ACCEL_OLIVE4 || f == ACCEL_OLIVE4F;
 }
 
-static bool ant_native(accel_format f)
+static bool ant_native(accel_format f, unsigned d_bits)
 {
+    (void)d_bits;
     return f == ACCEL_POT4 || f == ACCEL_FLINT4 || f == ACCEL_UFLINT4 || f == ACCEL_ANT4 ||
            f == ACCEL_FLOAT(2, 1);
 }
 
-static bool shiftadd_native(accel_format f)
+static bool shiftadd_native(accel_format f, unsigned d_bits)
 {
+    (void)d_bits;
+    return f == ACCEL_FLOAT(2, 1) || f == ACCEL_FP3 || f == ACCEL_FP4 || f == ACCEL_FLINT4;
+}
+
+/* With D of more than 24 bits every float and table that needs no codebook, else the formats of the paper. */
+static bool term_native(accel_format f, unsigned d_bits)
+{
+    if (d_bits > 24)
+        return f != ACCEL_CODEBOOK3 && f != ACCEL_CODEBOOK4;
     return f == ACCEL_FLOAT(2, 1) || f == ACCEL_FP3 || f == ACCEL_FP4 || f == ACCEL_FLINT4;
 }
 
@@ -42,6 +53,7 @@ const struct pe_kind accel_kinds[] = {
       .plane_num = 1, .plane_den = 2, .block = 4, .keeps = 2, .pack_chunk = nm_pack_chunk },
     { .name = "nm16", .id = 14, .step_major = true, .word_planes = 8, .extra_planes = 4,
       .window = 1, .plane_num = 1, .plane_den = 8, .block = 16, .pack_chunk = nm_pack_chunk },
+    { .name = "term", .id = 7, .step_major = true, .word_planes = 8, .native = term_native },
     { .name = "shiftadd", .id = 8, .step_major = true, .word_planes = 4,
       .native = shiftadd_native },
 };

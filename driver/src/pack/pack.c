@@ -57,7 +57,7 @@ const char *pack_wire_format(const struct pe_kind *kind, unsigned d_bits, accel_
     case ACCEL_CODING_BIPOLAR: w.coding = 2; break;
     case ACCEL_CODING_FLOAT:
     case ACCEL_CODING_TABLE:
-        if (kind->native && kind->native(f)) {
+        if (kind->native && kind->native(f, d_bits)) {
             w.coding = 3;
             w.table = table_id(f);
             w.has_sel = accel_format_has_sel(f);
