@@ -75,13 +75,20 @@ RTL      := $(if $(wildcard $(RTL_LIST)),$(shell sed -e 's://.*$$::' $(RTL_LIST)
 #   sim/tb/tb.mk            RTL_TESTS: testbench programs
 #   synth/synth.mk          synth-report
 #   tests/formal/formal.mk  FORMAL_TESTS: quick proofs that print ok and not ok lines
+# The protocol's numbers for C, from the file that the RTL reads.
+LINK_NUMBERS := $(B)/gen/link_constants.h
+$(LINK_NUMBERS): rtl/link/link_constants.v
+	@mkdir -p $(@D)
+	@{ echo '/* made from $< */'; echo '#ifndef LINK_CONSTANTS_H'; echo '#define LINK_CONSTANTS_H'; \
+	   sed -n 's/^`define \(LINK_[A-Z0-9_]*\) \([0-9]*\)$$/#define \1 \2u/p' $<; echo '#endif'; } >$@
+
 -include $(wildcard sim/sim.mk sim/tb/tb.mk synth/synth.mk tests/formal/formal.mk)
 
 # ------------------------------------------------------------------------------------- flags
 
 WARN     := -Wall -Wextra -Wconversion -Wshadow
 # -ffp-contract=off: a fused multiply-add would make floats depend on the processor.
-BASE     := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fPIC -Idriver/include -Idriver/src $(WARN) \
+BASE     := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fPIC -Idriver/include -Idriver/src -I$(B)/gen $(WARN) \
             $(if $(filter 1,$(WERROR)),-Werror) $(SIM_CFLAGS)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS   ?=
@@ -92,7 +99,7 @@ LINK      = $(if $(SIM_OBJS),$(CXX),$(CC))
 # One folder of objects for each way to compile: $(call variant,NAME,COMPILER,FLAGS). A change of flags
 # rebuilds the folder, since its objects depend on the .flags file that records them.
 define variant
-$(B)/$(1)/%.o: %.c $(B)/$(1)/.flags
+$(B)/$(1)/%.o: %.c $(B)/$(1)/.flags | $(LINK_NUMBERS)
 	$$(call say,CC $(if $(filter-out release,$(1)),[$(1)]),$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$(2) $(3) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
@@ -250,18 +257,18 @@ lint: lint-c lint-format lint-rtl lint-sh ## every linter and both compilers, wa
 lint-c: $(LINT_C:%.c=$(B)/lint-gcc/%.o) $(LINT_C:%.c=$(B)/lint-clang/%.o) $(LINT_C:%.c=$(B)/lint/%.tidy) \
         $(B)/lint/cppcheck
 
-$(B)/lint/%.tidy: %.c $(HEADERS) .clang-tidy
+$(B)/lint/%.tidy: %.c $(HEADERS) .clang-tidy | $(LINK_NUMBERS)
 	$(call say,TIDY,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CLANG_TIDY) --quiet --warnings-as-errors='*' $< -- $(filter-out -Werror,$(BASE)) >$@.log 2>$@.err || \
 	    { cat $@.log; grep -v 'warnings generated\|^Suppressed\|^Use -' $@.err; exit 1; }
 	@touch $@
 
-$(B)/lint/cppcheck: $(LINT_C) $(HEADERS)
+$(B)/lint/cppcheck: $(LINT_C) $(HEADERS) | $(LINK_NUMBERS)
 	$(call say,CPPCHECK,driver tests)
 	@mkdir -p $(@D)
 	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
-	    --suppress=missingIncludeSystem --error-exitcode=1 -Idriver/include -Idriver/src $(LINT_C)
+	    --suppress=missingIncludeSystem --error-exitcode=1 -Idriver/include -Idriver/src -I$(B)/gen $(LINT_C)
 	@touch $@
 
 lint-format:
