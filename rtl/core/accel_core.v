@@ -22,7 +22,8 @@ module accel_core #(
     parameter WDepth     = 128,             // array words, power of two, >= two chunks of the widest format
     parameter Requant    = 1,               // 0: leave the requantizers out
     parameter ODepth     = 0,               // outliers in a chunk: 0 for none at all, or a power of two, 16..1024
-    parameter DBits      = 24               // bits of D, 24..40; more than 24 for term only: |k| <= 2^(DBits - 16) - 1
+    parameter DBits      = 24,              // bits of D, 24..40; more than 24 for term only: |k| <= 2^(DBits - 16) - 1
+    parameter ScaleSerial = Kind == 7 ? 2 : 0   // 0: multipliers for group scales; 1..3: serially, see group_scale.v
 ) (
     input  wire                        clk_i,
     input  wire                        rst_i,
@@ -297,12 +298,12 @@ module accel_core #(
     wire signed [16:0]          s_sum   = s_sparse ? 17'sd0 : d_sum;
     assign d_ready   = s_ready && !s_sparse;
     assign o_d_ready = s_ready && s_sparse;
-    group_scale #(.Rows(Rows), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .Requant(Requant), .DBits(DBits)) scale (
+    group_scale #(.Rows(Rows), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .Requant(Requant), .DBits(DBits), .Serial(ScaleSerial)) scale (
         .clk_i(clk_i), .rst_i(rst_i), .ctl_valid_i((issue || o_read) && last), .ctl_ready_o(ctl_ready), .col_i(col),
         .chunk_first_i(chunk_first), .chunk_last_i(chunk_last), .hdr_last_i(hdr_last), .sparse_i(sparse),
         .col_last_i(col_last), .tile_last_i(tile_last), .sparse_o(s_sparse),
         .d_valid_i(s_valid), .d_ready_o(s_ready), .d_i(d), .o_d_i(o_d), .sum_i(s_sum), .slice_o(slice), .hdr_valid_i(hdr_valid), .sc_i(sc), .sh_i(sh), .oc_i(oc), .hdr_free_o(hdr_free),
-        .requant_i(rq), .rq_valid_i(rq_valid), .mul_i(mul), .shift_i(shift), .rq_free_o(rq_free),
+        .asym_i(asym), .requant_i(rq), .rq_valid_i(rq_valid), .mul_i(mul), .shift_i(shift), .rq_free_o(rq_free),
         .r_valid_o(r_valid_o), .r_ready_i(r_ready_i), .r_o(r_o), .job_done_o(job_done), .overflow_o(overflow),
         .clear_i(start));
 

@@ -6,6 +6,11 @@
 // Accumulators of all columns live in a memory; those of a row tile's last chunk go to the result stream
 // instead of back. A row tile's last chunks may be outliers', whose D come from another source. One slice may follow the other at once even for the same accumulator: the sum written
 // last is forwarded.
+//
+// Serial: no multipliers. As in BitMoD (arXiv 2411.11745) a scale is multiplied in digit by digit, while the next chunk's
+// beats are in the tile. Digits are Booth's, radix 4, of sc and of S, most significant first; D waits where it is until the
+// last has been added. A slice takes as many cycles as sc has digits, or S where groups have offsets, over Serial: 6 or 9, 3
+// or 5, 2 or 3.
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 module group_scale #(
@@ -13,7 +18,8 @@ module group_scale #(
     parameter ScaleUnits = 2,
     parameter MaxN       = 4,
     parameter Requant    = 1,
-    parameter DBits      = 24               // 24..40
+    parameter DBits      = 24,              // 24..40
+    parameter Serial     = 0                // 0: multipliers, a slice a cycle; 1..3: so many digits a cycle
 ) (
     input  wire                      clk_i,
     input  wire                      rst_i,
@@ -41,6 +47,7 @@ module group_scale #(
     input  wire [ScaleUnits*4-1:0]   sh_i,
     input  wire [ScaleUnits*20-1:0]  oc_i,
     output wire                      hdr_free_o,
+    input  wire                      asym_i,        // groups have offsets; else oc_i is 0. Constant during a job, as requant_i
     input  wire                      requant_i,
     input  wire                      rq_valid_i,
     input  wire [ScaleUnits*31-1:0]  mul_i,
@@ -60,6 +67,9 @@ module group_scale #(
     localparam LastSlice = Slices - 1;
     localparam Aw = Slices > 1 ? Nw + Jw : Nw;
     localparam Gw = DBits + 14;             // bits of sc * D + oc * S
+    generate
+        if (Serial < 0 || Serial > 3) group_scale_serial_must_be_0_to_3 bad_parameter();
+    endgenerate
 
     wire [Nw-1:0] c_col;
     wire          c_valid, c_first, c_last, c_hdr_last, c_col_last, c_tile_last;
@@ -75,7 +85,9 @@ module group_scale #(
     // ---- cycle 0: accept a slice
     wire en;                                // the pipeline moves
     wire rq_wait = requant_i && c_last && !rq_valid_i;
-    assign d_ready_o  = en && c_valid && hdr_valid_i && !rq_wait;
+    wire open = en && c_valid && hdr_valid_i && !rq_wait;
+    wire last_turn;                         // of those that a slice takes
+    assign d_ready_o  = open && last_turn;
     assign accept     = d_valid_i && d_ready_o;
     assign hdr_free_o = accept && slice_last && c_col_last && c_hdr_last;
     assign rq_free_o  = accept && slice_last && c_col_last && c_last && requant_i;
@@ -86,6 +98,33 @@ module group_scale #(
     always @(posedge clk_i)
         if (rst_i) slice <= {Jw{1'b0}};
         else if (accept) slice <= slice_last ? {Jw{1'b0}} : slice + 1'b1;
+
+    // ---- Serial: which digits' turn it is, and those of S, alike for all rows; DigitBits with one to the right
+    localparam DigitBits = Serial == 2 ? 21 : 19;
+    wire                   turn = open && d_valid_i;
+    wire [3:0]             digit;           // the lowest of this cycle
+    wire [2*Serial:0]      s_digits;
+    generate
+        if (Serial == 0) begin : g_at_once
+            assign last_turn = 1'b1;
+            assign digit     = 4'd0;
+            assign s_digits  = 1'b0;
+            wire unused_ok = &{1'b0, asym_i, turn, digit, s_digits};
+        end else begin : g_turns
+            localparam Plain = (6 + Serial - 1) / Serial - 1, Offset = (9 + Serial - 1) / Serial - 1;  // the last turns
+            reg  [3:0]           gone;
+            wire [3:0]           left = (asym_i ? Offset[3:0] : Plain[3:0]) - gone;
+            wire [DigitBits-1:0] s = {{DigitBits-18{sum_i[16]}}, sum_i, 1'b0};
+            wire [DigitBits-1:0] s_here = s >> {digit, 1'b0};
+            assign last_turn = left == 4'd0;
+            assign digit     = (left & {4{Serial != 2}}) + ({left[2:0], 1'b0} & {4{Serial != 1}});  // left * Serial
+            assign s_digits  = s_here[2*Serial:0];
+            wire unused_ok = &{1'b0, s_here[DigitBits-1:2*Serial+1]};
+            always @(posedge clk_i)
+                if (rst_i || accept) gone <= 4'd0;
+                else if (turn) gone <= gone + 4'd1;
+        end
+    endgenerate
 
     // ---- control along the pipeline; address of an accumulator: column, slice
     reg              v1, v2, v3, v4;
@@ -140,29 +179,68 @@ module group_scale #(
         for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
             reg signed [47:0] acc [0:MaxN*Slices-1];
             wire       [DBits-1:0] d = sparse_o ? o_d_i[u*DBits+:DBits] : d_i[u*DBits+:DBits];
-            reg signed [DBits+11:0] prod_d; // 12 x DBits
-            reg signed [36:0] prod_o;       // 20 x 17 bits
+            wire signed [Gw-1:0] group;     // sc * D + oc * S
             reg        [3:0]  sh;
             reg signed [Gw+14:0] term;      // << 15
             reg signed [47:0] acc_read, acc_prev;
             wire signed [47:0] old = first2 ? 48'sd0 : forward ? acc_prev : acc_read;
             wire signed [Gw+15:0] sum = {{Gw-32{old[47]}}, old} + {term[Gw+14], term};
-            wire signed [Gw-1:0] group = {{2{prod_d[DBits+11]}}, prod_d} + {{Gw-37{prod_o[36]}}, prod_o};
             assign overflow[u] = v2 && sum[Gw+15:47] != {Gw-31{sum[Gw+15]}};
             always @(posedge clk_i)
                 if (en) begin
-                    if (accept) begin
-                        prod_d <= $signed({{DBits{sc_i[u*12+11]}}, sc_i[u*12+:12]}) *
-                                  $signed({{12{d[DBits-1]}}, d});
-                        prod_o <= $signed({{17{oc_i[u*20+19]}}, oc_i[u*20+:20]}) *
-                                  $signed({{20{sum_i[16]}}, sum_i});
-                        sh     <= sh_i[u*4+:4];
-                    end
+                    if (accept) sh <= sh_i[u*4+:4];
                     if (v1) term <= $signed({{15{group[Gw-1]}}, group}) <<< sh;
                     if (v1) acc_read <= acc[at1];
                     if (v2) acc_prev <= sum[47:0];
                     if (v2 && !last2) acc[at2] <= sum[47:0];
                 end
+
+            if (Serial == 0) begin : g_mul
+                reg signed [DBits+11:0] prod_d; // 12 x DBits
+                reg signed [36:0]       prod_o; // 20 x 17 bits
+                assign group = {{2{prod_d[DBits+11]}}, prod_d} + {{Gw-37{prod_o[36]}}, prod_o};
+                always @(posedge clk_i)
+                    if (en && accept) begin
+                        prod_d <= $signed({{DBits{sc_i[u*12+11]}}, sc_i[u*12+:12]}) *
+                                  $signed({{12{d[DBits-1]}}, d});
+                        prod_o <= $signed({{17{oc_i[u*20+19]}}, oc_i[u*20+:20]}) *
+                                  $signed({{20{sum_i[16]}}, sum_i});
+                    end
+            end else begin : g_serial
+                wire [DigitBits-1:0] factor = {{DigitBits-13{sc_i[u*12+11]}}, sc_i[u*12+:12], 1'b0};
+                wire [DigitBits-1:0] sc_here = factor >> {digit, 1'b0};
+                wire [2*Serial:0]    sc_digits = sc_here[2*Serial:0];
+                wire                 unused_ok = &{1'b0, sc_here[DigitBits-1:2*Serial+1]};
+                wire [19:0]          oc = oc_i[u*20+:20];
+                reg  [Gw-1:0]        part, part_next, prod;
+                reg  [DBits:0]       dd;    // a digit times D; a digit of S times oc
+                reg  [20:0]          os;
+                reg  [DBits+1:0]     both;
+                reg                  dn, on;
+                integer              i;
+                assign group = prod;
+                always @* begin
+                    part_next = part;
+                    for (i = Serial - 1; i >= 0; i = i - 1) begin
+                        dn   = sc_digits[2*i+2];
+                        on   = s_digits[2*i+2];
+                        dd   = ({d[DBits-1], d} & {DBits+1{sc_digits[2*i+1] ^ sc_digits[2*i]}}) |
+                               ({d, 1'b0} & {DBits+1{sc_digits[2*i+:3] == 3'd3 || sc_digits[2*i+:3] == 3'd4}});
+                        os   = ({oc[19], oc} & {21{s_digits[2*i+1] ^ s_digits[2*i]}}) |
+                               ({oc, 1'b0} & {21{s_digits[2*i+:3] == 3'd3 || s_digits[2*i+:3] == 3'd4}});
+                        dd   = dd ^ {DBits+1{dn}};
+                        os   = os ^ {21{on}};
+                        both = {dd[DBits], dd} + {{DBits-19{os[20]}}, os};
+                        // the plus ones of what is negated stand where four times the part has zeros
+                        part_next = {part_next[Gw-3:0], dn & on, dn ^ on} + {{12{both[DBits+1]}}, both};
+                    end
+                end
+                always @(posedge clk_i)
+                    if (rst_i || accept) part <= {Gw{1'b0}};
+                    else if (turn) part <= part_next;
+                always @(posedge clk_i)
+                    if (accept) prod <= part_next;
+            end
 
             if (Requant != 0) begin : g_rq
                 reg [30:0] mul1, mul2;

@@ -10,7 +10,8 @@
 // - Activations are int8, sums exact. The paper aligns fp16 products and drops bits.
 // - Unsigned codes count from the middle of their range, which the drain gives back, and so need no digit more than
 //   signed ones.
-// - The scale of a group is multiplied in at once, by group_scale.v, not bit by bit behind the next group.
+// - The scale of a group, 12 bits instead of 8, is multiplied in behind the next group by two digits of two bits a cycle
+//   (group_scale.v), not bit by bit: groups are as small as two beats here.
 // Ports and beat order: docs/core.md.
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none

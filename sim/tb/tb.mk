@@ -28,7 +28,10 @@ TB_TOPS_sequencer     := sequencer_one:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPl
 TB_TOPS_header_loader := header_loader_8x2:header_loader:Rows=8:ScaleUnits=2 header_loader_8x8:header_loader:Rows=8:ScaleUnits=8 \
                          header_loader_sel:header_loader:Rows=8:ScaleUnits=2:Sel=1
 TB_TOPS_group_scale   := group_scale_8x2:group_scale:Rows=8:ScaleUnits=2:MaxN=4 group_scale_8x8:group_scale:Rows=8:ScaleUnits=8:MaxN=4 \
-                         group_scale_plain:group_scale:Rows=8:ScaleUnits=4:MaxN=4:Requant=0
+                         group_scale_plain:group_scale:Rows=8:ScaleUnits=4:MaxN=4:Requant=0 \
+                         group_scale_serial_1:group_scale:Rows=8:ScaleUnits=8:MaxN=4:Serial=1 \
+                         group_scale_serial_2:group_scale:Rows=8:ScaleUnits=4:MaxN=4:Serial=2:DBits=36 \
+                         group_scale_serial_3:group_scale:Rows=8:ScaleUnits=2:MaxN=4:Serial=3:DBits=40:Requant=0
 TB_TOPS_tile_drain    := tile_drain_16x4:tile_drain:Rows=16:ScaleUnits=4 tile_drain_16x16:tile_drain:Rows=16:ScaleUnits=16
 
 # Stream decoders. lint-rtl reads these tops, too.
@@ -109,6 +112,9 @@ TB_KIND_IDS  := $(shell sed -n 's/.*\.name = "\([a-z0-9_]*\)", \.id = \([0-9]*\)
 TB_CORES   := 8:16:2:4:64:256
 TB_CORES_lut := 8:16:2:4:64:256 16:32:16:8:64:128:0
 TB_CORES_mac := 8:16:2:4:64:256 16:32:16:8:64:128:0
+TB_CORES_term := 8:16:2:8:256:256 8:32:8:8:128:256
+# cycles that a slice of rows is scaled in, its groups with offsets or without
+TB_CORE_DEFS_term := -D'SCALE_TURNS(asym)=((asym)?5:3)'
 TB_CORES_lut3 := 8:24:2:4:64:256
 tb_cores    = $(or $(TB_CORES_$1),$(TB_CORES))
 tb_kind_id  = $(patsubst $1=%,%,$(filter $1=%,$(TB_KIND_IDS)))
@@ -116,7 +122,7 @@ define tb_core
 TB_BENCHES += core_$1
 TB_SRC_core_$1 := sim/tb/tb_core.cpp
 TB_TOPS_core_$1 := $(foreach s,$(call tb_cores,$1),core_$1_$(call tb_x,$s):accel_core:Kind=$(call tb_kind_id,$1):Rows=$(call field,$s,1):Lanes=$(call field,$s,2):ScaleUnits=$(call field,$s,3):MaxN=$(call field,$s,4):XDepth=$(call field,$s,5):WDepth=$(call field,$s,6):ODepth=$(or $(call field,$s,7),16)$(if $(TB_DBITS_$1),:DBits=$(TB_DBITS_$1)))
-TB_CPPFLAGS_core_$1 := -DKIND='"$1"' -DD_BITS=$(call tb_dbits,$1) $(foreach s,$(call tb_cores,$1),-include Vcore_$1_$(call tb_x,$s).h) \
+TB_CPPFLAGS_core_$1 := -DKIND='"$1"' -DD_BITS=$(call tb_dbits,$1) $(TB_CORE_DEFS_$1) $(foreach s,$(call tb_cores,$1),-include Vcore_$1_$(call tb_x,$s).h) \
     -D'SHAPES(X)=$(foreach s,$(call tb_cores,$1),X(Vcore_$1_$(call tb_x,$s),$(call field,$s,1),$(call field,$s,2),$(call field,$s,3),$(call field,$s,4),$(call field,$s,5),$(or $(call field,$s,7),16)))'
 endef
 $(foreach k,$(TB_KINDS),$(eval $(call tb_core,$k)))

@@ -121,16 +121,42 @@ class Bench
         do {
             f = tb::formats()[rng_.below((uint32_t)tb::formats().size())];
         } while (pack_wire_format(kind(), D_BITS, f, &wire));
-        const uint32_t rows = rng_.range(1, 3 * Rows);
-        tb::Matrix mat = tb::random_matrix(rng_, f, rows, cols_, group_,
-                                           rng_.one_in(2) && !kind()->window, kind());
-        if (ODepth && rng_.one_in(3)) /* in up to 15 chunks, those of a row tile */
+        multiply(f, rng_.range(1, 3 * Rows), rng_.one_in(2) && !kind()->window, reuse, 0);
+    }
+
+#ifdef SCALE_TURNS
+    /* Groups of so many elements, from columns that are there already: the beats' cycles or the scales', whichever are more. */
+    void no_bubbles(accel_format f, unsigned terms, uint32_t group, bool asym)
+    {
+        group_ = group;
+        cols_ = XDepth * Lanes / MaxN;
+        multiply(ACCEL_INT(2), Rows, false, false, MaxN); /* brings them */
+        run();
+        const uint64_t before = busy(), tiles = 4;
+        multiply(f, tiles * Rows, asym, true, MaxN);
+        run();
+        const uint64_t took = busy() - before, scale = SCALE_TURNS(asym) * (Rows / Units);
+        const uint64_t beats = group / Lanes * terms, chunks = tiles * MaxN * cols_ / group;
+        const uint64_t least = chunks * std::max(beats, scale);
+        const uint64_t first = group / Lanes * accel_format_bits(f) + 40; /* codes of a chunk */
+        CHECK(took >= least && took <= least + first && chunks > first,
+              "%llu chunks of %llu cycles, scaled in %llu, took %llu", (unsigned long long)chunks,
+              (unsigned long long)beats, (unsigned long long)scale, (unsigned long long)took);
+    }
+#endif
+
+    /* columns: 0 for as many as may be, and outliers or requantization perhaps */
+    void multiply(accel_format f, uint32_t rows, bool asym, bool reuse, uint32_t columns)
+    {
+        tb::Matrix mat = tb::random_matrix(rng_, f, rows, cols_, group_, asym, kind());
+        if (ODepth && !columns && rng_.one_in(3)) /* in up to 15 chunks, those of a row tile */
             mat = tb::with_outliers(rng_, mat, rng_.range(1, 15 * ODepth / Rows));
         const pack_shape shape = { Rows, Lanes, Units, D_BITS, ODepth };
         const tb::Packed p(kind(), shape, mat.get());
         CHECK(p.steps <= XDepth, "the bench asks for too much");
         const uint32_t most = std::min(MaxN, XDepth / p.steps);
-        const uint32_t n = reuse            ? rng_.range(1, loaded_)
+        const uint32_t n = columns          ? columns
+                           : reuse          ? rng_.range(1, loaded_)
                            : rng_.one_in(3) ? 1
                                             : rng_.range(1, most);
         if (!reuse) {
@@ -148,7 +174,7 @@ class Bench
             }
             total_[XBeats] += (uint64_t)n * p.steps;
         }
-        const bool rq = rng_.one_in(3);
+        const bool rq = !columns && rng_.one_in(3);
         std::vector<uint32_t> mul(rows);
         std::vector<uint8_t> shift(rows);
         for (uint32_t r = 0; r < rows; r++) {
@@ -312,7 +338,10 @@ class Bench
         dut_.eval();
         return dut_->reg_data_o;
     }
-    uint64_t array_beats() const { return total_[ArrayBeats]; }
+    uint64_t array_beats() const
+    {
+        return total_[ArrayBeats];
+    }
 
   private:
     tb::Rng &rng_;
@@ -362,6 +391,21 @@ void cases(tb::Runner &run, tb::Golden &golden)
         b.gemm(false);
         b.run();
     });
+#ifdef SCALE_TURNS
+    run.test(core + "scales groups behind the next one's beats, without a bubble", 8,
+             [&](tb::Job &job) {
+                 tb::Job calm = job;
+                 calm.number = 3; /* nothing stalls */
+                 B b(calm, golden);
+                 for (uint32_t group = std::max(16u, Lanes); group <= 128; group *= 2) {
+                     b.no_bubbles(ACCEL_INT(4), 2, group, false);
+                     b.no_bubbles(ACCEL_INT(4), 2, group, true);
+                     b.no_bubbles(ACCEL_FP4, 2, group, false);
+                     b.no_bubbles(ACCEL_INT(6), 3, group, false);
+                     b.no_bubbles(ACCEL_INT(8), 4, group, false);
+                 }
+             });
+#endif
     /* wider kinds' accumulators take what the plain ones do: the plain codes make the overflow */
     pack_wire wire;
     if (pack_wire_format(kind(), D_BITS, ACCEL_UINT(8), &wire) || kind()->pack_chunk ||

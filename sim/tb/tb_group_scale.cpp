@@ -5,6 +5,9 @@
 #include "Vgroup_scale_8x2.h"
 #include "Vgroup_scale_8x8.h"
 #include "Vgroup_scale_plain.h"
+#include "Vgroup_scale_serial_1.h"
+#include "Vgroup_scale_serial_2.h"
+#include "Vgroup_scale_serial_3.h"
 #include "accel.h"
 
 namespace
@@ -17,7 +20,9 @@ int64_t wrap48(int64_t v)
     return (int64_t)((uint64_t)v << 16) >> 16;
 }
 
-template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::Job &job)
+/* Serial: digits a cycle, 0 with multipliers. */
+template <class Top, unsigned Rows, unsigned Units, bool Requant, unsigned Serial, unsigned DBits>
+void job(tb::Job &job)
 {
     constexpr unsigned Slices = Rows / Units;
     struct Ctl {
@@ -25,7 +30,8 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
         bool chunk_first, chunk_last, hdr_last, sparse, col_last, tile_last;
     };
     struct Slice {
-        int32_t d[Units], sum;
+        int64_t d[Units];
+        int32_t sum;
         bool sparse;
     };
     struct Result {
@@ -55,8 +61,8 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
     });
     tb::Source<Slice> d(dut, dut->d_valid_i, dut->d_ready_o, job.stall(), [&](const Slice &s) {
         for (unsigned u = 0; u < Units; u++) {
-            tb::put_bits(dut->d_i, u * 24, 24, s.sparse ? rng.next() : (uint64_t)s.d[u]);
-            tb::put_bits(dut->o_d_i, u * 24, 24, s.sparse ? (uint64_t)s.d[u] : rng.next());
+            tb::put_bits(dut->d_i, u * DBits, DBits, s.sparse ? rng.next() : (uint64_t)s.d[u]);
+            tb::put_bits(dut->o_d_i, u * DBits, DBits, s.sparse ? (uint64_t)s.d[u] : rng.next());
         }
         tb::put_bits(dut->sum_i, 0, 17, (uint64_t)s.sum);
     });
@@ -84,6 +90,7 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
         const bool row_header = rng.one_in(3), rq = Requant && rng.one_in(2);
         const unsigned size = rng.one_in(3) ? 16
                                             : rng.range(1, 10); /* of shifts: 48 bits may not do */
+        const bool asym = rng.one_in(2);
         bool expect_overflow = false;
         headers.clear();
         rqs.clear();
@@ -100,7 +107,7 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
                 if (c == 0 || c == dense || !(row_header || outliers)) {
                     for (unsigned r = 0; r < Rows; r++) {
                         h.sc[r] = (int)rng.bits(12);
-                        h.oc[r] = rng.one_in(2) ? (int)rng.bits(20) : 0;
+                        h.oc[r] = asym && rng.one_in(2) ? (int)rng.bits(20) : 0;
                         h.sh[r] = rng.below(size);
                     }
                     headers.push_back(h);
@@ -118,9 +125,8 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
                         in.sparse = outliers;
                         for (unsigned u = 0; u < Units; u++) {
                             const unsigned row = s * Units + u;
-                            in.d[u] = (int32_t)rng.bits(24);
-                            const int64_t term = ((int64_t)h.sc[row] * in.d[u] +
-                                                  (int64_t)h.oc[row] * sum) *
+                            in.d[u] = rng.bits(DBits);
+                            const int64_t term = (h.sc[row] * in.d[u] + (int64_t)h.oc[row] * sum) *
                                                  ((int64_t)1 << h.sh[row]);
                             const int64_t v = acc[i][row] + term;
                             expect_overflow |= v != wrap48(v);
@@ -137,7 +143,9 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
             if (rq)
                 rqs.push_back(q);
         }
+        const unsigned digits = asym ? 9 : 6, turns = Serial ? (digits + Serial - 1) / Serial : 1;
         const uint64_t begin = dut.now(), slices = d.queue.size();
+        dut->asym_i = asym;
         dut->requant_i = rq;
         dut->clear_i = 1;
         dut->hdr_valid_i = dut->rq_valid_i = 0;
@@ -188,7 +196,8 @@ template <class Top, unsigned Rows, unsigned Units, bool Requant> void job(tb::J
         CHECK(ctl.queue.empty() && d.queue.empty(), "results came before their slices");
         CHECK_EQ(dut->overflow_o, expect_overflow, "overflow");
         if (job.number % 4 == 3 && !hdr_up)
-            CHECK(dut.now() - begin <= slices + 8, "%u slices took %u cycles", (unsigned)slices,
+            CHECK(dut.now() - begin >= slices * turns && dut.now() - begin <= slices * turns + 8,
+                  "%u slices of %u cycles took %u cycles", (unsigned)slices, turns,
                   (unsigned)(dut.now() - begin));
         for (int t = 0; t < 6; t++) {
             dut->hdr_valid_i = dut->rq_valid_i = 0;
@@ -205,10 +214,16 @@ int main(int argc, char **argv)
 {
     tb::Runner run(argc, argv);
     run.test("group_scale of 4 slices accumulates exactly and frees headers after use", 80,
-             job<Vgroup_scale_8x2, 8, 2, true>);
+             job<Vgroup_scale_8x2, 8, 2, true, 0, 24>);
     run.test("group_scale of 1 slice forwards the sum it has just written", 80,
-             job<Vgroup_scale_8x8, 8, 8, true>);
+             job<Vgroup_scale_8x8, 8, 8, true, 0, 24>);
     run.test("group_scale without requantizers gives the same accumulators", 80,
-             job<Vgroup_scale_plain, 8, 4, false>);
+             job<Vgroup_scale_plain, 8, 4, false, 0, 24>);
+    run.test("group_scale digit by digit takes 6 cycles a slice, 9 with offsets", 80,
+             job<Vgroup_scale_serial_1, 8, 8, true, 1, 24>);
+    run.test("group_scale with two digits a cycle takes 3, 5 with offsets", 80,
+             job<Vgroup_scale_serial_2, 8, 4, true, 2, 36>);
+    run.test("group_scale with three digits a cycle takes 2, 3 with offsets", 80,
+             job<Vgroup_scale_serial_3, 8, 2, false, 3, 40>);
     return run.finish();
 }
