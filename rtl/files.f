@@ -34,3 +34,16 @@ rtl/decode/code_planes.v
 rtl/decode/decode_spqr.v
 rtl/decode/decode_fp6.v
 rtl/decode/decode_qmoe.v
+rtl/link/link_constants.v
+rtl/link/crc32c.v
+rtl/link/link_rx.v
+rtl/link/link_tx.v
+rtl/link/link_fifo.v
+rtl/link/bytes_to_beat.v
+rtl/link/beat_to_bytes.v
+rtl/link/link_results.v
+rtl/link/link_control.v
+rtl/soc/accel_soc.v
+rtl/link/uart_rx.v
+rtl/link/uart_tx.v
+rtl/soc/accel_uart.v

@@ -25,7 +25,7 @@ SIM_OBJS   := $(SIM)/backend.o $(SIM)/table.o $(SIM)/runtime.a $(SIM_NAMES:%=$(S
 SIM_LIBS   := -lz -latomic
 
 define sim_model
-$(SIM)/$(call sim_name,$1)/model.a: sim/sim_model.cpp sim/sim_core.h rtl/files.f $(shell cat rtl/files.f) sim/models.txt
+$(SIM)/$(call sim_name,$1)/model.a: sim/sim_model.cpp sim/sim_core.h rtl/files.f $(shell grep -v '^rtl/\(link\|soc\)/' rtl/files.f) sim/models.txt
 	$$(call say,VERILATE,$(call sim_name,$1))
 	@rm -rf $$(@D) && mkdir -p $$(@D)
 	$$(Q)$(VERILATOR) --cc --trace-fst $(VERILATOR_FLAGS) -Mdir $$(@D) --prefix $(call sim_name,$1) \
@@ -50,7 +50,7 @@ $(SIM)/table.cpp: sim/models.txt sim/sim.mk
 	   echo '};'; echo 'const size_t sim_model_count = sizeof sim_models / sizeof *sim_models;'; } >$@
 $(SIM)/table.o: $(SIM)/table.cpp sim/sim_core.h
 	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -c -o $@ $<
-$(SIM)/backend.o: sim/sim_backend.cpp sim/sim_core.h driver/src/internal.h driver/include/accel.h
+$(SIM)/backend.o: sim/sim_backend.cpp sim/sim_core.h driver/src/internal.h driver/src/streams.h driver/include/accel.h
 	$(call say,CXX,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -c -o $@ $<

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "sim_core.h"
 
-#include "internal.h"
+#include "streams.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -11,7 +11,6 @@
 #include <memory>
 #include <new>
 #include <string>
-#include <vector>
 
 double sc_time_stamp()
 {
@@ -29,8 +28,8 @@ struct SimDevice {
     const pe_kind *kind;
     pack_shape shape;
     std::unique_ptr<SimCore> core;
-    std::vector<uint8_t> acts; /* reused from job to job */
-    std::vector<uint16_t> headers;
+    job_streams streams = {}; /* reused from job to job */
+    ~SimDevice() { streams_free(&streams); }
 };
 
 SimDevice *sim(const accel_dev *dev)
@@ -186,60 +185,24 @@ int load(accel_dev *dev, const accel_matrix *mat, accel_weights *w, accel_error 
     });
 }
 
-/* Weave each row tile's multipliers and shifts in behind its headers. */
-void add_requantization(SimDevice *d, const packed &p, const backend_job &job)
-{
-    const uint32_t rows = d->shape.rows;
-    const size_t per_tile = p.header_beats / p.row_tiles * d->shape.scale_units;
-    d->headers.clear();
-    for (uint32_t tile = 0; tile < p.row_tiles; tile++) {
-        const uint16_t *from = p.headers + tile * per_tile;
-        d->headers.insert(d->headers.end(), from, from + per_tile);
-        for (int word = 0; word < 3; word++)
-            for (uint32_t r = 0; r < rows; r++) {
-                const uint64_t m = (uint64_t)tile * rows + r;
-                uint16_t v = 0;
-                if (m < job.weights->rows)
-                    v = word == 0   ? (uint16_t)job.requant_mul[m]
-                        : word == 1 ? (uint16_t)(job.requant_mul[m] >> 16)
-                                    : job.requant_shift[m];
-                d->headers.push_back(v);
-            }
-    }
-}
-
 int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error *err)
 {
     return guarded(err, [&] {
         SimDevice *d = sim(dev);
         const packed &p = *static_cast<const packed *>(job->weights->priv);
         const uint32_t cols = job->weights->cols;
-        const size_t column = (size_t)p.steps * d->shape.lanes;
-        d->acts.resize(column * job->n);
-        for (uint32_t i = 0; i < job->n; i++)
-            pack_activations(&p, d->shape.lanes, cols, job->weights->group,
-                             job->x + i * job->x_stride,
-                             reinterpret_cast<int8_t *>(d->acts.data()) + i * column);
+        job_streams &streams = d->streams;
+        if (streams_of_job(&streams, &d->shape, &p, job, 0))
+            return accel_fail(err, ACCEL_E_NOMEM, "sim: out of memory");
         SimJob s = {};
-        s.command[0] = 1;
-        s.command[1] = p.row_tiles | job->n << 16;
-        s.command[2] = p.steps | p.chunk_steps << 16;
-        s.command[3] = p.planes | p.coding << 4 | (uint32_t)p.asymmetric << 6 |
-                       (uint32_t)p.row_header << 7 | 1u << 8 |
-                       (uint32_t)(job->requant_mul != nullptr) << 9 | p.table << 10 |
-                       (uint32_t)p.has_sel << 15 | p.outlier_chunks << 16;
+        std::memcpy(s.command, streams.command, sizeof s.command);
         s.codes = p.codes;
         s.code_beats = p.code_beats;
         s.code_bytes = p.beat_bytes;
-        s.acts = d->acts.data();
+        s.acts = streams.x.bytes;
         s.act_beats = (size_t)p.steps * job->n;
-        s.headers = p.headers;
-        s.header_beats = p.header_beats;
-        if (job->requant_mul) {
-            add_requantization(d, p, *job);
-            s.headers = d->headers.data();
-            s.header_beats = d->headers.size() / d->shape.scale_units;
-        }
+        s.headers = reinterpret_cast<const uint16_t *>(streams.h.bytes);
+        s.header_beats = streams.h.count / d->shape.scale_units / sizeof *s.headers;
         s.outliers = p.outliers;
         s.outlier_beats = p.outlier_beats;
         s.rows = job->weights->rows;

@@ -315,7 +315,5 @@ module accel_core #(
                   issue, busy}),
         .overflow_i(overflow), .addr_i(reg_addr_i), .data_o(reg_data_o));
 endmodule
-`undef WINDOW
-`undef PLANE
-`undef BEAT
+// `BEAT stays defined, and what it is made of: accel_soc.v has the same parameters.
 `default_nettype wire

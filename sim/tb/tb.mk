@@ -7,9 +7,10 @@
 TB      := $(SIM)/tb
 space   := $() $()
 TB_RTL  := rtl/files.f $(shell cat rtl/files.f)
+TB_CORE_RTL := $(filter-out rtl/link/% rtl/soc/%,$(TB_RTL))
 
 TB_BENCHES := fifo plane_gather weight_buffer walk_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale \
-              outliers
+              outliers link soc uart
 TB_TOPS_fifo          := fifo_2x8:fifo:Depth=2:Width=8 fifo_8x37:fifo:Depth=8:Width=37
 TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40 plane_gather_4:plane_gather:Width=40:Planes=4 \
                          plane_gather_8x1:plane_gather:Width=40:Extra=1:Ctl=8 plane_gather_8x3:plane_gather:Width=40:Extra=3:Ctl=8 \
@@ -34,6 +35,16 @@ TB_TOPS_group_scale   := group_scale_8x2:group_scale:Rows=8:ScaleUnits=2:MaxN=4 
                          group_scale_serial_3:group_scale:Rows=8:ScaleUnits=2:MaxN=4:Serial=3:DBits=40:Requant=0
 TB_TOPS_tile_drain    := tile_drain_16x4:tile_drain:Rows=16:ScaleUnits=4 tile_drain_16x16:tile_drain:Rows=16:ScaleUnits=16
 
+# The link and what stands around the core. Small buffers, so that they fill.
+TB_TOPS_link := link_rx:link_rx link_tx:link_tx link_fifo_16:link_fifo:Depth=16 link_fifo_64:link_fifo:Depth=64 \
+                bytes_to_beat_2:bytes_to_beat:Bytes=2 bytes_to_beat_9:bytes_to_beat:Bytes=9 \
+                beat_to_bytes_2:beat_to_bytes:Bytes=2 beat_to_bytes_12:beat_to_bytes:Bytes=12 \
+                link_results:link_results:Bytes=16:Slots=4
+TB_TOPS_uart := uart_rx_4:uart_rx:Divisor=4 uart_rx_87:uart_rx:Divisor=87 uart_tx_4:uart_tx:Divisor=4 uart_tx_87:uart_tx:Divisor=87 \
+                accel_uart:accel_uart:Divisor=4:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:XDepth=64:WDepth=512:ClockHz=12345678
+TB_TOPS_soc  := soc_mac:accel_soc:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:CmdRoom=64:XRoom=256:WRoom=512:HRoom=64:ORoom=64:ResultBytes=64:ResultSlots=4 \
+                soc_lut:accel_soc:Kind=2:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:XRoom=1024:WRoom=2048:HRoom=1024:ORoom=16:ResultBytes=256:ResultSlots=2
+
 # Stream decoders. lint-rtl reads these tops, too.
 TB_DECODERS := $(patsubst sim/tb/tb_%.cpp,%,$(wildcard sim/tb/tb_decode_*.cpp sim/tb/tb_bf16_block.cpp sim/tb/tb_code_planes.cpp))
 TB_BENCHES  += $(TB_DECODERS)
@@ -48,6 +59,7 @@ TB_TOPS_code_planes     := code_planes_mac:code_planes:Width=64:Bits=8:Chunk=16 
                            code_planes_bitserial:code_planes:Width=64:Bits=3:PlaneMajor=1:Offset=1:Chunk=32
 TB_TOPS_decode_qmoe     := decode_qmoe_32:decode_qmoe:Lanes=32 decode_qmoe_64:decode_qmoe:Lanes=64
 LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b)) \
+             uart:accel_uart:Kind=2:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:CmdRoom=16 \
              core_outliers:accel_core:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:ODepth=16
 
 # A tile bench for each kind that the library can pack. The tile of kind K is module tile_K, unless TB_TILE_K names
@@ -134,7 +146,7 @@ RTL_TESTS = $(TB_BENCHES:%=$(TB)/tb_%)
 
 # Registers without reset and x begin as random bits, so that nothing depends on them being zero.
 TB_VFLAGS   := -O3 --x-assign unique --x-initial unique --noassert --trace-fst
-TB_CXXFLAGS := -std=c++17 -O1 -faligned-new -Idriver/include -Idriver/src -Isim/tb -Itests/unit \
+TB_CXXFLAGS := -std=c++17 -O1 -faligned-new -Idriver/include -Idriver/src -I$(B)/gen -Isim/tb -Itests/unit \
                -isystem $(SIM_ROOT)/include -isystem $(SIM_ROOT)/include/vltstd -DVM_TRACE=1 -DVM_TRACE_FST=1 \
                -DVM_COVERAGE=0 -DVM_SC=0
 tb_name      = $(call field,$1,1)
@@ -142,7 +154,7 @@ tb_words     = $(subst :, ,$1)
 tb_params    = $(addprefix -G,$(wordlist 3,$(words $(tb_words)),$(tb_words)))
 
 define tb_top
-$(TB)/$(tb_name)/model.o: $(TB_RTL) sim/tb/tb.mk
+$(TB)/$(tb_name)/model.o: $(if $(filter tile_% core_% accel_core,$(call field,$1,2)),$(TB_CORE_RTL),$(TB_RTL)) sim/tb/tb.mk
 	$$(call say,VERILATE,$(tb_name))
 	@rm -rf $$(@D) && mkdir -p $$(@D)
 	$$(Q)$(VERILATOR) --cc $(TB_VFLAGS) $(TB_VFLAGS_$(tb_name)) -Mdir $$(@D) --prefix V$(tb_name) \
@@ -155,7 +167,7 @@ $(foreach t,$(sort $(foreach b,$(TB_BENCHES),$(TB_TOPS_$b))),$(eval $(call tb_to
 tb_models = $(foreach t,$(TB_TOPS_$1),$(TB)/$(call field,$t,1)/model.o)
 define tb_bench
 $(TB)/tb_$1: $(or $(TB_SRC_$1),sim/tb/tb_$1.cpp) sim/tb/tb_no_sim.cpp $(wildcard sim/tb/*.h) $(tb_models) $(SIM)/runtime.a \
-             $(B)/release/libaccel.a
+             $(B)/release/libaccel.a $(LINK_NUMBERS)
 	$$(call say,CXX,$$@)
 	$$(Q)$(CXX) $(TB_CXXFLAGS) -Wall -Wextra $(TB_CPPFLAGS_$1) $(foreach m,$(tb_models),-I$(dir $m)) -o $$@ \
 	    $$(filter %.cpp %.o,$$^) -Wl,--start-group $(SIM)/runtime.a $(B)/release/libaccel.a -Wl,--end-group \

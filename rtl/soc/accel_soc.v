@@ -1,0 +1,152 @@
+// accel_soc.v - the core behind the link: bytes in, bytes out, whatever carries them. docs/link.md has the protocol.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+module accel_soc #(
+    parameter Kind        = 2,              // of the core, see accel_core.v
+    parameter Rows        = 32,
+    parameter Lanes       = 32,
+    parameter ScaleUnits  = 8,
+    parameter MaxN        = 16,
+    parameter XDepth      = 1024,
+    parameter WDepth      = 128,
+    parameter Requant     = 1,
+    parameter ODepth      = 0,
+    parameter DBits       = 24,
+    parameter CmdRoom     = 64,             // bytes of the streams' buffers, powers of two, 16..65536
+    parameter XRoom       = 2048,
+    parameter WRoom       = 8192,
+    parameter HRoom       = 2048,
+    parameter ORoom       = 512,
+    parameter ResultBytes = 512,            // of results in one frame, power of two, 16..4096
+    parameter ResultSlots = 4,              // frames kept until acknowledged, power of two, 2..64
+    parameter ClockHz     = 50000000,       // of clk_i: what the register says
+    parameter Build       = 0               // likewise
+) (
+    input  wire       clk_i,
+    input  wire       rst_i,
+    input  wire       valid_i,
+    output wire       ready_o,              // always
+    input  wire [7:0] data_i,
+    output wire       valid_o,
+    input  wire       ready_i,
+    output wire [7:0] data_o,
+    output wire       busy_o                // a command is being executed
+);
+    localparam WBytes = (`BEAT + 7) / 8;    // of a beat of codes
+
+    assign ready_o = 1'b1;
+
+    // ---- frames in
+    wire [7:0]  type_in, flags;
+    wire [15:0] session, number, ack, tag, length;
+    wire        header, payload, good, bad, bad_header;
+    link_rx rx (
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(valid_i), .data_i(data_i), .type_o(type_in), .flags_o(flags),
+        .session_o(session), .sequence_o(number), .ack_o(ack), .tag_o(tag), .length_o(length), .header_o(header),
+        .payload_o(payload), .good_o(good), .bad_o(bad), .bad_header_o(bad_header));
+
+    wire [4:0]   write, commit, grown;
+    wire         undo, told, session_rst;
+    wire [84:0]  free;
+    wire [159:0] limit;
+    wire         ack_valid, nak, rewound, frame, send, frame_valid, frame_ready;
+    wire [15:0]  cursor, frame_tag, frame_length;
+    wire [7:0]   frame_type, frame_byte;
+    wire         tx_valid, tx_ready, tx_payload_valid, tx_payload_ready;
+    wire [95:0]  tx_field;
+    wire [7:0]   tx_payload;
+    wire [5:0]   reg_addr;
+    wire [31:0]  reg_data;
+    link_control #(.CmdRoom(CmdRoom), .XRoom(XRoom), .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom),
+                   .ResultBytes(ResultBytes), .ResultSlots(ResultSlots), .ClockHz(ClockHz), .Build(Build)) control (
+        .clk_i(clk_i), .rst_i(rst_i), .type_i(type_in), .flags_i(flags), .session_i(session), .sequence_i(number),
+        .tag_i(tag), .length_i(length), .header_i(header), .payload_valid_i(payload), .payload_i(data_i),
+        .good_i(good), .bad_i(bad), .bad_header_i(bad_header),
+        .write_o(write), .commit_o(commit), .undo_o(undo), .free_i(free), .limit_i(limit), .told_o(told), .grown_i(|grown),
+        .session_rst_o(session_rst),
+        .ack_valid_o(ack_valid), .nak_o(nak), .rewound_i(rewound), .cursor_i(cursor), .frame_i(frame),
+        .frame_type_i(frame_type), .frame_tag_i(frame_tag), .frame_length_i(frame_length), .send_o(send),
+        .frame_valid_i(frame_valid), .frame_ready_o(frame_ready), .frame_byte_i(frame_byte),
+        .tx_valid_o(tx_valid), .tx_ready_i(tx_ready), .tx_field_o(tx_field), .tx_payload_valid_o(tx_payload_valid),
+        .tx_payload_ready_i(tx_payload_ready), .tx_payload_o(tx_payload),
+        .reg_addr_o(reg_addr), .reg_data_i(reg_data));
+    link_tx tx (
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(tx_valid), .ready_o(tx_ready), .field_i(tx_field),
+        .payload_valid_i(tx_payload_valid), .payload_ready_o(tx_payload_ready), .payload_i(tx_payload),
+        .valid_o(valid_o), .ready_i(ready_i), .data_o(data_o));
+
+    // ---- streams to the core
+    wire rst = rst_i || session_rst;
+    wire [4:0]  s_valid, s_ready;
+    wire [39:0] s_byte;
+    genvar s;
+    generate
+        for (s = 0; s < `LINK_STREAMS; s = s + 1) begin : g_stream
+            link_fifo #(.Depth(s == `LINK_STREAM_COMMAND ? CmdRoom : s == `LINK_STREAM_X ? XRoom : s == `LINK_STREAM_W ? WRoom :
+                                s == `LINK_STREAM_H ? HRoom : ORoom)) buffer (
+                .clk_i(clk_i), .rst_i(rst), .write_i(write[s]), .data_i(data_i), .commit_i(commit[s]), .undo_i(undo),
+                .free_o(free[17*s+:17]), .limit_o(limit[32*s+:32]), .told_i(told), .grown_o(grown[s]),
+                .valid_o(s_valid[s]), .ready_i(s_ready[s]), .data_o(s_byte[8*s+:8]));
+        end
+    endgenerate
+
+    wire                     cmd_valid, cmd_ready, cmd_take, x_valid, x_ready, w_valid, w_ready, h_valid, h_ready, o_valid, o_ready;
+    wire [127:0]             cmd;
+    wire [Lanes*8-1:0]       x;
+    wire [WBytes*8-1:0]      w;
+    wire [ScaleUnits*16-1:0] h;
+    wire [63:0]              o;
+    bytes_to_beat #(.Bytes(16)) gather_cmd (
+        .clk_i(clk_i), .rst_i(rst), .valid_i(s_valid[`LINK_STREAM_COMMAND]), .ready_o(s_ready[`LINK_STREAM_COMMAND]),
+        .data_i(s_byte[8*`LINK_STREAM_COMMAND+:8]), .valid_o(cmd_valid), .ready_i(cmd_take), .data_o(cmd));
+    bytes_to_beat #(.Bytes(Lanes)) gather_x (
+        .clk_i(clk_i), .rst_i(rst), .valid_i(s_valid[`LINK_STREAM_X]), .ready_o(s_ready[`LINK_STREAM_X]),
+        .data_i(s_byte[8*`LINK_STREAM_X+:8]), .valid_o(x_valid), .ready_i(x_ready), .data_o(x));
+    bytes_to_beat #(.Bytes(WBytes)) gather_w (
+        .clk_i(clk_i), .rst_i(rst), .valid_i(s_valid[`LINK_STREAM_W]), .ready_o(s_ready[`LINK_STREAM_W]),
+        .data_i(s_byte[8*`LINK_STREAM_W+:8]), .valid_o(w_valid), .ready_i(w_ready), .data_o(w));
+    bytes_to_beat #(.Bytes(ScaleUnits * 2)) gather_h (
+        .clk_i(clk_i), .rst_i(rst), .valid_i(s_valid[`LINK_STREAM_H]), .ready_o(s_ready[`LINK_STREAM_H]),
+        .data_i(s_byte[8*`LINK_STREAM_H+:8]), .valid_o(h_valid), .ready_i(h_ready), .data_o(h));
+    bytes_to_beat #(.Bytes(8)) gather_o (
+        .clk_i(clk_i), .rst_i(rst), .valid_i(s_valid[`LINK_STREAM_O]), .ready_o(s_ready[`LINK_STREAM_O]),
+        .data_i(s_byte[8*`LINK_STREAM_O+:8]), .valid_o(o_valid), .ready_i(o_ready), .data_o(o));
+
+    // ids of the commands in the core: results carry the oldest one's
+    wire        ids_ready;
+    wire [15:0] id;
+    wire        cpl_valid, cpl_ready;
+    wire [23:0] cpl;
+    assign cmd_take = cmd_ready && ids_ready;
+    fifo #(.Width(16), .Depth(8)) ids (
+        .clk_i(clk_i), .rst_i(rst), .valid_i(cmd_valid && cmd_ready), .ready_o(ids_ready), .data_i(cmd[31:16]),
+        .valid_o(busy_o), .ready_i(cpl_valid && cpl_ready), .data_o(id));
+
+    wire                     r_valid, r_ready, r_byte_valid, r_byte_ready;
+    wire [ScaleUnits*48-1:0] r;
+    wire [7:0]               r_byte;
+    accel_core #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
+                 .WDepth(WDepth), .Requant(Requant), .ODepth(ODepth), .DBits(DBits)) core (
+        .clk_i(clk_i), .rst_i(rst), .cmd_valid_i(cmd_valid && ids_ready), .cmd_ready_o(cmd_ready), .cmd_i(cmd),
+        .cpl_valid_o(cpl_valid), .cpl_ready_i(cpl_ready), .cpl_o(cpl),
+        .x_valid_i(x_valid), .x_ready_o(x_ready), .x_i(x), .w_valid_i(w_valid), .w_ready_o(w_ready), .w_i(w[`BEAT-1:0]),
+        .h_valid_i(h_valid), .h_ready_o(h_ready), .h_i(h), .o_valid_i(o_valid), .o_ready_o(o_ready), .o_i(o),
+        .r_valid_o(r_valid), .r_ready_i(r_ready), .r_o(r), .reg_addr_i(reg_addr), .reg_data_o(reg_data));
+    generate
+        if (WBytes * 8 != `BEAT) begin : g_spare
+            wire unused_ok = &{1'b0, w[WBytes*8-1:`BEAT]};
+        end
+    endgenerate
+
+    // ---- results
+    beat_to_bytes #(.Bytes(ScaleUnits * 6)) spread (
+        .clk_i(clk_i), .rst_i(rst), .valid_i(r_valid), .ready_o(r_ready), .data_i(r), .valid_o(r_byte_valid),
+        .ready_i(r_byte_ready), .data_o(r_byte));
+    link_results #(.Bytes(ResultBytes), .Slots(ResultSlots)) results (
+        .clk_i(clk_i), .rst_i(rst), .valid_i(r_byte_valid), .ready_o(r_byte_ready), .data_i(r_byte), .tag_i(id),
+        .cpl_valid_i(cpl_valid), .cpl_ready_o(cpl_ready), .cpl_i(cpl), .cursor_o(cursor), .frame_o(frame),
+        .type_o(frame_type), .tag_o(frame_tag), .length_o(frame_length), .send_i(send), .payload_valid_o(frame_valid),
+        .payload_ready_i(frame_ready), .payload_o(frame_byte), .ack_valid_i(ack_valid), .ack_i(ack), .nak_i(nak),
+        .rewound_o(rewound));
+endmodule
+`default_nettype wire

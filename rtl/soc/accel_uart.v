@@ -1,0 +1,46 @@
+// accel_uart.v - accel_soc.v behind a UART. Its parameters are those of accel_soc.v, with the same meaning.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+module accel_uart #(
+    parameter Divisor     = 16,             // cycles of a bit: ClockHz / baud
+    parameter Kind        = 2,
+    parameter Rows        = 32,
+    parameter Lanes       = 32,
+    parameter ScaleUnits  = 8,
+    parameter MaxN        = 16,
+    parameter XDepth      = 1024,
+    parameter WDepth      = 128,
+    parameter Requant     = 1,
+    parameter ODepth      = 0,
+    parameter DBits       = 24,
+    parameter CmdRoom     = 64,
+    parameter XRoom       = 2048,
+    parameter WRoom       = 8192,
+    parameter HRoom       = 2048,
+    parameter ORoom       = 512,
+    parameter ResultBytes = 512,
+    parameter ResultSlots = 4,
+    parameter ClockHz     = 50000000,
+    parameter Build       = 0
+) (
+    input  wire clk_i,
+    input  wire rst_i,
+    input  wire rx_i,
+    output wire tx_o,
+    output wire busy_o
+);
+    wire       in_valid, out_valid, out_ready, soc_ready;
+    wire [7:0] in_byte, out_byte;
+    uart_rx #(.Divisor(Divisor)) rx (
+        .clk_i(clk_i), .rst_i(rst_i), .line_i(rx_i), .valid_o(in_valid), .data_o(in_byte));
+    uart_tx #(.Divisor(Divisor)) tx (
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(out_valid), .ready_o(out_ready), .data_i(out_byte), .line_o(tx_o));
+    accel_soc #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
+                .WDepth(WDepth), .Requant(Requant), .ODepth(ODepth), .DBits(DBits), .CmdRoom(CmdRoom), .XRoom(XRoom),
+                .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom), .ResultBytes(ResultBytes), .ResultSlots(ResultSlots),
+                .ClockHz(ClockHz), .Build(Build)) soc (
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(in_valid), .ready_o(soc_ready), .data_i(in_byte), .valid_o(out_valid),
+        .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o));
+    wire unused_ok = &{1'b0, soc_ready};    // it takes every byte
+endmodule
+`default_nettype wire
