@@ -12,6 +12,7 @@
 #   PREFIX, DESTDIR where `make install` puts things
 #   MODEL PROMPT DEVICE N    what `make run` runs
 #   FUZZ_SECONDS=5  how long each fuzzer runs in `make test`
+#   CUDA=1          with the cuda: backend; needs nvcc (driver/src/backend/cuda/cuda.mk has its settings)
 
 # ------------------------------------------------------------------------------------- settings
 
@@ -38,6 +39,7 @@ PREFIX       ?= /usr/local
 V            ?= 0
 WERROR       ?= 0
 FUZZ_SECONDS ?= 5
+CUDA         ?= 0
 PYTHON       ?= python3
 
 B := build
@@ -55,15 +57,15 @@ SOMAJOR := $(firstword $(subst ., ,$(VERSION)))
 
 # ------------------------------------------------------------------------------------- sources
 
-LIB_SRC  := $(sort $(wildcard driver/src/*.c driver/src/*/*.c))
+LIB_SRC  := $(sort $(wildcard driver/src/*.c driver/src/*/*.c)) driver/src/backend/cuda/pack.c
 CLI_SRC  := $(sort $(wildcard driver/cli/*.c))
 UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
 HELP_SRC := $(filter-out $(UNIT_SRC),$(sort $(wildcard tests/unit/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 CLI_TEST := $(sort $(wildcard tests/cli/*.sh))
-C_SRC    := $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(HELP_SRC) $(FUZZ_SRC)
+C_SRC     = $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(HELP_SRC) $(FUZZ_SRC) $(CUDA_C_SRC)
 PUBLIC_H := $(sort $(wildcard driver/include/*.h))
-HEADERS  := $(sort $(PUBLIC_H) $(wildcard driver/src/*.h driver/src/*/*.h driver/cli/*.h \
+HEADERS  := $(sort $(PUBLIC_H) $(wildcard driver/src/*.h driver/src/*/*.h driver/src/backend/cuda/*.h driver/cli/*.h \
                               tests/unit/*.h tests/fuzz/*.h))
 
 # The one list of Verilog files, shared by lint, simulation and synthesis.
@@ -75,6 +77,8 @@ RTL      := $(if $(wildcard $(RTL_LIST)),$(shell sed -e 's://.*$$::' $(RTL_LIST)
 #   sim/tb/tb.mk            RTL_TESTS: testbench programs
 #   synth/synth.mk          synth-report
 #   tests/formal/formal.mk  FORMAL_TESTS: quick proofs that print ok and not ok lines
+#   .../cuda/cuda.mk        CUDA_OBJS, CUDA_LIBS, CUDA_CFLAGS: the cuda: backend, with CUDA=1
+
 # The protocol's numbers for C, from the file that the RTL reads.
 LINK_NUMBERS := $(B)/gen/link_constants.h
 $(LINK_NUMBERS): rtl/link/link_constants.v
@@ -83,17 +87,20 @@ $(LINK_NUMBERS): rtl/link/link_constants.v
 	   sed -n 's/^`define \(LINK_[A-Z0-9_]*\) \([0-9]*\)$$/#define \1 \2u/p' $<; echo '#endif'; } >$@
 
 -include $(wildcard sim/sim.mk sim/tb/tb.mk synth/synth.mk tests/formal/formal.mk)
+ifeq ($(CUDA),1)
+include driver/src/backend/cuda/cuda.mk
+endif
 
 # ------------------------------------------------------------------------------------- flags
 
 WARN     := -Wall -Wextra -Wconversion -Wshadow
 # -ffp-contract=off: a fused multiply-add would make floats depend on the processor.
 BASE     := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fPIC -Idriver/include -Idriver/src -I$(B)/gen $(WARN) \
-            $(if $(filter 1,$(WERROR)),-Werror) $(SIM_CFLAGS)
+            $(if $(filter 1,$(WERROR)),-Werror) $(SIM_CFLAGS) $(CUDA_CFLAGS)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS   ?=
 LDFLAGS  ?=
-LIBS     := $(SIM_LIBS) $(if $(SIM_OBJS),-lstdc++) -lpthread -lm
+LIBS     := $(SIM_LIBS) $(if $(SIM_OBJS),-lstdc++) $(CUDA_LIBS) -lpthread -lm
 LINK      = $(if $(SIM_OBJS),$(CXX),$(CC))
 
 # One folder of objects for each way to compile: $(call variant,NAME,COMPILER,FLAGS). A change of flags
@@ -114,10 +121,10 @@ $(B)/$(1)/libaccel.a: $(LIB_SRC:%.c=$(B)/$(1)/%.o)
 endef
 # The programs of a variant: $(call programs,NAME,LINK FLAGS)
 define programs
-$(B)/$(1)/accel: $(CLI_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS)
+$(B)/$(1)/accel: $(CLI_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS) $(CUDA_OBJS)
 	$$(call say,LD,$$@)
 	$$(Q)$$(LINK) $(2) $$(LDFLAGS) -o $$@ -Wl,--start-group $$^ -Wl,--end-group $$(LIBS)
-$(B)/$(1)/unit/%: $(B)/$(1)/tests/unit/%.o $(HELP_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS)
+$(B)/$(1)/unit/%: $(B)/$(1)/tests/unit/%.o $(HELP_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS) $(CUDA_OBJS)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)$$(LINK) $(2) $$(LDFLAGS) -o $$@ -Wl,--start-group $$^ -Wl,--end-group -lcmocka $$(LIBS)
@@ -152,7 +159,7 @@ $(B)/accel: $(B)/release/accel
 	@cp -f $< $@
 
 # The static library holds the simulator too, so that a program links with -laccel alone.
-$(B)/libaccel.a: $(B)/release/libaccel.a $(SIM_OBJS)
+$(B)/libaccel.a: $(B)/release/libaccel.a $(SIM_OBJS) $(CUDA_OBJS)
 	$(call say,AR,$@)
 	@rm -f $@
 	@{ echo 'create $@'; for f in $^; do case $$f in *.a) echo "addlib $$f";; *) echo "addmod $$f";; esac; done; \
@@ -165,7 +172,7 @@ $(B)/libaccel.map: $(PUBLIC_H)
 	   sed -n 's/^[a-z].*[ *]\(accel_[a-z0-9_]*\)(.*/    \1;/p' $^ | grep -v '_fn;' | sort -u; \
 	   echo 'local: *;'; echo '};'; } >$@
 
-$(B)/libaccel.so.$(VERSION): $(LIB_SRC:%.c=$(B)/release/%.o) $(SIM_OBJS) $(B)/libaccel.map
+$(B)/libaccel.so.$(VERSION): $(LIB_SRC:%.c=$(B)/release/%.o) $(SIM_OBJS) $(CUDA_OBJS) $(B)/libaccel.map
 	$(call say,LD,$@)
 	$(Q)$(LINK) -shared $(LDFLAGS) -Wl,-soname,libaccel.so.$(SOMAJOR) -Wl,--version-script=$(B)/libaccel.map \
 	    -Wl,-z,defs -o $@ -Wl,--start-group $(filter-out %.map,$^) -Wl,--end-group $(LIBS)
@@ -236,7 +243,7 @@ cov-clean: $(UNIT_cov) $(B)/cov/accel
 	@find $(B)/cov -name '*.gcda' -delete
 
 # The fuzzers run the library without the simulator if it can be built so.
-$(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libaccel.a $(SIM_OBJS)
+$(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libaccel.a $(SIM_OBJS) $(CUDA_OBJS)
 	$(call say,LD,$@)
 	$(Q)$(if $(SIM_OBJS),$(CLANGXX),$(CLANG)) -fsanitize=fuzzer $(SANITIZE) -o $@ \
 	    -Wl,--start-group $^ -Wl,--end-group $(LIBS)
@@ -245,7 +252,8 @@ $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libaccel.a $(SIM_OBJS)
 
 LINT_C     := $(C_SRC)
 # Files that clang-format looks at: all C and C++ of ours.
-LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp))
+LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp \
+                       driver/src/backend/cuda/*.cu driver/src/backend/cuda/*.cuh tests/cuda/*.c tests/cuda/*.cu))
 LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/install.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core
 RTL_KINDS  ?= 0 1 2 3 4 5 6 7 8 9 10 11 13 14 15 16 17

@@ -266,7 +266,9 @@ struct accel_options {
  *     sim:                          Verilated RTL in this process, default kind and shape
  *     sim:pe=lut,rows=32,lanes=32   a built-in kind (mac, bitserial, lut) and shape
  *     sim:...,trace=FILE            also write an FST waveform (slow, large)
- * @return ACCEL_OK, _E_URI (lists what is built in), _E_IO (trace file), _E_NOMEM, _E_ARG */
+ *     cuda:0                        an NVIDIA GPU by its number, in builds with CUDA=1
+ * @return ACCEL_OK, _E_URI (lists what is built in), _E_IO (trace file), _E_NOMEM, _E_ARG,
+ *         _E_UNSUPPORTED (no GPU, no driver, or one too old), _E_GONE */
 int accel_open(const char *uri, const struct accel_options *options, accel_dev **dev,
                struct accel_error *err);
 /** Stops and forgets all jobs. Weights stay valid for accel_unload only. NULL is fine. */
@@ -274,8 +276,8 @@ void accel_close(accel_dev *dev);
 
 struct accel_caps {
     char     uri[96];         /**< canonical, opens the same device again */
-    char     backend[16];     /**< "cpu", "sim" */
-    char     pe[16];          /**< PE kind; "golden" for cpu */
+    char     backend[16];     /**< "cpu", "sim", "cuda" */
+    char     pe[16];          /**< PE kind; "golden" for cpu, "gpu" for cuda */
     uint32_t rows, lanes;     /**< array shape; 1, 1 for cpu */
     uint32_t scale_units;     /**< rows whose group results are scaled in one cycle; 0 for cpu */
     uint32_t max_n;           /**< columns in one job */

@@ -20,6 +20,9 @@ static const struct accel_backend *const backends[] = {
 #ifdef ACCEL_WITH_SIM
     &accel_backend_sim,
 #endif
+#ifdef ACCEL_WITH_CUDA
+    &accel_backend_cuda,
+#endif
 };
 #define BACKEND_COUNT (sizeof backends / sizeof backends[0])
 
@@ -177,7 +180,7 @@ int accel_list(int (*fn)(void *user, const char *uri, const char *what), void *u
     for (size_t i = 0; i < BACKEND_COUNT; i++) {
         char uri[32];
         snprintf(uri, sizeof uri, "%s:", backends[i]->scheme);
-        int rc = fn(user, uri, backends[i]->what);
+        int rc = backends[i]->what ? fn(user, uri, backends[i]->what) : 0;
         if (!rc && backends[i]->list)
             rc = backends[i]->list(fn, user);
         if (rc)

@@ -163,7 +163,7 @@ struct backend_job {
 
 struct accel_backend {
     const char *scheme; /* "cpu" */
-    const char *what;   /* one line for accel_list */
+    const char *what;   /* one line for accel_list; NULL: only what list() names can be opened */
     /* params: the URI after "scheme:". Sets dev->priv and dev->caps. */
     int (*open)(struct accel_dev *dev, const char *params, struct accel_error *err);
     void (*close)(struct accel_dev *dev);
@@ -179,7 +179,8 @@ struct accel_backend {
     int (*list)(int (*fn)(void *user, const char *uri, const char *what), void *user);
 };
 extern const struct accel_backend accel_backend_cpu;
-extern const struct accel_backend accel_backend_sim; /* in sim/, linked when built with it */
+extern const struct accel_backend accel_backend_sim;  /* in sim/, linked when built with it */
+extern const struct accel_backend accel_backend_cuda; /* in backend/cuda/, with CUDA=1 */
 
 struct accel_dev {
     const struct accel_backend *backend;

@@ -47,6 +47,7 @@ field() { # NAME: a top-level field of $T/out
     python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$T/out" "$1"
 }
 
+have_cuda() { "$ACCEL" info -d none: 2>&1 | grep -q ' cuda:'; } # built in, GPU or not
 have_sim() { "$ACCEL" list | grep -q '^sim:'; }
 
 # ---- usage ----
@@ -185,6 +186,14 @@ accel bench -d cpu: -d cpu: -m $TERNARY -n 1 --save "$T/bench.json"
 report $? "bench --save writes JSON beside the table and measures a device once"
 expect "bench names a file it cannot write" 13 err '/none/x' bench -d cpu: -m $TERNARY --save /none/x
 expect "bench refuses a format for a quantized model" 2 err 'keep their format' bench -d cpu: -m $TERNARY -n 1 --format int4
+
+# ---- GPUs ----
+if have_cuda; then
+    expect "cuda: takes a GPU's number and nothing else" 14 err "'x' is no GPU's number" info -d cuda:x
+    if ! "$ACCEL" list | grep -q '^cuda:'; then
+        expect "without a GPU cuda:0 says what is missing" 16 err 'cuda: .*\(driver\|no NVIDIA GPU\)' selftest -d cuda:0
+    fi
+fi
 
 # ---- the simulated core ----
 if have_sim; then

@@ -1,0 +1,442 @@
+/* backend.c - the cuda: devices: memory, copies and errors around the kernels.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "kernels.h"
+
+#include "../../matrix.h"
+
+#include <cuda_runtime_api.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define CUDA_MAX_N     4096u
+#define CUDA_MAX_STEPS (1u << 15) /* so that sums of a row's activations fit 32 bits */
+#define CUDA_MAX_GPUS  64
+
+/* A buffer that grows and is kept from job to job; host memory is page-locked. */
+struct buffer {
+    void *at;
+    size_t bytes;
+};
+
+struct cuda_dev {
+    int gpu;
+    cudaStream_t stream;
+    struct buffer x, bytes, planes, sums, results, requant; /* on the GPU */
+    struct buffer host_x, host_results;
+};
+
+struct cuda_weights {
+    int gpu;
+    struct cuda_matrix m; /* its pointers are this struct's to free */
+};
+
+/* ---- errors ---- */
+
+/* What a CUDA error is to a caller. After some the GPU can no longer be used by this process. */
+static int status_of(cudaError_t e)
+{
+    switch (e) {
+    case cudaSuccess: return ACCEL_OK;
+    case cudaErrorMemoryAllocation: return ACCEL_E_NOMEM;
+    case cudaErrorIllegalAddress:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorInvalidPc:
+    case cudaErrorHardwareStackError:
+    case cudaErrorLaunchFailure:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorECCUncorrectable:
+    case cudaErrorNvlinkUncorrectable:
+    case cudaErrorContained:
+    case cudaErrorDevicesUnavailable:
+    case cudaErrorContextIsDestroyed:
+    case cudaErrorCudartUnloading:
+    case cudaErrorNoDevice:
+    case cudaErrorUnknown: return ACCEL_E_GONE;
+    default: return ACCEL_E_DEVICE;
+    }
+}
+
+static int failed(cudaError_t e, int gpu, const char *doing, struct accel_error *err)
+{
+    const int status = status_of(e);
+    (void)cudaGetLastError(); /* else the next call would report it again */
+    return accel_fail(err, status, "cuda:%d: %s: %s%s", gpu, doing, cudaGetErrorString(e),
+                      status == ACCEL_E_GONE ? "; close the device" : "");
+}
+
+/* Why there is no GPU at all. */
+static int no_gpu(cudaError_t e, struct accel_error *err)
+{
+    (void)cudaGetLastError();
+    if (e == cudaErrorInsufficientDriver)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "cuda: no NVIDIA driver, or one older than CUDA %d.%d needs; install or "
+                          "update it",
+                          CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
+    if (e == cudaErrorNoDevice || e == cudaSuccess)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "cuda: this machine has no NVIDIA GPU that "
+                          "the driver shows");
+    return accel_fail(err, ACCEL_E_UNSUPPORTED, "cuda: the driver does not start: %s",
+                      cudaGetErrorString(e));
+}
+
+/* ---- memory ---- */
+
+static cudaError_t grow(struct buffer *b, size_t bytes, bool host)
+{
+    if (b->bytes >= bytes)
+        return cudaSuccess;
+    if (host)
+        (void)cudaFreeHost(b->at);
+    else
+        (void)cudaFree(b->at);
+    b->at = NULL;
+    b->bytes = 0;
+    cudaError_t e = host ? cudaMallocHost(&b->at, bytes) : cudaMalloc(&b->at, bytes);
+    if (e == cudaSuccess)
+        b->bytes = bytes;
+    return e;
+}
+
+/* A copy on the GPU, or NULL: of nothing, or once *e is an error. */
+static const void *upload(const void *from, size_t bytes, cudaError_t *e)
+{
+    void *at = NULL;
+    if (*e != cudaSuccess || !bytes)
+        return NULL;
+    *e = cudaMalloc(&at, bytes);
+    if (*e == cudaSuccess)
+        *e = cudaMemcpy(at, from, bytes, cudaMemcpyHostToDevice);
+    return at; /* also if the copy failed: to be freed with the rest */
+}
+
+static void drop(const void *at)
+{
+    (void)cudaFree((void *)(uintptr_t)at);
+}
+
+static void free_weights(void *priv)
+{
+    struct cuda_weights *w = priv;
+    if (!w)
+        return;
+    if (cudaSetDevice(w->gpu) == cudaSuccess) {
+        drop(w->m.codes);
+        drop(w->m.headers);
+        drop(w->m.oc);
+        drop(w->m.tables);
+        drop(w->m.first);
+        drop(w->m.col);
+        drop(w->m.k);
+        drop(w->m.osc);
+        drop(w->m.osh);
+    }
+    (void)cudaGetLastError();
+    free(w);
+}
+
+/* ---- weights ---- */
+
+static cudaError_t upload_matrix(const struct accel_matrix *mat, const struct cuda_packed *p,
+                                 struct cuda_matrix *m)
+{
+    const struct outliers *o = mat->outliers;
+    const size_t rows = mat->rows;
+    cudaError_t e = cudaSuccess;
+    m->at = p->at;
+    m->codes = upload(p->codes, p->code_bytes, &e);
+    m->headers = upload(p->headers, p->header_bytes, &e);
+    m->oc = upload(p->oc, p->oc_bytes, &e);
+    m->tables = upload(p->tables, p->table_bytes, &e);
+    if (o) {
+        const size_t count = o->first[rows];
+        m->first = upload(o->first, (rows + 1) * sizeof *o->first, &e);
+        m->col = upload(o->col, count * sizeof *o->col, &e);
+        m->k = upload(o->k, count * sizeof *o->k, &e);
+        m->osc = upload(o->sc, rows * sizeof *o->sc, &e);
+        m->osh = upload(o->sh, rows, &e);
+    }
+    return e;
+}
+
+static int cuda_load(struct accel_dev *dev, const struct accel_matrix *mat, struct accel_weights *w,
+                     struct accel_error *err)
+{
+    const struct cuda_dev *d = dev->priv;
+    struct cuda_packed p = { 0 };
+    struct cuda_layout at;
+    cuda_plan(mat, &at);
+    if (at.steps > CUDA_MAX_STEPS)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "cuda:%d: rows of %u columns; at most %u fit",
+                          d->gpu, mat->cols, CUDA_MAX_STEPS * CUDA_STEP);
+    cudaError_t e = cudaSetDevice(d->gpu);
+    if (e != cudaSuccess)
+        return failed(e, d->gpu, "loading a matrix", err);
+    struct cuda_weights *priv = calloc(1, sizeof *priv);
+    int rc = priv ? cuda_pack(mat, &p) : ACCEL_E_NOMEM;
+    if (rc) {
+        accel_fail(err, rc, "out of memory: loading a matrix of %u x %u", mat->rows, mat->cols);
+        goto out;
+    }
+    priv->gpu = d->gpu;
+    e = upload_matrix(mat, &p, &priv->m);
+    if (e != cudaSuccess) {
+        char doing[80];
+        snprintf(doing, sizeof doing, "loading a matrix of %u x %u", mat->rows, mat->cols);
+        rc = failed(e, d->gpu, doing, err);
+        goto out;
+    }
+    w->priv = priv;
+    w->free_priv = free_weights;
+    w->info.code_bits = (uint64_t)p.code_bytes * 8;
+    w->info.header_bits = (uint64_t)(p.header_bytes + p.oc_bytes + p.table_bytes) * 8;
+    if (mat->outliers) { /* k and column; sc and sh */
+        w->info.code_bits += (uint64_t)mat->outliers->first[mat->rows] * 48;
+        w->info.header_bits += (uint64_t)mat->rows * 24;
+    }
+    priv = NULL;
+out:
+    free_weights(priv);
+    cuda_pack_free(&p);
+    return rc;
+}
+
+/* ---- jobs ---- */
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* Memory for everything a job needs; the arrays go into x and y. */
+static cudaError_t job_memory(struct cuda_dev *d, const struct cuda_layout *at,
+                              const struct backend_job *job, struct cuda_acts *x,
+                              struct cuda_results *y)
+{
+    const size_t x_bytes = (size_t)job->n * at->cols, count = (size_t)job->n * at->rows;
+    const size_t y_bytes = job->requant_mul ? count : count * sizeof *job->acc;
+    struct cuda_acts_size size;
+    cuda_size_acts(at, job->n, &size);
+    cudaError_t e = grow(&d->x, x_bytes, false);
+    if (e == cudaSuccess)
+        e = grow(&d->bytes, size.bytes, false);
+    if (e == cudaSuccess)
+        e = grow(&d->planes, size.planes, false);
+    if (e == cudaSuccess)
+        e = grow(&d->sums, size.sums, false);
+    if (e == cudaSuccess)
+        e = grow(&d->results, y_bytes, false);
+    if (e == cudaSuccess && job->requant_mul)
+        e = grow(&d->requant, at->rows * (sizeof *job->requant_mul + 1), false);
+    if (e == cudaSuccess)
+        e = grow(&d->host_x, x_bytes, true);
+    if (e == cudaSuccess)
+        e = grow(&d->host_results, y_bytes, true);
+    *x = (struct cuda_acts){ .x = d->x.at,
+                             .n = job->n,
+                             .bytes = size.bytes ? d->bytes.at : NULL,
+                             .planes = size.planes ? d->planes.at : NULL,
+                             .sums = size.sums ? d->sums.at : NULL };
+    *y = (struct cuda_results){ 0 };
+    if (job->requant_mul) {
+        y->i8 = d->results.at;
+        y->mul = d->requant.at;
+        y->shift = d->requant.at ? (uint8_t *)d->requant.at + at->rows * sizeof *y->mul : NULL;
+    } else {
+        y->acc = d->results.at;
+    }
+    return e;
+}
+
+static cudaError_t start(struct cuda_dev *d, const struct cuda_matrix *m,
+                         const struct backend_job *job, const struct cuda_acts *x,
+                         const struct cuda_results *y)
+{
+    const size_t cols = m->at.cols, rows = m->at.rows, count = job->n * rows;
+    const size_t y_bytes = job->requant_mul ? count : count * sizeof *job->acc;
+    int8_t *host_x = d->host_x.at;
+    for (size_t i = 0; i < job->n; i++)
+        memcpy(host_x + i * cols, job->x + i * job->x_stride, cols);
+    cudaError_t e = cudaMemcpyAsync(d->x.at, host_x, job->n * cols, cudaMemcpyHostToDevice,
+                                    d->stream);
+    if (e == cudaSuccess && job->requant_mul) {
+        e = cudaMemcpyAsync(d->requant.at, job->requant_mul, rows * sizeof *job->requant_mul,
+                            cudaMemcpyHostToDevice, d->stream);
+        if (e == cudaSuccess)
+            e = cudaMemcpyAsync((uint8_t *)d->requant.at + rows * sizeof *job->requant_mul,
+                                job->requant_shift, rows, cudaMemcpyHostToDevice, d->stream);
+    }
+    if (e == cudaSuccess)
+        e = (cudaError_t)cuda_prepare(&m->at, x, d->stream);
+    if (e == cudaSuccess)
+        e = (cudaError_t)cuda_product(m, x, y, NULL, d->stream);
+    if (e == cudaSuccess)
+        e = cudaMemcpyAsync(d->host_results.at, d->results.at, y_bytes, cudaMemcpyDeviceToHost,
+                            d->stream);
+    cudaError_t end = cudaStreamSynchronize(d->stream); /* also after an error: copies under way */
+    return e == cudaSuccess ? end : e;
+}
+
+static int cuda_run(struct accel_dev *dev, const struct backend_job *job, struct accel_stats *stats,
+                    struct accel_error *err)
+{
+    struct cuda_dev *d = dev->priv;
+    const struct cuda_weights *w = job->weights->priv;
+    const struct cuda_layout *at = &w->m.at;
+    const uint64_t begin = now_ns();
+    struct cuda_acts x;
+    struct cuda_results y;
+    cudaError_t e = cudaSetDevice(d->gpu);
+    if (e == cudaSuccess)
+        e = job_memory(d, at, job, &x, &y);
+    if (e == cudaSuccess)
+        e = start(d, &w->m, job, &x, &y);
+    if (e != cudaSuccess) {
+        char doing[96];
+        snprintf(doing, sizeof doing, "a job of %u x %u with %u columns", at->rows, at->cols,
+                 job->n);
+        return failed(e, d->gpu, doing, err);
+    }
+    if (job->deadline_ns && now_ns() - begin >= job->deadline_ns)
+        return accel_fail(err, ACCEL_E_TIMEOUT, "cuda:%d: the job's deadline of %llu ns passed",
+                          d->gpu, (unsigned long long)job->deadline_ns);
+    const size_t count = (size_t)job->n * at->rows;
+    if (job->requant_mul)
+        memcpy(job->i8, d->host_results.at, count);
+    else
+        memcpy(job->acc, d->host_results.at, count * sizeof *job->acc);
+    stats->macs = (uint64_t)at->rows * at->cols * job->n;
+    return ACCEL_OK;
+}
+
+/* ---- the device ---- */
+
+static int parse_gpu(const char *params, int *gpu, struct accel_error *err)
+{
+    char *end;
+    *gpu = 0;
+    if (*params == '\0')
+        return ACCEL_OK;
+    const long n = strtol(params, &end, 10);
+    if (*params < '0' || *params > '9' || *end || n >= CUDA_MAX_GPUS)
+        return accel_fail(err, ACCEL_E_URI,
+                          "cuda: '%.40s' is no GPU's number; write cuda:0, cuda:1, ...", params);
+    *gpu = (int)n;
+    return ACCEL_OK;
+}
+
+static void cuda_close(struct accel_dev *dev)
+{
+    struct cuda_dev *d = dev->priv;
+    if (!d)
+        return;
+    /* errors change nothing here: a lost GPU has given its memory back already */
+    if (cudaSetDevice(d->gpu) == cudaSuccess) {
+        (void)cudaFree(d->x.at);
+        (void)cudaFree(d->bytes.at);
+        (void)cudaFree(d->planes.at);
+        (void)cudaFree(d->sums.at);
+        (void)cudaFree(d->results.at);
+        (void)cudaFree(d->requant.at);
+        (void)cudaFreeHost(d->host_x.at);
+        (void)cudaFreeHost(d->host_results.at);
+        if (d->stream)
+            (void)cudaStreamDestroy(d->stream);
+    }
+    (void)cudaGetLastError();
+    free(d);
+    dev->priv = NULL;
+}
+
+static int cuda_open(struct accel_dev *dev, const char *params, struct accel_error *err)
+{
+    int gpu, count = 0, major = 0, minor = 0;
+    int rc = parse_gpu(params, &gpu, err);
+    if (rc)
+        return rc;
+    cudaError_t e = cudaGetDeviceCount(&count);
+    if (e != cudaSuccess || count <= 0)
+        return no_gpu(e, err);
+    if (gpu >= count)
+        return accel_fail(err, ACCEL_E_URI, "cuda:%d: this machine has %d GPU%s, from cuda:0 on",
+                          gpu, count, count > 1 ? "s" : "");
+    e = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, gpu);
+    if (e == cudaSuccess)
+        e = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, gpu);
+    if (e == cudaSuccess && major < 8)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "cuda:%d: a GPU of compute capability %d.%d; 8.0 or later is needed", gpu,
+                          major, minor);
+    struct cuda_dev *d = calloc(1, sizeof *d);
+    if (!d)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening cuda:%d", gpu);
+    d->gpu = gpu;
+    dev->priv = d;
+    if (e == cudaSuccess)
+        e = cudaSetDevice(gpu);
+    if (e == cudaSuccess)
+        e = cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking);
+    if (e != cudaSuccess) {
+        rc = failed(e, gpu, "opening", err);
+        cuda_close(dev);
+        return rc;
+    }
+    struct accel_caps *caps = &dev->caps;
+    snprintf(caps->uri, sizeof caps->uri, "cuda:%d", gpu);
+    strcpy(caps->backend, "cuda");
+    strcpy(caps->pe, "gpu");
+    caps->rows = 1;
+    caps->lanes = 1;
+    caps->max_n = CUDA_MAX_N;
+    caps->max_steps = UINT32_MAX;
+    caps->acc_bits = 48;
+    return ACCEL_OK;
+}
+
+static int cuda_can_run(const struct accel_dev *dev, accel_format f, uint32_t group,
+                        struct accel_error *err)
+{
+    (void)dev;
+    (void)f;
+    (void)group;
+    (void)err;
+    return 1;
+}
+
+static int cuda_list(int (*fn)(void *user, const char *uri, const char *what), void *user)
+{
+    int count = 0, rc = 0;
+    if (cudaGetDeviceCount(&count) != cudaSuccess)
+        count = 0;
+    (void)cudaGetLastError();
+    for (int i = 0; i < count && !rc; i++) {
+        struct cudaDeviceProp prop;
+        char uri[32], what[320];
+        if (cudaGetDeviceProperties(&prop, i) != cudaSuccess || prop.major < 8)
+            continue;
+        snprintf(uri, sizeof uri, "cuda:%d", i);
+        snprintf(what, sizeof what, "%s, %zu MiB, compute capability %d.%d", prop.name,
+                 prop.totalGlobalMem >> 20, prop.major, prop.minor);
+        rc = fn(user, uri, what);
+    }
+    return rc;
+}
+
+const struct accel_backend accel_backend_cuda = {
+    .scheme = "cuda",
+    .what = NULL, /* only the GPUs there are, each by its number */
+    .open = cuda_open,
+    .close = cuda_close,
+    .load = cuda_load,
+    .run = cuda_run,
+    .can_run = cuda_can_run,
+    .list = cuda_list,
+};

@@ -1,0 +1,348 @@
+/* bench_cuda.cu - how fast the GPU's kernels are, beside how fast its memory can be read.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ *   bench_cuda [all] [overlapped] [warps=N] [bytes|planes]
+ *
+ * Every figure is the median of several runs of a CUDA graph of many launches, divided by the launches. Each launch
+ * takes other weights, with their scales, so that at least 400 MB pass before the same are read again: none are in a
+ * cache. Preparing activations is not counted. "floor" is a kernel that reads as many bytes and does nothing else,
+ * started in the same way; the ratio is to that. Weights are random bits: what is multiplied does not change the time. */
+#include "../../driver/src/backend/cuda/kernels.h"
+
+#include <cuda_runtime.h>
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <vector>
+
+namespace
+{
+
+constexpr size_t kPool = (size_t)2 << 30;
+constexpr int kReplays = 11;
+
+void check(int e, const char *what)
+{
+    if (e == 0)
+        return;
+    fprintf(stderr, "bench_cuda: %s: %s\n", what, cudaGetErrorString((cudaError_t)e));
+    exit(1);
+}
+
+__global__ void fill(uint4 *to, size_t count)
+{
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < count;
+         i += (size_t)gridDim.x * blockDim.x) {
+        uint64_t a = (i + 1) * 0x9E3779B97F4A7C15u, b = (a ^ a >> 31) * 0xBF58476D1CE4E5B9u;
+        a = (b ^ b >> 27) * 0x94D049BB133111EBu;
+        to[i] = make_uint4((uint32_t)a, (uint32_t)(a >> 32), (uint32_t)b, (uint32_t)(b >> 32));
+    }
+}
+
+template <bool Overlapped> __global__ void read_only(const uint4 *from, size_t count, uint4 *never)
+{
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;");
+#endif
+    const size_t stride = (size_t)gridDim.x * blockDim.x;
+    size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x;
+    uint4 v = make_uint4(0, 0, 0, 0);
+    for (; i + 7 * stride < count; i += 8 * stride) {
+        uint4 u[8];
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            u[j] = __ldcs(from + i + j * stride);
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            v.x ^= u[j].x, v.y ^= u[j].y, v.z ^= u[j].z, v.w ^= u[j].w;
+    }
+    for (; i < count; i += stride) {
+        uint4 u = __ldcs(from + i);
+        v.x ^= u.x, v.y ^= u.y, v.z ^= u.z, v.w ^= u.w;
+    }
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+    if ((v.x ^ v.y ^ v.z ^ v.w) == 0x12345678u && v.x == 0x9ABCDEF0u)
+        *never = v;
+}
+
+struct Bench {
+    cudaStream_t stream;
+    uint8_t *pool;
+    bool overlapped;
+    cuda_how how;
+    std::map<size_t, double> floors;
+};
+
+/* Microseconds a launch. */
+double time_of(Bench &b, int launches, const std::function<int(int)> &launch)
+{
+    cudaGraph_t graph;
+    cudaGraphExec_t exec;
+    cudaEvent_t begin, end;
+    check(cudaEventCreate(&begin), "event");
+    check(cudaEventCreate(&end), "event");
+    check(cudaStreamBeginCapture(b.stream, cudaStreamCaptureModeThreadLocal), "capture");
+    for (int i = 0; i < launches; i++)
+        check(launch(i), "launch");
+    check(cudaStreamEndCapture(b.stream, &graph), "capture");
+    check(cudaGraphInstantiate(&exec, graph, 0), "graph");
+    std::vector<float> times;
+    for (int i = 0; i < kReplays + 2; i++) {
+        float ms;
+        check(cudaEventRecord(begin, b.stream), "event");
+        check(cudaGraphLaunch(exec, b.stream), "graph");
+        check(cudaEventRecord(end, b.stream), "event");
+        check(cudaEventSynchronize(end), "run");
+        check(cudaEventElapsedTime(&ms, begin, end), "time");
+        if (i >= 2)
+            times.push_back(ms);
+    }
+    std::sort(times.begin(), times.end());
+    cudaGraphExecDestroy(exec);
+    cudaGraphDestroy(graph);
+    cudaEventDestroy(begin);
+    cudaEventDestroy(end);
+    return times[times.size() / 2] * 1000.0 / launches;
+}
+
+int slices_of(size_t bytes)
+{
+    const size_t want = 400000000 / bytes + 1;
+    return (int)std::min(std::max(want, (size_t)24), kPool / bytes);
+}
+
+int launch_read(Bench &b, const uint8_t *from, size_t bytes, int grid, int threads)
+{
+    cudaLaunchConfig_t config = {};
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    config.gridDim = dim3(grid);
+    config.blockDim = dim3(threads);
+    config.stream = b.stream;
+    config.attrs = &attribute;
+    config.numAttrs = b.overlapped ? 1 : 0;
+    return cudaLaunchKernelEx(&config, read_only<true>, (const uint4 *)from, bytes / 16,
+                              (uint4 *)b.pool);
+}
+
+/* The best of several grids. */
+double floor_of(Bench &b, size_t bytes)
+{
+    auto known = b.floors.find(bytes);
+    if (known != b.floors.end())
+        return known->second;
+    int sms, gpu;
+    check(cudaGetDevice(&gpu), "device");
+    check(cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, gpu), "device");
+    const size_t slice = (bytes + 511) / 512 * 512;
+    const int slices = slices_of(slice);
+    double best = 1e30;
+    for (int threads : { 256, 512 })
+        for (int each : { 1, 2, 3, 4, 8, 16 })
+            best = std::min(best, time_of(b, slices, [&](int i) {
+                                return launch_read(b, b.pool + i * slice, bytes, sms * each,
+                                                   threads);
+                            }));
+    return b.floors[bytes] = best;
+}
+
+struct Format {
+    const char *name;
+    uint32_t width, fraction;
+};
+
+void plan(cuda_layout *at, const Format &f, uint32_t group, uint32_t rows, uint32_t cols)
+{
+    memset(at, 0, sizeof *at);
+    at->rows = rows;
+    at->cols = cols;
+    at->tiles = (rows + 15) / 16;
+    at->steps = (cols + 255) / 256;
+    at->group = group;
+    at->groups = group ? (cols + group - 1) / group : 1;
+    at->pad = group ? group : at->steps * 256;
+    at->drain = group;
+    at->headers = group ? at->steps * (256 / group) : 1;
+    at->width = f.width;
+    at->sc_low = 4;
+    at->fraction = f.fraction;
+}
+
+/* One shape, all columns' results as float. */
+double product(Bench &b, const Format &f, uint32_t group, uint32_t rows, uint32_t cols, uint32_t n,
+               size_t *bytes)
+{
+    cuda_layout at;
+    plan(&at, f, group, rows, cols);
+    const size_t codes = (size_t)at.tiles * at.steps * cuda_code_bits(f.width) * 512;
+    const size_t headers = ((size_t)at.tiles * 16 * at.headers * 2 + 511) / 512 * 512;
+    *bytes = codes + (size_t)at.tiles * 16 * at.headers * 2;
+    cuda_acts_size size;
+    cuda_size_acts(&at, n, &size);
+    uint8_t *scratch, *at_x = nullptr;
+    const size_t x_bytes = ((size_t)n * cols + 511) / 512 * 512, results = (size_t)n * rows * 4;
+    const size_t all = x_bytes + size.bytes + size.planes + results + rows * 4 + 64 * 4 + 4096;
+    check(cudaMalloc(&scratch, all), "memory");
+    fill<<<256, 256, 0, b.stream>>>((uint4 *)scratch, all / 16);
+    at_x = scratch;
+    auto take = [&](size_t n_bytes) {
+        uint8_t *p = at_x;
+        at_x += (n_bytes + 511) / 512 * 512;
+        return p;
+    };
+    cuda_acts x = {};
+    x.x = (const int8_t *)take(x_bytes);
+    x.n = n;
+    x.bytes = take(size.bytes);
+    x.planes = size.planes ? take(size.planes) : nullptr;
+    cuda_results y = {};
+    y.f32 = (float *)take(results);
+    y.row_scale = (const float *)take(rows * 4);
+    check(cuda_prepare(&at, &x, b.stream), "prepare");
+    const size_t slice = codes + headers;
+    const int slices = slices_of(slice);
+    const double us = time_of(b, slices, [&](int i) {
+        cuda_matrix m = {};
+        m.at = at;
+        m.codes = b.pool + i * slice;
+        m.headers = b.pool + i * slice + codes;
+        m.tables = b.pool;
+        return cuda_product(&m, &x, &y, &b.how, b.stream);
+    });
+    cudaFree(scratch);
+    return us;
+}
+
+/* cuBLAS by name, if it is there: fp16, sums in fp32. */
+struct Cublas {
+    void *handle = nullptr;
+    int (*gemm)(void *, int, int, int, int, int, const void *, const void *, int, int, const void *,
+                int, int, const void *, void *, int, int, int, int) = nullptr;
+};
+
+Cublas open_cublas(Bench &b)
+{
+    Cublas c;
+    void *lib = nullptr;
+    const char *names[] = { getenv("CUBLAS"), "libcublas.so.13", "libcublas.so.12",
+                            "libcublas.so" };
+    for (const char *name : names)
+        if (!lib && name)
+            lib = dlopen(name, RTLD_NOW);
+    if (!lib)
+        return c;
+    auto create = (int (*)(void **))dlsym(lib, "cublasCreate_v2");
+    auto stream = (int (*)(void *, cudaStream_t))dlsym(lib, "cublasSetStream_v2");
+    auto space = (int (*)(void *, void *, size_t))dlsym(lib, "cublasSetWorkspace_v2");
+    void *memory;
+    c.gemm = (decltype(c.gemm))dlsym(lib, "cublasGemmEx");
+    if (!create || !stream || !space || !c.gemm || create(&c.handle) ||
+        stream(c.handle, b.stream) || cudaMalloc(&memory, 32 << 20) ||
+        space(c.handle, memory, 32 << 20))
+        c.gemm = nullptr;
+    return c;
+}
+
+double cublas_fp16(Bench &b, Cublas &c, uint32_t rows, uint32_t cols, uint32_t n)
+{
+    const size_t slice = (size_t)rows * cols * 2;
+    uint8_t *xy;
+    const float one = 1.0f, zero = 0.0f;
+    check(cudaMalloc(&xy, (size_t)n * (rows + cols) * 2), "memory");
+    check(cudaMemset(xy, 0, (size_t)n * (rows + cols) * 2), "memory");
+    constexpr int kHalf = 2, kCompute32f = 68, kDefault = -1;
+    const double us = time_of(b, std::min(slices_of(slice), 48), [&](int i) {
+        return c.gemm(c.handle, 1, 0, (int)rows, (int)n, (int)cols, &one, b.pool + i * slice, kHalf,
+                      (int)cols, xy, kHalf, (int)cols, &zero, xy + (size_t)n * cols * 2, kHalf,
+                      (int)rows, kCompute32f, kDefault);
+    });
+    cudaFree(xy);
+    return us;
+}
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    const Format formats[] = { { "W1", 1, 7 }, { "W2, ternary", 2, 6 }, { "W3", 3, 5 },
+                               { "W4", 4, 4 }, { "W5", 5, 3 },          { "W6", 6, 2 },
+                               { "W7", 7, 1 }, { "W8", 8, 0 },          { "FP4", CUDA_TABLE, 0 } };
+    const uint32_t shapes[][2] = {
+        { 4096, 4096 }, { 11008, 4096 }, { 8192, 8192 }, { 28672, 8192 }
+    };
+    Bench b = {};
+    bool all = false, explore = false;
+    for (int i = 1; i < argc; i++) {
+        all = all || !strcmp(argv[i], "all");
+        explore = explore || !strcmp(argv[i], "explore");
+        b.overlapped = b.overlapped || !strcmp(argv[i], "overlapped");
+        b.how.bytes_only |= !strcmp(argv[i], "bytes");
+        b.how.planes_only |= !strcmp(argv[i], "planes");
+        if (!strncmp(argv[i], "warps=", 6))
+            b.how.warps = (uint32_t)atoi(argv[i] + 6);
+    }
+    b.how.overlapped = b.overlapped;
+    cudaDeviceProp prop;
+    check(cudaGetDeviceProperties(&prop, 0), "no GPU");
+    check(cudaStreamCreateWithFlags(&b.stream, cudaStreamNonBlocking), "stream");
+    check(cudaMalloc(&b.pool, kPool), "memory");
+    fill<<<1024, 256, 0, b.stream>>>((uint4 *)b.pool, kPool / 16);
+    printf(
+        "%s, %d multiprocessors, CUDA %d; microseconds / GB/s of weights and scales / ratio to the "
+        "read-only floor%s\n",
+        prop.name, prop.multiProcessorCount, CUDART_VERSION,
+        b.overlapped ? ", overlapped launches" : "");
+    printf("%-16s %5s %3s", "", "group", "M");
+    for (auto &s : shapes)
+        printf("  %10ux%-12u", s[0], s[1]);
+    printf("\n");
+    Cublas cublas = open_cublas(b);
+    for (uint32_t n : { 1u, 8u, 16u }) {
+        if (cublas.gemm && !b.overlapped) {
+            printf("%-16s %5s %3u", "cuBLAS fp16", "-", n);
+            for (auto &s : shapes) {
+                const size_t bytes = (size_t)s[0] * s[1] * 2;
+                const double us = cublas_fp16(b, cublas, s[0], s[1], n);
+                printf("  %8.2f %6.0f %6.2f ", us, bytes / us / 1e3, us / floor_of(b, bytes));
+            }
+            printf("\n");
+        }
+        for (const Format &f : formats) {
+            if (!all && f.width >= 5 && f.width <= 7)
+                continue;
+            for (uint32_t group : { 0u, 128u, 32u }) {
+                if (group == 32 && f.width != CUDA_TABLE && !all)
+                    continue;
+                for (int way = 0; way < (explore ? 6 : 1); way++) {
+                    if (explore) { /* three numbers of warps, each with and without binary products */
+                        b.how.warps = 4u << way % 3;
+                        b.how.bytes_only = way < 3;
+                        b.how.planes_only = way >= 3;
+                        if (way >= 3 &&
+                            (f.width > 4 || group == 32 || n == 16 || (n == 8 && f.width > 2)))
+                            continue;
+                        printf("%s%-2u ", way < 3 ? "bytes " : "planes", b.how.warps);
+                    }
+                    printf("%-*s %5u %3u", explore ? 11 : 16, f.name, group, n);
+                    for (auto &s : shapes) {
+                        size_t bytes;
+                        const double us = product(b, f, group, s[0], s[1], n, &bytes);
+                        printf("  %8.2f %6.0f %6.2f ", us, bytes / us / 1e3,
+                               us / floor_of(b, bytes));
+                    }
+                    printf("\n");
+                    fflush(stdout);
+                }
+            }
+        }
+    }
+    return 0;
+}

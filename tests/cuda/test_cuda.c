@@ -1,0 +1,225 @@
+/* test_cuda.c - every format on a GPU against cpu:, bit for bit.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ *   test_cuda [few]      few: a small subset, for a memory checker
+ *
+ * Prints a line "ok NAME" or "not ok NAME" for each test. $ACCEL_CUDA: the device (default cuda:0). */
+#include "../unit/random_matrix.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct bench {
+    accel_dev *cpu, *gpu;
+    struct rng rng;
+    bool few;
+    int failures;
+    char why[400];
+};
+
+static const uint32_t columns_at[] = { 1, 2, 5, 8, 9, 16, 17, 40 };
+#define COLUMNS (sizeof columns_at / sizeof *columns_at)
+
+static void *must(void *p)
+{
+    if (!p)
+        abort();
+    return p;
+}
+
+static void report(struct bench *b, const char *name)
+{
+    printf("%s %s\n", b->why[0] ? "not ok" : "ok", name);
+    if (b->why[0]) {
+        printf("    %s\n", b->why);
+        b->failures++;
+    }
+    fflush(stdout);
+    b->why[0] = '\0';
+}
+
+static size_t size_of(enum accel_out out)
+{
+    return out == ACCEL_OUT_ACC ? sizeof(int64_t) : out == ACCEL_OUT_F32 ? sizeof(float) : 1;
+}
+
+/* One job on both devices, outputs poisoned. */
+static void compare(struct bench *b, const char *what, const accel_weights *on_cpu,
+                    const accel_weights *on_gpu, uint32_t rows, uint32_t cols, uint32_t n,
+                    enum accel_out out)
+{
+    const size_t x_stride = cols + rng_below(&b->rng, 9), y_stride = rows + rng_below(&b->rng, 9);
+    const size_t y_bytes = n * y_stride * size_of(out);
+    int8_t *x = must(malloc(n * x_stride));
+    uint8_t *want = must(malloc(y_bytes)), *got = must(malloc(y_bytes));
+    float *scale = must(malloc(n * sizeof *scale));
+    uint32_t *mul = must(malloc(rows * sizeof *mul));
+    uint8_t *shift = must(malloc(rows));
+    struct accel_error err = { 0, "" };
+    random_activations(&b->rng, x, n * x_stride);
+    memset(want, 0xFF, y_bytes); /* NaN */
+    memset(got, 0xFF, y_bytes);
+    for (uint32_t i = 0; i < n; i++)
+        scale[i] = rng_float(&b->rng);
+    for (uint32_t m = 0; m < rows; m++) {
+        mul[m] = rng_below(&b->rng, 0x80000000u);
+        shift[m] = (uint8_t)(rng_below(&b->rng, 8) ? 40 + rng_below(&b->rng, 20)
+                                                   : rng_below(&b->rng, 63));
+    }
+    struct accel_job job = { .weights = on_cpu,
+                             .x = x,
+                             .n = n,
+                             .x_stride = x_stride,
+                             .out = out,
+                             .y = want,
+                             .y_stride = y_stride,
+                             .col_scale = scale,
+                             .requant_mul = mul,
+                             .requant_shift = shift };
+    int rc = accel_run(b->cpu, &job, NULL, &err);
+    if (!rc) {
+        job.weights = on_gpu;
+        job.y = got;
+        rc = accel_run(b->gpu, &job, NULL, &err);
+    }
+    if (rc && !b->why[0])
+        snprintf(b->why, sizeof b->why, "%s, n %u: %s", what, n, err.text);
+    for (size_t i = 0; i < n && !b->why[0]; i++) {
+        for (size_t m = 0; m < rows && !b->why[0]; m++) {
+            const size_t at = (i * y_stride + m) * size_of(out);
+            if (!memcmp(want + at, got + at, size_of(out)))
+                continue;
+            int64_t a[2] = { 0, 0 };
+            memcpy(&a[0], want + at, size_of(out));
+            memcpy(&a[1], got + at, size_of(out));
+            snprintf(b->why, sizeof b->why,
+                     "%s, output %d, n %u: column %zu, row %zu: %llx, not %llx", what, (int)out, n,
+                     i, m, (unsigned long long)a[1], (unsigned long long)a[0]);
+        }
+    }
+    if (!b->why[0] && memcmp(want, got, y_bytes))
+        snprintf(b->why, sizeof b->why, "%s, n %u: written between the columns", what, n);
+    free(x);
+    free(want);
+    free(got);
+    free(scale);
+    free(mul);
+    free(shift);
+}
+
+static void one_matrix(struct bench *b, const accel_matrix *mat, uint32_t n_end)
+{
+    struct accel_matrix_info info;
+    struct accel_error err = { 0, "" };
+    accel_weights *on_cpu = NULL, *on_gpu = NULL;
+    char what[160];
+    accel_matrix_get_info(mat, &info);
+    snprintf(what, sizeof what, "%s %u x %u, group %u%s, %u outliers",
+             accel_format_name(info.format), info.rows, info.cols, info.group,
+             info.asymmetric ? ", asymmetric" : "", info.outliers);
+    if (accel_load(b->cpu, mat, &on_cpu, &err) || accel_load(b->gpu, mat, &on_gpu, &err)) {
+        if (!b->why[0])
+            snprintf(b->why, sizeof b->why, "%s: %s", what, err.text);
+    } else {
+        for (size_t i = 0; i < COLUMNS && columns_at[i] <= n_end; i++)
+            compare(b, what, on_cpu, on_gpu, info.rows, info.cols, columns_at[i],
+                    (enum accel_out)((i + rng_below(&b->rng, 2)) % 3));
+    }
+    accel_unload(on_cpu);
+    accel_unload(on_gpu);
+}
+
+static void formats(struct bench *b)
+{
+    const uint32_t shapes[][2] = { { 1, 1 }, { 5, 40 }, { 16, 256 }, { 33, 300 }, { 70, 1111 } };
+    for (int f = 0; f < ALL_FORMATS; f += b->few ? 5 : 1) {
+        char name[128];
+        for (int g = 0; g < GROUPS; g++) {
+            for (size_t s = 0; s < 5; s++) {
+                if (b->few && (s + (size_t)g + (size_t)f) % 4)
+                    continue;
+                accel_matrix *mat = random_matrix(&b->rng, format_at(f), group_at[g], shapes[s][0],
+                                                  shapes[s][1], (int)rng_below(&b->rng, 2));
+                if (rng_below(&b->rng, 3) == 0) {
+                    accel_matrix *with = with_outliers(&b->rng, mat, 1 + rng_below(&b->rng, 30));
+                    accel_matrix_free(mat);
+                    mat = with;
+                }
+                one_matrix(b, mat, b->few ? 17 : 40);
+                accel_matrix_free(mat);
+            }
+        }
+        snprintf(name, sizeof name, "%s is the same as on cpu: in every group, shape and output",
+                 accel_format_name(format_at(f)));
+        report(b, name);
+    }
+}
+
+/* Long rows: many steps for each warp, sums near the end of 32 bits. */
+static void long_rows(struct bench *b)
+{
+    static const uint32_t groups[] = { 0, 128, 32 };
+    const accel_format formats_of[] = {
+        ACCEL_INT(1),  ACCEL_INT(2), ACCEL_UINT(3), ACCEL_INT(4), ACCEL_BIP(5), ACCEL_INT(6),
+        ACCEL_UINT(7), ACCEL_INT(8), ACCEL_TERNARY, ACCEL_FP4,    ACCEL_BIP(8), ACCEL_CODEBOOK4
+    };
+    for (size_t f = 0; f < sizeof formats_of / sizeof *formats_of; f++) {
+        char name[128];
+        for (size_t g = 0; g < 3; g++) {
+            accel_matrix *mat = random_matrix(&b->rng, formats_of[f], groups[g], g ? 80 : 20,
+                                              g ? 4096 : 600000, g == 1);
+            one_matrix(b, mat, 16);
+            accel_matrix_free(mat);
+        }
+        snprintf(name, sizeof name, "%s is the same as on cpu: in rows of 4096 and 600000",
+                 accel_format_name(formats_of[f]));
+        report(b, name);
+    }
+}
+
+static void a_device_lives_on_after_errors(struct bench *b)
+{
+    struct accel_error err = { 0, "" };
+    accel_dev *dev = NULL;
+    if (accel_open("cuda:63", NULL, &dev, &err) != ACCEL_E_URI)
+        snprintf(b->why, sizeof b->why, "cuda:63 opens");
+    accel_matrix *mat = random_matrix(&b->rng, ACCEL_INT(4), 32, 16, 64, 0);
+    accel_weights *w = NULL;
+    int64_t y[16] = { 5 };
+    int8_t x[64] = { 1 };
+    if (accel_load(b->gpu, mat, &w, &err))
+        snprintf(b->why, sizeof b->why, "%s", err.text);
+    struct accel_job job = {
+        .weights = w, .x = x, .n = 1, .x_stride = 64, .y = y, .y_stride = 16, .deadline_ns = 1
+    };
+    if (accel_run(b->gpu, &job, NULL, &err) != ACCEL_E_TIMEOUT || y[0] != 5)
+        snprintf(b->why, sizeof b->why, "a deadline of 1 ns was met");
+    job.deadline_ns = 0;
+    if (accel_run(b->gpu, &job, NULL, &err))
+        snprintf(b->why, sizeof b->why, "%s", err.text);
+    accel_unload(w);
+    accel_matrix_free(mat);
+    report(b, "a device runs on after a job that was too late");
+}
+
+int main(int argc, char **argv)
+{
+    struct bench b = { .rng = { 20 }, .few = argc > 1 && !strcmp(argv[1], "few") };
+    struct accel_error err = { 0, "" };
+    const char *uri = getenv("ACCEL_CUDA");
+    if (accel_open("cpu:", NULL, &b.cpu, &err) ||
+        accel_open(uri ? uri : "cuda:0", NULL, &b.gpu, &err)) {
+        printf("not ok the GPU opens: %s\n", err.text);
+        accel_close(b.cpu);
+        return 1;
+    }
+    formats(&b);
+    if (!b.few)
+        long_rows(&b);
+    a_device_lives_on_after_errors(&b);
+    accel_close(b.cpu);
+    accel_close(b.gpu);
+    return b.failures != 0;
+}
