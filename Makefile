@@ -256,7 +256,7 @@ LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.c
                        driver/src/backend/cuda/*.cu driver/src/backend/cuda/*.cuh tests/cuda/*.c tests/cuda/*.cu))
 LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/install.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core
-RTL_KINDS  ?= 0 1 2 3 4 5 6 7 8 9 10 11 13 14 15 16 17
+RTL_KINDS  ?= 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
 
 .PHONY: lint lint-c lint-format lint-rtl lint-sh format
 lint: lint-c lint-format lint-rtl lint-sh ## every linter and both compilers, warnings are errors

@@ -21,6 +21,7 @@ rtl/pe/tile_popcount.v
 rtl/pe/tile_nm.v
 rtl/pe/tactical_window.v
 rtl/pe/tile_tclp.v
+rtl/pe/tile_tcle.v
 rtl/pe/shift_mult_array.v
 rtl/pe/tile_olive.v
 rtl/pe/tile_ant.v

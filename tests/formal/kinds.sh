@@ -43,7 +43,7 @@ report() {  # STATUS NAME WHAT
 
 # ---- what there is to show
 cc -O1 -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -Idriver/include -Idriver/src -o "$out/formats" tests/formal/formats.c \
-    driver/src/*.c driver/src/*/*.c -lpthread -lm || exit 1
+    driver/src/*.c driver/src/{backend,decode,pack}/*.c -lpthread -lm || exit 1
 "$out/formats" >"$out/formats.txt" || exit 1
 : "${KINDS:=$(cut -d' ' -f1 "$out/formats.txt" | uniq | tr '\n' ' ')}"
 

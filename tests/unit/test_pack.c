@@ -329,6 +329,43 @@ static void packing_adds_nothing_to_rows_that_fill_the_array(void **state)
     accel_matrix_free(mat);
 }
 
+/* Codes with all padding, and headers. */
+static void streams_take_no_more_bits_a_weight_than_promised(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind;
+        accel_format format;
+        uint32_t group, cols;
+        struct pack_shape shape;
+        unsigned most; /* bits of 100 weights */
+    } promised[] = {
+        { "term", ACCEL_FP3, 128, 1024, { 32, 32, 32, 36, 256 }, 315 },
+        { "term", ACCEL_INT(4), 128, 1024, { 32, 32, 32, 36, 256 }, 413 },
+        { "lut", ACCEL_INT(4), 128, 1024, { 32, 32, 16, 24, 256 }, 413 },
+        { "tlut", ACCEL_TERNARY, 0, 768, { 32, 48, 32, 24, 256 }, 170 },
+        { "tlut", ACCEL_TERNARY, 96, 768, { 32, 48, 32, 24, 256 }, 184 },
+    };
+    struct rng rng = { 17 };
+    for (size_t i = 0; i < sizeof promised / sizeof *promised; i++) {
+        const uint32_t rows = 64, cols = promised[i].cols;
+        accel_matrix *mat = random_matrix(&rng, promised[i].format, promised[i].group, rows, cols,
+                                          0);
+        struct packed p;
+        assert_int_equal(
+            pack_matrix(accel_find_kind(promised[i].kind), &promised[i].shape, mat, &p, NULL),
+            ACCEL_OK);
+        const size_t bits = p.code_beats * p.beat_bits +
+                            p.header_beats * promised[i].shape.scale_units * 16;
+        if (bits * 100 > (size_t)promised[i].most * rows * cols)
+            fail_msg("%s %s group %u: %.4f bits a weight, promised are %.2f", promised[i].kind,
+                     accel_format_name(promised[i].format), promised[i].group,
+                     (double)bits / (rows * cols), promised[i].most / 100.0);
+        pack_free(&p);
+        accel_matrix_free(mat);
+    }
+}
+
 /* Four rows in one tile and one in the next, groups of 16 padded to one step of 24 lanes; a chunk
  * without outliers is one null entry. */
 static void outliers_lie_where_the_description_says(void **state)
@@ -544,6 +581,7 @@ int main(void)
         cmocka_unit_test(slots_lie_where_the_description_says),
         cmocka_unit_test(nm_takes_half_of_the_least_allowed_n_words_a_step),
         cmocka_unit_test(a_matrix_that_breaks_2_of_4_is_refused_with_its_place),
+        cmocka_unit_test(streams_take_no_more_bits_a_weight_than_promised),
         cmocka_unit_test(packing_adds_nothing_to_rows_that_fill_the_array),
         cmocka_unit_test(outliers_lie_where_the_description_says),
         cmocka_unit_test(what_no_command_can_describe_is_refused),

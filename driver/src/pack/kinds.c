@@ -47,6 +47,8 @@ const struct pe_kind accel_kinds[] = {
     { .name = "ant", .id = 16, .step_major = true, .word_planes = 4, .native = ant_native },
     { .name = "tclp", .id = 11, .step_major = true, .word_planes = 8, .extra_planes = 3,
       .window = 3, .pack_chunk = tactical_pack_chunk },
+    { .name = "tcle", .id = 12, .step_major = true, .word_planes = 8, .extra_planes = 3,
+      .window = 3, .pack_chunk = tactical_pack_chunk },
     { .name = "dpred", .id = 9, .step_major = true, .word_planes = 8 },
     { .name = "laconic", .id = 10, .step_major = true, .word_planes = 8 },
     { .name = "nm", .id = 13, .step_major = true, .word_planes = 8, .extra_planes = 2, .window = 1,
