@@ -24,8 +24,10 @@ fi
 rows=$3 lanes=$4 units=$5 out=$6
 shift 6
 
+# Wide multiplexers pay where tables have many entries; elsewhere they only hide logic from the carry cells.
+case $kind in lut3 | lut4 | tlut) wide='' ;; *) wide=-nowidelut ;; esac
 case $tech in
-ecp5) flow="synth_ecp5 -abc9 -nodsp -nobram -nolutram -top $top" ;;
+ecp5) flow="synth_ecp5 -abc9 $wide -nodsp -nobram -nolutram -top $top; carry_fold; opt_clean" ;;
 ice40) flow="synth_ice40 -nobram -top $top" ;;
 gates) flow="synth -top $top -noabc; abc -g AND,OR,XOR,MUX; opt_clean" ;;
 *) echo "tile.sh: unknown technology '$tech': ecp5, ice40 or gates" >&2; exit 2 ;;
@@ -46,7 +48,7 @@ write="write_verilog -noattr -noexpr $out.v"
 [ "$tech" = gates ] && write="write_blif -icells -attr $out.blif"
 # The RTL computes on 32-bit words. As single-bit gates and flip-flops their upper bits are seen to be all the same and
 # merged, and wreduce then narrows the adders that follow.
-yosys -q -l "$out.log" -p "
+yosys -m "$(synth/plugin.sh)" -q -l "$out.log" -p "
     read_verilog -defer ${sources[*]}
     hierarchy -check -top $top $chparam
     proc; flatten; opt -nosdff

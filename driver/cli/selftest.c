@@ -6,6 +6,7 @@
 #include <string.h>
 
 enum { MAX_ROWS = 150, MAX_COLS = 700, MAX_N = 5, MAX_GROUPS = (MAX_COLS + 15) / 16 };
+enum { MAX_OUTLIERS = 6 }; /* of one row */
 
 /* One random job: a matrix in exact parts, activations, and what both devices returned. */
 struct trial {
@@ -14,6 +15,10 @@ struct trial {
     int16_t sc[MAX_ROWS * MAX_GROUPS];
     uint8_t sh[MAX_ROWS * MAX_GROUPS];
     int32_t oc[MAX_ROWS * MAX_GROUPS];
+    struct accel_outliers outliers;
+    uint32_t first[MAX_ROWS + 1], col[MAX_ROWS * MAX_OUTLIERS];
+    int16_t k[MAX_ROWS * MAX_OUTLIERS], outlier_sc[MAX_ROWS];
+    uint8_t outlier_sh[MAX_ROWS];
     float row_scale[MAX_ROWS], col_scale[MAX_N];
     uint32_t mul[MAX_ROWS];
     uint8_t shift[MAX_ROWS];
@@ -33,6 +38,26 @@ static uint64_t next_random(uint64_t *state)
 static uint32_t below(uint64_t *state, uint32_t bound)
 {
     return (uint32_t)(next_random(state) >> 32) % bound;
+}
+
+/* A few outliers in every row, or in none. */
+static void make_outliers(struct trial *t, bool extreme, uint64_t *seed)
+{
+    const uint32_t cols = t->parts.cols;
+    uint32_t count = 0;
+    t->first[0] = 0;
+    for (uint32_t r = 0; r < t->parts.rows; r++) {
+        const uint32_t end = count + below(seed, MAX_OUTLIERS + 1);
+        for (uint32_t c = below(seed, cols); c < cols && count < end; c += 1 + below(seed, cols)) {
+            t->col[count] = c;
+            t->k[count++] = (int16_t)(extreme ? -10922 : (int)below(seed, 21845) - 10922);
+        }
+        t->first[r + 1] = count;
+        t->outlier_sc[r] = (int16_t)(extreme ? -2048 : (int)below(seed, 4096) - 2048);
+        t->outlier_sh[r] = (uint8_t)below(seed, 8);
+    }
+    t->outliers = (struct accel_outliers){ t->first, t->col, t->k, t->outlier_sc, t->outlier_sh };
+    t->parts.outliers = &t->outliers;
 }
 
 /* A random job; extreme ones (all codes and activations at their limits) now and then. */
@@ -72,6 +97,8 @@ static void make_trial(struct trial *t, accel_format f, uint32_t group, uint32_t
         t->col_scale[i] = (float)below(seed, 1000) * 1e-3f;
     for (size_t i = 0; i < (size_t)t->n * cols; i++)
         t->x[i] = (int8_t)(extreme ? -128 : (int)below(seed, 256) - 128);
+    if (below(seed, 4) == 0)
+        make_outliers(t, extreme, seed);
 }
 
 /* Some devices take no offsets, or only matrices with many zeros: the same without offsets, two weights of every

@@ -5,7 +5,9 @@
 // multiplexer and one XOR, one LUT4 per bit for the pair table (TableK = 2). The table is built once for all rows.
 // All entries of a cell, whatever their signs, are even or odd alike: 2 H + odd. The tables keep H alone. Then an odd
 // entry's negative has just H's complement; an even one's has that plus one, and that one rides in an adder's carry.
-// How many cells were odd is added up once for all rows and joins the sums in the drain.
+// How many are odd is added up once for all rows and joins the sums in the drain.
+// In hardware a sign travels up the tree: s a + t b is t (s t a + b), so that b's lookup is a bare multiplexer, which a
+// carry cell does beside its addition, and every adder has one carry to take.
 // The sum P over n planes of +-1 is 2 u-sum - (2^n - 1) S; the drain turns it into D.
 // Ports and beat order: docs/core.md. Cycles per step: the code's width.
 // SPDX-License-Identifier: Apache-2.0
@@ -49,14 +51,6 @@ module tile_lut #(
         lane = {{24{x[7]}}, x};
     endfunction
 
-    // a + b + c. A LUT4 fabric's carry chain has no free carry input: there c enters by one more bit. Simulation counts
-    // the row's carries at once instead, see stage 2.
-`ifdef YOSYS
-`define ADD_CARRY(a, b, c) (({a, 1'b1} + {b, c}) >> 1)
-`else
-`define ADD_CARRY(a, b, c) (a + b)
-`endif
-
     // s ? b : a, simulated without a branch, which would be mispredicted every other time. Where a and b do not
     // depend on the row, a ^ ((a ^ b) & s) is faster still, since the compiler keeps a ^ b for all rows.
 `define MUX(s, a, b) ((a & {32{!s}}) | (b & {32{s}}))
@@ -74,7 +68,7 @@ module tile_lut #(
     reg [Cells*Entries*32-1:0]    table1;
     reg [Rows*Lanes-1:0]          w1;
     reg [Lanes-1:0]               even1;    // at a cell's sign bit: its entries are even
-    reg [15:0]                    odds1;    // cells whose entries are odd
+    reg [15:0]                    odds1;    // how many are odd: cells; in hardware the sum over all cells, 0 or 1
     reg [Cells*Entries*32-1:0]    table_next;
     reg [Lanes-1:0]               even_next;
     reg [Cells*16-1:0]            odds;
@@ -111,15 +105,44 @@ module tile_lut #(
             plane1 <= plane_i;
             last1  <= last_i;
             sum1   <= sum_i;
-            w1     <= w_i;
             table1 <= table_next;
+`ifdef YOSYS
+            w1     <= w_next;
+            odd1   <= odd_next;
+            odds1  <= {15'd0, odd_next[1]};
+`else
+            w1     <= w_i;
             even1  <= even_next;
             odds1  <= odds[15:0];
+`endif
         end
 
+`ifdef YOSYS
+    // The tree: node 1 is the root, node t adds nodes 2 t and 2 t + 1, cell k is node Cells + k. A node's sign is that of
+    // its last cell, so each cell but the row's last is the last one of exactly one left operand: w1 has there, instead of
+    // the cell's own sign, whether that operand is negated. A node is 2 M + odd; odd is the same in all rows.
+    reg  [2*Cells-1:1]            odd1;
+    wire [2*Cells-1:1]            odd_next;
+    wire [Rows*Lanes-1:0]         w_next;
+    genvar                        gr, gk, gt, gl;
+    generate
+        for (gk = 0; gk < Cells; gk = gk + 1) begin : g_odd_cell
+            assign odd_next[Cells+gk] = !even_next[(gk+1)*TableK-1];
+        end
+        for (gt = 1; gt < Cells; gt = gt + 1) begin : g_odd_node
+            assign odd_next[gt] = odd_next[2*gt] ^ odd_next[2*gt+1];
+        end
+        for (gr = 0; gr < Rows; gr = gr + 1) begin : g_sign
+            for (gk = 0; gk < Cells; gk = gk + 1) begin : g_cell
+                localparam Other = (gk | (gk + 1)) % Cells;         // last cell of the other operand
+                localparam At    = gr * Lanes + gk * TableK;
+                assign w_next[At+:TableK] = {w_i[At+TableK-1] ^ (gk < Cells - 1 && w_i[gr*Lanes+(Other+1)*TableK-1]), w_i[At+:TableK-1]};
+            end
+        end
+    endgenerate
+`endif
+
     // ---- stage 2: look up, add up by a tree, accumulate; only 23 bits of each row's word are ever used.
-    // The tree is walked leaf by leaf, level l keeping its left operand in t[l]: scalars simulate fastest.
-    // Each of its adders, and the accumulator's, takes one cell's plus one as carry.
     reg                    v2;              // p is complete
     reg signed [16:0]      sum2;
     reg [Rows*32-1:0]      p, p_next;       // sums of H
@@ -127,26 +150,74 @@ module tile_lut #(
     wire [31:0]            keep = {32{!first1 && !plane1}};         // masks: a simulator need not branch
     wire [31:0]            dbl  = {32{!first1 && plane1}};
     /*verilator tracing_off*/               // traced scalars would have to be kept in memory
+    reg [31:0]             t0, v;
+    integer                r;
 `ifdef YOSYS
-    wire [Rows*Lanes-1:0]  one = w1 & {Rows{even1}};
+    /*verilator tracing_on*/
+    localparam Bits = TableK == 2 ? 8 : 9;  // of H
+    localparam L    = $clog2(Cells);
+    wire [Rows*32-1:0]     beat;            // M of the roots, with their signs
+    wire [Rows-1:0]        one;             // the ones that still miss
+    generate
+        for (gr = 0; gr < Rows; gr = gr + 1) begin : g_row
+            wire [2*Cells*16-1:0] node;
+            for (gk = 0; gk < Cells; gk = gk + 1) begin : g_cell
+                wire [TableK-1:0] w = w1[gr*Lanes+gk*TableK+:TableK];
+                wire [Bits-1:0]   h;
+                assign h = table1[(gk*Entries+{{32-TableK+1{1'b0}}, w[TableK-2:0]})*32+:Bits];
+                assign node[(Cells+gk)*16+:16] = {{16-Bits{h[Bits-1]}}, h};
+            end
+            for (gl = 0; gl < L; gl = gl + 1) begin : g_level       // sums of 2^(L - gl) cells
+                localparam From = 1 << gl;
+                localparam W    = Bits + L - gl - 1;                // of the operands
+                for (gt = From; gt < 2 * From; gt = gt + 1) begin : g_add
+                    localparam Last = ((2 * gt + 1 - 2 * From) << (L - gl - 1)) - 1;    // the left operand's last cell
+                    wire         neg   = w1[gr*Lanes+(Last+1)*TableK-1];
+                    wire         carry = odd1[2*gt] ? odd1[2*gt+1] : neg;
+                    wire [W-1:0] a     = node[2*gt*16+:W];
+                    wire [W-1:0] b     = node[(2*gt+1)*16+:W];
+                    // a carry chain has no free carry input: it enters by one more bit
+                    wire [W+1:0] both  = {{a[W-1], a} ^ {W+1{neg}}, 1'b1} + {b[W-1], b, carry};
+                    assign node[gt*16+:16] = {{15-W{both[W+1]}}, both[W+1:1]};
+                end
+            end
+            assign beat[gr*32+:32] = {{16{node[31]}}, node[31:16]} ^ {32{w1[gr*Lanes+Lanes-1]}};
+            assign one[gr]         = w1[gr*Lanes+Lanes-1] && !odd1[1];
+        end
+    endgenerate
 `else
+    // The tree is walked leaf by leaf, level l keeping its left operand in t[l]: scalars simulate fastest. The carries of
+    // a row are counted at once.
     localparam Most = TableK == 3 ? 24 : 32;
     localparam Word = Lanes < Most ? Lanes : Most;
     reg [31:0]             m;               // as many of these bits, to be counted
-    integer                b;
-`endif
-    reg [31:0]             t0, t1, t2, t3, t4, t5, t6, v;
-    integer                r, k, at;
+    reg [31:0]             t1, t2, t3, t4, t5, t6;
+    integer                k, at, b;
     /*verilator tracing_on*/
+`endif
     always @* begin
-        p_next = p;
-        {t0, t1, t2, t3, t4, t5, t6, v} = 256'd0;
-        at = 0;
+        p_next  = p;
+        {t0, v} = 64'd0;
 `ifndef YOSYS
-        m = 32'd0;
+        {t1, t2, t3, t4, t5, t6, m} = 224'd0;
+        at = 0;
 `endif
         if (v1)
             for (r = 0; r < Rows; r = r + 1) begin
+                t0 = ({{9{p[r*32+22]}}, p[r*32+:23]} & keep) | ({{9{p[r*32+21]}}, p[r*32+:22], 1'b0} & dbl);
+                v  = t0;
+`ifdef YOSYS
+                p_next[r*32+:32] = ({v, 1'b1} + {beat[r*32+:32], one[r]}) >> 1;
+`else
+                for (b = 0; b < Lanes; b = b + Word) begin
+                    m[Word-1:0] = w1[r*Lanes+b+:Word] & even1[b+:Word];
+                    m = m - ((m >> 1) & 32'h55555555);
+                    m = (m & 32'h33333333) + ((m >> 2) & 32'h33333333);
+                    m = (m + (m >> 4)) & 32'h0f0f0f0f;
+                    v = v + ((m * 32'h01010101) >> 24);
+                    m = 32'd0;
+                end
+                p_next[r*32+:32] = v;
                 for (k = 0; k < Cells; k = k + 1) begin
                     at = r * Lanes + k * TableK;
                     if (TableK == 2)
@@ -157,13 +228,13 @@ module tile_lut #(
                         v = `MUX(w1[at+TableK-2], v,
                             `MUX(w1[at+1], `MUX(w1[at], `ENTRY(4), `ENTRY(5)), `MUX(w1[at], `ENTRY(6), `ENTRY(7))));
                     v = v ^ {32{w1[at+TableK-1]}};
-                    if (k % 2   == 1)   v = `ADD_CARRY(t0, v, one[r*Lanes+(Cells/2+k/2+1)*TableK-1]);
-                    if (k % 4   == 3)   v = `ADD_CARRY(t1, v, one[r*Lanes+(Cells/4+k/4+1)*TableK-1]);
-                    if (k % 8   == 7)   v = `ADD_CARRY(t2, v, one[r*Lanes+(Cells/8+k/8+1)*TableK-1]);
-                    if (k % 16  == 15)  v = `ADD_CARRY(t3, v, one[r*Lanes+(Cells/16+k/16+1)*TableK-1]);
-                    if (k % 32  == 31)  v = `ADD_CARRY(t4, v, one[r*Lanes+(Cells/32+k/32+1)*TableK-1]);
-                    if (k % 64  == 63)  v = `ADD_CARRY(t5, v, one[r*Lanes+(Cells/64+k/64+1)*TableK-1]);
-                    if (k % 128 == 127) v = `ADD_CARRY(t6, v, one[r*Lanes+(Cells/128+k/128+1)*TableK-1]);
+                    if (k % 2   == 1)   v = t0 + v;
+                    if (k % 4   == 3)   v = t1 + v;
+                    if (k % 8   == 7)   v = t2 + v;
+                    if (k % 16  == 15)  v = t3 + v;
+                    if (k % 32  == 31)  v = t4 + v;
+                    if (k % 64  == 63)  v = t5 + v;
+                    if (k % 128 == 127) v = t6 + v;
                     if      (k % 2   == 0)  t0 = v;
                     else if (k % 4   == 1)  t1 = v;
                     else if (k % 8   == 3)  t2 = v;
@@ -172,18 +243,8 @@ module tile_lut #(
                     else if (k % 64  == 31) t5 = v;
                     else if (k % 128 == 63) t6 = v;
                 end
-`ifndef YOSYS
-                for (b = 0; b < Lanes; b = b + Word) begin
-                    m[Word-1:0] = w1[r*Lanes+b+:Word] & even1[b+:Word];
-                    m = m - ((m >> 1) & 32'h55555555);
-                    m = (m & 32'h33333333) + ((m >> 2) & 32'h33333333);
-                    m = (m + (m >> 4)) & 32'h0f0f0f0f;
-                    v = v + ((m * 32'h01010101) >> 24);
-                    m = 32'd0;
-                end
+                p_next[r*32+:32] = p_next[r*32+:32] + v;
 `endif
-                t0 = ({{9{p[r*32+22]}}, p[r*32+:23]} & keep) | ({{9{p[r*32+21]}}, p[r*32+:22], 1'b0} & dbl);
-                p_next[r*32+:32] = `ADD_CARRY(t0, v, one[r*Lanes+TableK-1]);
             end
     end
     always @(posedge clk_i)
@@ -219,7 +280,6 @@ module tile_lut #(
         .dbl_i(coding_i != Signed && coding_i != Unsigned), .corr_i(corr), .sum_i(sum2),
         .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
 endmodule
-`undef ADD_CARRY
 `undef ENTRY
 `undef HALF
 `undef MUX

@@ -4,7 +4,8 @@
 // entries of a table that is built online, once for all rows. The table is folded: an entry is nothing, a2, a1, a1 + a2 or
 // a1 - a2, and a0 on top of it, or taken off it, or neither. So four sums are kept beside a0, and a lookup is a multiplexer
 // of four and one adder: a multiplexer of 14 would cost twice as much in four-input LUTs. The code of an entry says just that.
-// Negating is complementing; the ones that are missing ride in the carries of the row's adders.
+// In hardware a sign travels up the tree: s a + t b is t (s t a + b), so that half of the signs cost nothing, and each adder
+// has one carry to take where its left operand is complemented.
 // What differs from the paper: the folding, and that one lookup unit serves each cell of each row. Five weights in eight bits
 // (G = 5) would need 122 entries, or as many adders as three in five, to stream 4 % less.
 // Ports and code words: docs/core.md. Cycles per step: 1.
@@ -43,22 +44,13 @@ module tile_tlut #(
             tile_tlut_lanes_must_be_three_times_a_power_of_two bad_parameter();
     endgenerate
 
-    // a + b + c: a carry chain has no free carry input, so c enters by one more bit. Simulation negates exactly instead.
-`ifdef YOSYS
-`define ADD_CARRY(a, b, c) (({a, 1'b1} + {b, c}) >> 1)
-`define NEGATE(v, s) (v ^ {32{s}})
-`else
-`define ADD_CARRY(a, b, c) (a + b)
-`define NEGATE(v, s) ((v ^ {32{s}}) + {31'd0, s})
-`endif
-
     // ---- stage 1: the tables; and what each code selects
     wire                  en;               // both stages move
     reg                   v1, first1, last1;
     reg signed [16:0]     sum1;
     reg [Cells*32-1:0]    a0, a1, a2, add, diff;        // a1 + a2, a1 - a2
     reg [All-1:0]         third1, minus1;   // a0 counts, negatively
-    reg [All-1:0]         pair1, neg1, q1, q0;          // the other two count, negatively; which entry
+    reg [All-1:0]         pair1, neg1, q1, q0;          // the other two count; the cell is negated; which entry
     reg [All-1:0]         third, minus, pair, neg, qh, ql;
     reg [4:0]             code;
     integer               i;
@@ -68,9 +60,9 @@ module tile_tlut #(
         for (i = 0; i < All; i = i + 1) begin
             code     = w_i[i*5+:5];         // {sign, how, entry}; how 0: entry, 1: a0 + entry, 2: entry - a0, 3: entry[0] ? a0 : 0
             third[i] = code[3:2] == 2'd3 ? code[0] : code[3:2] != 2'd0;
-            minus[i] = third[i] && (code[4] ^ (code[3:2] == 2'd2));
+            minus[i] = code[3:2] == 2'd2;
             pair[i]  = code[3:2] != 2'd3;
-            neg[i]   = code[4] && pair[i];
+            neg[i]   = code[4];
             qh[i]    = code[1];             // entries: a2, a1, a1 - a2, a1 + a2
             ql[i]    = code[0];
         end
@@ -83,7 +75,7 @@ module tile_tlut #(
             first1 <= first_i;
             last1  <= last_i;
             sum1   <= sum_i;
-            {third1, minus1, pair1, neg1, q1, q0} <= {third, minus, pair, neg, qh, ql};
+            {third1, minus1, pair1, neg1, q1, q0} <= {third, minus, pair, neg_next, qh, ql};
             for (i = 0; i < Cells; i = i + 1) begin
                 a0[i*32+:32]   <= {{24{x_i[i*24+7]}}, x_i[i*24+:8]};
                 a1[i*32+:32]   <= {{24{x_i[i*24+15]}}, x_i[i*24+8+:8]};
@@ -94,11 +86,57 @@ module tile_tlut #(
         end
 
     // ---- stage 2: look up, add up by a tree, accumulate; only 24 bits of each row's word are ever used.
-    // The tree is walked leaf by leaf, level l keeping its left operand in t[l]: scalars simulate fastest.
-    // A cell's own adder takes the missing one of a0, the tree's adders and the accumulator's those of the pairs.
     reg                   v2;               // p is complete
     reg signed [16:0]     sum2;
     reg [Rows*32-1:0]     p, p_next;
+    wire [31:0]           keep = {32{!first1}};
+`ifdef YOSYS
+    // Node 1 is the root, node t adds nodes 2 t and 2 t + 1, cell k is node Cells + k. A node's sign is that of its last
+    // cell, so each cell but the row's last is the last one of exactly one left operand: neg1 has there, instead of the
+    // cell's own sign, whether that operand is negated. Carry chains have no free carry input: it enters by one more bit.
+    localparam L = $clog2(Cells);
+    wire [All-1:0]        neg_next;
+    wire [Rows*32-1:0]    beat;             // the roots
+    genvar                gr, gk, gl, gt;
+    integer               r;
+    generate
+        for (gr = 0; gr < Rows; gr = gr + 1) begin : g_row
+            wire [2*Cells*18-1:0] node;
+            for (gk = 0; gk < Cells; gk = gk + 1) begin : g_cell
+                localparam Other = (gk | (gk + 1)) % Cells;         // last cell of the other operand
+                localparam At    = gr * Cells + gk;
+                wire [8:0]  single = q0[At] ? {a1[gk*32+7], a1[gk*32+:8]} : {a2[gk*32+7], a2[gk*32+:8]};
+                wire [8:0]  double = q0[At] ? add[gk*32+:9] : diff[gk*32+:9];
+                wire [8:0]  entry  = (q1[At] ? double : single) & {9{pair1[At]}};
+                wire [9:0]  a      = ({{2{a0[gk*32+7]}}, a0[gk*32+:8]} & {10{third1[At]}}) ^ {10{minus1[At]}};
+                wire [10:0] sum    = {entry[8], entry, 1'b1} + {a, minus1[At]};
+                assign neg_next[At] = neg[At] ^ (gk < Cells - 1 && neg[gr*Cells+Other]);
+                assign node[(Cells+gk)*18+:18] = {{8{sum[10]}}, sum[10:1]};
+            end
+            for (gl = 0; gl < L; gl = gl + 1) begin : g_level       // sums of 2^(L - gl) cells
+                localparam From = 1 << gl;
+                localparam W    = 10 + L - gl - 1;                  // of the operands
+                for (gt = From; gt < 2 * From; gt = gt + 1) begin : g_add
+                    localparam Last = ((2 * gt + 1 - 2 * From) << (L - gl - 1)) - 1;    // the left operand's last cell
+                    wire         comp  = neg1[gr*Cells+Last];
+                    wire [W-1:0] a     = node[2*gt*18+:W];
+                    wire [W-1:0] b     = node[(2*gt+1)*18+:W];
+                    wire [W+1:0] both  = {{a[W-1], a} ^ {W+1{comp}}, 1'b1} + {b[W-1], b, comp};
+                    assign node[gt*18+:18] = {{17-W{both[W+1]}}, both[W+1:1]};
+                end
+            end
+            assign beat[gr*32+:32] = {{14{node[35]}}, node[35:18]} ^ {32{neg1[gr*Cells+Cells-1]}};
+        end
+    endgenerate
+    always @* begin
+        p_next = p;
+        if (v1)
+            for (r = 0; r < Rows; r = r + 1)
+                p_next[r*32+:32] = ({{{8{p[r*32+23]}}, p[r*32+:24]} & keep, 1'b1} + {beat[r*32+:32], neg1[r*Cells+Cells-1]}) >> 1;
+    end
+`else
+    // The tree is walked leaf by leaf, level l keeping its left operand in t[l]: scalars simulate fastest.
+    wire [All-1:0]        neg_next = neg;
     /*verilator tracing_off*/               // traced scalars would have to be kept in memory
     reg [31:0]            t0, t1, t2, t3, t4, t5, u, v;
     integer               r, k;
@@ -112,16 +150,15 @@ module tile_tlut #(
                     u = a2[k*32+:32] ^ ((a2[k*32+:32] ^ a1[k*32+:32]) & {32{q0[r*Cells+k]}});
                     v = diff[k*32+:32] ^ ((diff[k*32+:32] ^ add[k*32+:32]) & {32{q0[r*Cells+k]}});
                     v = (u ^ ((u ^ v) & {32{q1[r*Cells+k]}})) & {32{pair1[r*Cells+k]}};
-                    v = `NEGATE(v, neg1[r*Cells+k]);
                     u = a0[k*32+:32] & {32{third1[r*Cells+k]}};
-                    u = `NEGATE(u, minus1[r*Cells+k]);
-                    v = `ADD_CARRY(u, v, minus1[r*Cells+k]);
-                    if (k % 2  == 1)  v = `ADD_CARRY(t0, v, neg1[r*Cells+Cells/2+k/2]);
-                    if (k % 4  == 3)  v = `ADD_CARRY(t1, v, neg1[r*Cells+Cells/4+k/4]);
-                    if (k % 8  == 7)  v = `ADD_CARRY(t2, v, neg1[r*Cells+Cells/8+k/8]);
-                    if (k % 16 == 15) v = `ADD_CARRY(t3, v, neg1[r*Cells+Cells/16+k/16]);
-                    if (k % 32 == 31) v = `ADD_CARRY(t4, v, neg1[r*Cells+Cells/32+k/32]);
-                    if (k % 64 == 63) v = `ADD_CARRY(t5, v, neg1[r*Cells+Cells/64+k/64]);
+                    v = v + (u ^ {32{minus1[r*Cells+k]}}) + {31'd0, minus1[r*Cells+k]};
+                    v = (v ^ {32{neg1[r*Cells+k]}}) + {31'd0, neg1[r*Cells+k]};
+                    if (k % 2  == 1)  v = t0 + v;
+                    if (k % 4  == 3)  v = t1 + v;
+                    if (k % 8  == 7)  v = t2 + v;
+                    if (k % 16 == 15) v = t3 + v;
+                    if (k % 32 == 31) v = t4 + v;
+                    if (k % 64 == 63) v = t5 + v;
                     if      (k % 2  == 0)  t0 = v;
                     else if (k % 4  == 1)  t1 = v;
                     else if (k % 8  == 3)  t2 = v;
@@ -129,10 +166,10 @@ module tile_tlut #(
                     else if (k % 32 == 15) t4 = v;
                     else if (k % 64 == 31) t5 = v;
                 end
-                t0 = {{8{p[r*32+23]}}, p[r*32+:24]} & {32{!first1}};
-                p_next[r*32+:32] = `ADD_CARRY(t0, v, neg1[r*Cells]);
+                p_next[r*32+:32] = v + ({{8{p[r*32+23]}}, p[r*32+:24]} & keep);
             end
     end
+`endif
     always @(posedge clk_i)
         if (rst_i) v2 <= 1'b0;
         else if (en) v2 <= v1 && last1;
@@ -154,6 +191,4 @@ module tile_tlut #(
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(v2), .ready_o(drain_ready), .p_i(p24), .dbl_i(1'b0), .corr_i(25'sd0),
         .sum_i(sum2), .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
 endmodule
-`undef ADD_CARRY
-`undef NEGATE
 `default_nettype wire

@@ -196,7 +196,7 @@ static void use(const accel_matrix *mat, uint8_t shape)
         struct packed p;
         struct pack_shape s = shapes[shape % 3];
         if (accel_kinds[k].threes)
-            s.lanes = s.lanes > 64 ? 192 : s.lanes / 4 * 3;
+            s.lanes = s.lanes > 64 ? 192 : s.lanes / 2 * 3;
         int rc = pack_matrix(&accel_kinds[k], &s, mat, &p, NULL);
         require(rc == ACCEL_OK || rc == ACCEL_E_UNSUPPORTED);
         if (rc)

@@ -49,13 +49,13 @@ static int lane_at(const struct chunk *c, int lane, int shift)
 /* What the packer makes of it; of one row, that row four times, since no array has fewer. */
 static int packed_words(const struct chunk *c)
 {
-    static uint8_t codes[ROWS][CELLS];
+    static uint8_t codes[ROWS * CELLS];
     int16_t sc[ROWS];
     const int rows = c->rows < 4 ? 4 : c->rows, cols = c->steps * c->lanes;
     struct accel_matrix_parts parts = { .format = ACCEL_UINT(1),
                                         .rows = (uint32_t)rows,
                                         .cols = (uint32_t)cols,
-                                        .codes = codes[0],
+                                        .codes = codes,
                                         .sc = sc };
     const struct pack_shape shape = { .rows = (uint32_t)rows,
                                       .lanes = (uint32_t)c->lanes,
@@ -63,7 +63,7 @@ static int packed_words(const struct chunk *c)
     accel_matrix *mat;
     struct packed p;
     for (int r = 0; r < rows; r++) {
-        memcpy(&codes[0][r * cols], c->w[c->rows < 4 ? 0 : r], (size_t)cols);
+        memcpy(&codes[r * cols], c->w[c->rows < 4 ? 0 : r], (size_t)cols);
         sc[r] = 1;
     }
     assert_int_equal(accel_matrix_from_codes(&parts, &mat, NULL), ACCEL_OK);
