@@ -19,7 +19,7 @@ declare -A how=(
     [mac]="-DTILE=tile_mac -DPARAMS= -DWORD=8|2|2 0 2|int4 uint4"
     [bitserial]="-DTILE=tile_bitserial -DPARAMS= -DPLANES -DCELL=1|2|2 0 2|int2"
     [lut]="-DTILE=tile_lut -DPARAMS=,.TableK(2) -DPLANES -DCELL=2|2|2 0 2|int2"
-    [lut3]="-DTILE=tile_lut -DPARAMS=,.TableK(3) -DPLANES -DCELL=3|3|3 0 3|int2"
+    [lut3]="-DTILE=tile_lut -DPARAMS=,.TableK(3) -DPLANES -DCELL=3|3|3 0 3|"
     [lut4]="-DTILE=tile_lut -DPARAMS=,.TableK(4) -DPLANES -DCELL=4|4|4 0 4|"
     [popcount]="-DTILE=tile_popcount -DPARAMS=,.ActPlanes(8) -DPLANES -DCELL=1|8|2 0 2|int2"
     [bismo]="-DTILE=tile_popcount -DPARAMS=,.ActPlanes(1) -DPLANES -DCELL=1|8|2 0 2|int2"
