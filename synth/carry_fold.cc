@@ -45,7 +45,7 @@ struct CarryFold {
                 if (cell->input(c.first) || !cell->known())
                     for (auto bit : sigmap(c.second))
                         if (bit.wire)
-                            sinks[bit].push_back({cell, c.first});
+                            sinks[bit].push_back({ cell, c.first });
         for (auto wire : module->wires())
             if (wire->port_output)
                 for (auto bit : sigmap(wire))
@@ -118,7 +118,7 @@ struct CarryFold {
         // Pins without a variable are 1, so that with less than four of them the table of G stands apart.
         std::vector<unsigned> order = { 0, 1, 2, 3 };
         do {
-            bool sorted = true;     // pins behind the variables: one order is enough
+            bool sorted = true; // pins behind the variables: one order is enough
             for (unsigned p = n; p < 4; p++)
                 sorted = sorted && order[p] == p;
             if (!sorted)
@@ -162,12 +162,12 @@ struct CarryFold {
             if (s.first->type != ID(CCU2C) || port.size() != 3 || port == "\\CIN")
                 return false;
             int half = port[2] - '0';
-            if (!seen.insert({s.first, half}).second)
+            if (!seen.insert({ s.first, half }).second)
                 continue;
             Half before = half_of(s.first, half), after;
             if (!absorb(before, lut, out, after))
                 return false;
-            changes.push_back({before, after});
+            changes.push_back({ before, after });
         }
         for (auto &c : changes) {
             const Half &h = c.second;
@@ -180,7 +180,7 @@ struct CarryFold {
                     old.erase(it);
                 h.cell->setPort(name, h.pin[p]);
                 if (h.pin[p].wire)
-                    sinks[h.pin[p]].push_back({h.cell, name});
+                    sinks[h.pin[p]].push_back({ h.cell, name });
             }
         }
         for (auto &c : lut->connections())
@@ -204,9 +204,11 @@ struct CarryFold {
             std::vector<std::pair<int, Cell *>> luts;
             for (auto cell : module->selected_cells())
                 if (cell->type == ID(LUT4))
-                    luts.push_back({GetSize(sinks[sigmap(cell->getPort(ID(Z)))[0]]), cell});
+                    luts.push_back({ GetSize(sinks[sigmap(cell->getPort(ID(Z)))[0]]), cell });
             std::stable_sort(luts.begin(), luts.end(),
-                             [](const std::pair<int, Cell *> &a, const std::pair<int, Cell *> &b) { return a.first < b.first; });
+                             [](const std::pair<int, Cell *> &a, const std::pair<int, Cell *> &b) {
+                                 return a.first < b.first;
+                             });
             for (auto &l : luts)
                 changed = fold(l.second) || changed;
         }
