@@ -47,7 +47,7 @@ for t in $TILES; do
     IFS=: read -r kind tech rows lanes units <<<"$t"
     [ -s "$dir/$kind-$tech.stat" ] || exit 1
     # cycles of a step: the code's width, one, or not known here
-    case $kind in mac) steps=1 ;; bitserial | lut | lut3 | lut4) steps=w ;; *) steps=0 ;; esac
+    case $kind in mac) steps=1 ;; bitserial | lut | lut3 | lut4 | popcount) steps=w ;; *) steps=0 ;; esac
     awk -v what="$kind $rows $lanes $units $tech" -v steps=$steps '
         $1 == "LUT4" || $1 == "SB_LUT4" { lut = $2 }
         $1 == "CCU2C" || $1 == "SB_CARRY" { carry = $2 }

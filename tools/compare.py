@@ -6,7 +6,7 @@
 Needs BUILD/accel; writes BUILD/compare/compare.json, .csv, .html and .txt. Settings by environment:
   KINDS, FORMATS   only these (default: all that accel knows)
   JOBS             processes at a time (default: one a processor)
-  ACCEL_SHARED     folder with data/resnet8-cifar10 (default ../shared); without it the recorded layers are used
+  ACCEL_SHARED     folder with data/resnet8-cifar10 (default ../shared); without it the CNN is tools/shapes.layers
 Nothing here names a kind: they come from `accel list`, their shapes from sim/models.txt, their modules from
 synth/tile.sh. Synthesis is cached by what it reads. Method and limits: docs/compare.md."""
 import concurrent.futures
@@ -117,8 +117,8 @@ def sources_of(top, files):
 
 def netlist_key(kind, tech, rows, units, files, yosys):
     parts = sources_of(kind.tile.split()[0], files)
-    parts += [open("synth/tile.sh").read(), open("synth/fence.v").read(), kind.tile, tech, yosys,
-              str((rows, kind.lanes, units, kind.extra))]
+    parts += [open("synth/" + f).read() for f in ("tile.sh", "fence.v", "carry_fold.cc")] + [
+        kind.tile, tech, yosys, str((rows, kind.lanes, units, kind.extra))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -223,9 +223,9 @@ def switching(kind, wanted, cores, toggles, where):
 # ------------------------------------------------------------------------------------- all of it
 
 def workload_file(where):
-    """Recorded layers of the CNN: made from the network itself if it is here, else those that come along."""
+    """Recorded layers of a CNN: of ResNet8 if it is here, else of the small one that comes along."""
     shared = os.path.join(os.environ.get("ACCEL_SHARED") or "../shared", "data/resnet8-cifar10")
-    recorded = "tools/resnet8.layers"
+    recorded = "tools/shapes.layers"
     if os.path.exists(os.path.join(shared, "pretrainedResnet_quant.tflite")):
         out = os.path.join(where, "resnet8.layers")
         run([sys.executable, "tools/resnet8_layers.py", shared, out])
