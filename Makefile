@@ -73,7 +73,7 @@ RTL_LIST := rtl/files.f
 RTL      := $(if $(wildcard $(RTL_LIST)),$(shell sed -e 's://.*$$::' $(RTL_LIST)))
 
 # Each of these adds its own section:
-#   sim/sim.mk              SIM_OBJS, SIM_LIBS, SIM_CFLAGS: the sim: backend
+#   sim/sim.mk              SIM_OBJS, SIM_LIBS, SIM_CFLAGS: the sim: backend; BOARD: a simulated board
 #   sim/tb/tb.mk            RTL_TESTS: testbench programs
 #   synth/synth.mk          synth-report
 #   tests/formal/formal.mk  FORMAL_TESTS: quick proofs that print ok and not ok lines
@@ -148,7 +148,7 @@ FORCE:
 
 # ------------------------------------------------------------------------------------- build and run
 
-.PHONY: help all run
+.PHONY: help all run board
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@sed -n 's/^# \{0,1\}//; /^Settings/,/^$$/p' $(firstword $(MAKEFILE_LIST))
@@ -181,6 +181,8 @@ $(B)/libaccel.so: $(B)/libaccel.so.$(VERSION)
 	@ln -sf libaccel.so.$(VERSION) $(B)/libaccel.so.$(SOMAJOR)
 	@ln -sf libaccel.so.$(VERSION) $@
 
+board: $(BOARD) ## build accel-board, a simulated board at a serial port (BOARD_MODEL)
+
 MODEL  ?= models/stories-ternary-tq2_0.gguf
 PROMPT ?= Once upon a time
 DEVICE ?= sim:
@@ -201,7 +203,8 @@ FUZZERS      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
 SUITE_unit := --suite unit $(UNIT_release) tests/runner.sh
 SUITE_asan := --suite cli-asan --env ACCEL=$(B)/asan/accel $(CLI_TEST) --suite asan $(UNIT_asan)
-SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST) tests/install.sh
+SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST) tests/install.sh --suite serial --env ACCEL=$(B)/accel \
+              --env BOARD=$(BOARD) tests/serial.sh
 SUITE_cov  := --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST) --suite cov $(UNIT_cov)
 SUITE_fuzz := --suite fuzz $(foreach f,$(FUZZERS),'tests/fuzz/run $(f) $(FUZZ_SECONDS)')
 SUITE_rtl  := --suite rtl $(RTL_TESTS)
@@ -215,7 +218,7 @@ test: test-programs ## build and run every test; results also in build/test/juni
 	    $(SUITE_sum)
 
 test-programs: all $(UNIT_release) $(UNIT_asan) $(UNIT_cov) $(B)/asan/accel $(B)/cov/accel $(FUZZERS) \
-               $(RTL_TESTS) $(FORMAL_TESTS) cov-clean
+               $(RTL_TESTS) $(FORMAL_TESTS) $(BOARD) cov-clean
 
 test-unit: $(UNIT_release) ## unit tests of the C modules only
 	@$(RUN_TESTS) $(SUITE_unit)
@@ -226,7 +229,7 @@ test-asan: $(UNIT_asan) $(B)/asan/accel ## unit and CLI tests under AddressSanit
 test-tsan: $(UNIT_tsan) ## unit tests under ThreadSanitizer (not part of test)
 	@$(RUN_TESTS) --suite tsan $(UNIT_tsan)
 
-test-cli: all ## tests of the accel command
+test-cli: all $(BOARD) ## tests of the accel command
 	@$(RUN_TESTS) $(SUITE_cli)
 
 test-rtl: $(RTL_TESTS) ## testbenches of the RTL modules; TB_SEED=random for other stalls and data
@@ -254,7 +257,7 @@ LINT_C     := $(C_SRC)
 # Files that clang-format looks at: all C and C++ of ours.
 LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp \
                        driver/src/backend/cuda/*.cu driver/src/backend/cuda/*.cuh tests/cuda/*.c tests/cuda/*.cu))
-LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/install.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
+LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/install.sh tests/serial.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core
 RTL_KINDS  ?= 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
 

@@ -62,3 +62,21 @@ $(SIM)/runtime.a:
 	$(Q)for f in verilated verilated_fst_c verilated_threads; do \
 	    $(CXX) $(SIM_CXXFLAGS) -w -c -o $(SIM)/runtime/$$f.o $(SIM_ROOT)/include/$$f.cpp || exit 1; done
 	$(Q)ar rcs $@ $(SIM)/runtime/*.o
+
+# accel-board: core and link behind a pseudo terminal. Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth of its core.
+BOARD_MODEL ?= 2:8:64:4:8:2048:64
+BOARD       := $(B)/accel-board
+BOARD_MK    := $(SIM)/board/Vboard.mk
+$(BOARD_MK): $(shell cat rtl/files.f) rtl/files.f sim/sim.mk
+	$(call say,VERILATE,board)
+	@rm -rf $(@D) && mkdir -p $(@D)
+	$(Q)$(VERILATOR) --cc $(VERILATOR_FLAGS) -Mdir $(@D) --prefix Vboard --top-module accel_soc \
+	    $(foreach p,1:Kind 2:Rows 3:Lanes 4:ScaleUnits 5:MaxN 6:XDepth 7:WDepth,-G$(call field,$p,2)=$(call field,$(BOARD_MODEL),$(call field,$p,1))) \
+	    -GODepth=$(SIM_ODEPTH) -f rtl/files.f
+$(B)/accel-board: sim/board.cpp sim/bad_wire.h $(BOARD_MK) $(SIM)/runtime.a
+	$(call say,CXX,$@)
+	$(Q)cd $(SIM)/board && for f in *.cpp; do \
+	    case $$f in *__Slow.cpp|*__Syms.cpp) o=-O1;; *) o=-O3;; esac; \
+	    $(CXX) $(filter-out -I%,$(SIM_CXXFLAGS)) $$o -I. -c -o $${f%.cpp}.o $$f || exit 1; done
+	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -I$(SIM)/board -o $@ $< $(SIM)/board/*.o \
+	    $(SIM)/runtime.a $(SIM_LIBS) -lpthread

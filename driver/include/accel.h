@@ -267,8 +267,11 @@ struct accel_options {
  *     sim:pe=lut,rows=32,lanes=32   a built-in kind (mac, bitserial, lut) and shape
  *     sim:...,trace=FILE            also write an FST waveform (slow, large)
  *     cuda:0                        an NVIDIA GPU by its number, in builds with CUDA=1
- * @return ACCEL_OK, _E_URI (lists what is built in), _E_IO (trace file), _E_NOMEM, _E_ARG,
- *         _E_UNSUPPORTED (no GPU, no driver, or one too old), _E_GONE */
+ *     serial:/dev/ttyUSB0           a board at a serial port, or accel-board's pseudo terminal
+ *     serial:PATH,baud=115200       at another rate than 3000000
+ * @return ACCEL_OK, _E_URI (lists what is built in), _E_IO (trace file; port missing, busy or not
+ *         permitted), _E_NOMEM, _E_ARG, _E_UNSUPPORTED (no GPU, no driver, or one too old; another
+ *         protocol), _E_GONE (nothing answers), _E_DEVICE */
 int accel_open(const char *uri, const struct accel_options *options, accel_dev **dev,
                struct accel_error *err);
 /** Stops and forgets all jobs. Weights stay valid for accel_unload only. NULL is fine. */
@@ -276,7 +279,7 @@ void accel_close(accel_dev *dev);
 
 struct accel_caps {
     char     uri[96];         /**< canonical, opens the same device again */
-    char     backend[16];     /**< "cpu", "sim", "cuda" */
+    char     backend[16];     /**< "cpu", "sim", "serial", "cuda" */
     char     pe[16];          /**< PE kind; "golden" for cpu, "gpu" for cuda */
     uint32_t rows, lanes;     /**< array shape; 1, 1 for cpu */
     uint32_t scale_units;     /**< rows whose group results are scaled in one cycle; 0 for cpu */
@@ -285,7 +288,7 @@ struct accel_caps {
                                    holds lanes values, and every group begins a new one */
     uint32_t acc_bits;        /**< 48 */
     uint32_t queue;           /**< jobs that may be in flight */
-    uint64_t clock_hz;        /**< device time base for deadlines; 0 for cpu */
+    uint64_t clock_hz;        /**< device time base for deadlines; 0: wall time */
 };
 void accel_get_caps(const accel_dev *dev, struct accel_caps *caps);
 
@@ -332,7 +335,7 @@ struct accel_job {
     const float    *col_scale;     /**< [n], for ACCEL_OUT_F32; NULL: all 1 */
     const uint32_t *requant_mul;   /**< [rows], 0 .. 2^31-1, for ACCEL_OUT_I8 */
     const uint8_t  *requant_shift; /**< [rows], 0..62, for ACCEL_OUT_I8 */
-    uint64_t        deadline_ns;   /**< device time from the job's start (cpu: wall time); 0: none */
+    uint64_t        deadline_ns;   /**< device time from the job's start (wall time if clock_hz is 0); 0: none */
 };
 
 typedef uint64_t accel_ticket;     /**< 0 is never a ticket */

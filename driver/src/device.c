@@ -17,6 +17,7 @@
 /* Every backend built in: a new one is one line here. */
 static const struct accel_backend *const backends[] = {
     &accel_backend_cpu,
+    &accel_backend_serial,
 #ifdef ACCEL_WITH_SIM
     &accel_backend_sim,
 #endif

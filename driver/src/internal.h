@@ -179,6 +179,7 @@ struct accel_backend {
     int (*list)(int (*fn)(void *user, const char *uri, const char *what), void *user);
 };
 extern const struct accel_backend accel_backend_cpu;
+extern const struct accel_backend accel_backend_serial;
 extern const struct accel_backend accel_backend_sim;  /* in sim/, linked when built with it */
 extern const struct accel_backend accel_backend_cuda; /* in backend/cuda/, with CUDA=1 */
 

@@ -146,7 +146,7 @@ RTL_TESTS = $(TB_BENCHES:%=$(TB)/tb_%)
 
 # Registers without reset and x begin as random bits, so that nothing depends on them being zero.
 TB_VFLAGS   := -O3 --x-assign unique --x-initial unique --noassert --trace-fst
-TB_CXXFLAGS := -std=c++17 -O1 -faligned-new -Idriver/include -Idriver/src -I$(B)/gen -Isim/tb -Itests/unit \
+TB_CXXFLAGS := -std=c++17 -O1 -faligned-new -Idriver/include -Idriver/src -I$(B)/gen -Isim -Isim/tb -Itests/unit \
                -isystem $(SIM_ROOT)/include -isystem $(SIM_ROOT)/include/vltstd -DVM_TRACE=1 -DVM_TRACE_FST=1 \
                -DVM_COVERAGE=0 -DVM_SC=0
 tb_name      = $(call field,$1,1)
@@ -166,7 +166,7 @@ $(foreach t,$(sort $(foreach b,$(TB_BENCHES),$(TB_TOPS_$b))),$(eval $(call tb_to
 
 tb_models = $(foreach t,$(TB_TOPS_$1),$(TB)/$(call field,$t,1)/model.o)
 define tb_bench
-$(TB)/tb_$1: $(or $(TB_SRC_$1),sim/tb/tb_$1.cpp) sim/tb/tb_no_sim.cpp $(wildcard sim/tb/*.h) $(tb_models) $(SIM)/runtime.a \
+$(TB)/tb_$1: $(or $(TB_SRC_$1),sim/tb/tb_$1.cpp) sim/tb/tb_no_sim.cpp $(wildcard sim/tb/*.h) sim/bad_wire.h $(tb_models) $(SIM)/runtime.a \
              $(B)/release/libaccel.a $(LINK_NUMBERS)
 	$$(call say,CXX,$$@)
 	$$(Q)$(CXX) $(TB_CXXFLAGS) -Wall -Wextra $(TB_CPPFLAGS_$1) $(foreach m,$(tb_models),-I$(dir $m)) -o $$@ \

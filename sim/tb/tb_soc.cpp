@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tb_matrix.h"
 
+#include "bad_wire.h"
 #include "link/host.h"
 #include "streams.h"
 
@@ -22,51 +23,12 @@ const Shape kLut = {
     "lut", { 8, 16, 2, 24, 0 }, 4, 64, { 64, 1024, 2048, 1024, 16 }, 256 | 2 << 16
 };
 
-/* What one wire does to its bytes: once in `rate` bytes something. */
-class Wire
-{
-  public:
-    Wire(tb::Rng &rng, unsigned rate) : rng_(rng), rate_(rate) {}
-    std::deque<uint8_t> bytes;
-    void put(uint8_t b)
-    {
-        last_.push_back(b);
-        if (last_.size() > 300)
-            last_.pop_front();
-        if (lose_) {
-            lose_--;
-            return;
-        }
-        if (rate_ && rng_.one_in(rate_)) {
-            faults++;
-            switch (rng_.below(5)) {
-            case 0: b ^= (uint8_t)(1u << rng_.below(8)); break;
-            case 1: b = (uint8_t)rng_.next(); break;
-            case 2: lose_ = rng_.below(200); return;
-            case 3: /* what has been on the wire comes again */
-                bytes.insert(bytes.end(), last_.begin(), last_.end());
-                return;
-            default:
-                for (uint32_t n = rng_.below(30); n; n--)
-                    bytes.push_back((uint8_t)rng_.next());
-            }
-        }
-        bytes.push_back(b);
-    }
-    unsigned faults = 0;
-
-  private:
-    tb::Rng &rng_;
-    unsigned rate_, lose_ = 0;
-    std::deque<uint8_t> last_;
-};
-
 template <class Top> class Bench
 {
   public:
     Bench(tb::Job &job, tb::Golden &golden, const Shape &shape, unsigned down, unsigned up)
-        : rng_(job.rng), golden_(golden), shape_(shape), dut_(job), down_(job.rng, down),
-          up_(job.rng, up), stall_(job.stall()), host_(new link_host)
+        : rng_(job.rng), golden_(golden), shape_(shape), dut_(job), down_(job.rng.next(), down),
+          up_(job.rng.next(), up), stall_(job.stall()), host_(new link_host)
     {
         const link_timing timing = { 3000, UINT64_MAX / 4 };
         link_host_init(host_.get(), &timing, take, this);
@@ -189,7 +151,7 @@ template <class Top> class Bench
     tb::Golden &golden_;
     const Shape &shape_;
     tb::Dut<Top> dut_;
-    Wire down_, up_;
+    BadWire down_, up_;
     tb::Stall stall_;
     std::unique_ptr<link_host> host_;
     job_streams streams_ = {};

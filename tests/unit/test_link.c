@@ -489,6 +489,25 @@ static void a_new_session_begins_from_nothing_whatever_the_old_one_left(void **s
     }
 }
 
+static void a_session_opens_over_a_cable_slower_than_the_timeout(void **state)
+{
+    (void)state;
+    static struct world w;
+    start(&w, 6);
+    w.host.timing.silence_ns = 60000ull * MS;
+    link_host_open(&w.host, 1, w.now);
+    for (int t = 0; t < 30000 && w.host.state == LINK_OPENING; t++) { /* a byte a millisecond */
+        uint8_t b;
+        if (link_host_output(&w.host, &b, 1, w.now))
+            link_device_input(&w.device, &b, 1);
+        if (link_device_output(&w.device, &b, 1))
+            link_host_input(&w.host, &b, 1, w.now);
+        w.now += MS;
+    }
+    assert_int_equal(w.host.state, LINK_OPEN);
+    stop(&w);
+}
+
 static void registers_are_read_and_written_while_the_streams_are_full(void **state)
 {
     (void)state;
@@ -552,6 +571,7 @@ int main(void)
         cmocka_unit_test(a_cable_pulled_at_any_byte_is_silence_within_the_limit),
         cmocka_unit_test(a_device_that_forgot_the_session_is_noticed_before_it_counts_as_silent),
         cmocka_unit_test(a_new_session_begins_from_nothing_whatever_the_old_one_left),
+        cmocka_unit_test(a_session_opens_over_a_cable_slower_than_the_timeout),
         cmocka_unit_test(registers_are_read_and_written_while_the_streams_are_full),
         cmocka_unit_test(what_makes_no_sense_to_its_reader_ends_the_session),
     };

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#define BACKOFF 4u /* doublings of the timeout */
+#define BACKOFF 2u /* doublings of the timeout */
 
 void link_host_init(struct link_host *l, const struct link_timing *timing, link_sink *sink,
                     void *user)
@@ -49,7 +49,7 @@ static void tick(struct link_host *l, uint64_t now)
     l->wake = now + (l->timing.timeout_ns << l->tries);
     if (l->wake > l->heard + l->timing.silence_ns)
         l->wake = l->heard + l->timing.silence_ns;
-    if (l->state == LINK_OPENING) {
+    if (l->state == LINK_OPENING && !l->reset_due) { /* else the last one is still on its way out */
         l->reset_due = true;
         l->zeros = LINK_MAX_FRAME;
     }

@@ -1,0 +1,496 @@
+/* remote.c - a core behind the link.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "remote.h"
+
+#include "../streams.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define SECOND    1000000000ull
+#define STALLED   (30 * SECOND) /* a job that moves nothing for so long will not end */
+#define ATTEMPTS  3             /* sessions that one job may use up */
+#define OUT_BYTES 2048u         /* taken from the link ahead of the carrier */
+#define SHORTEST  64u           /* payload of a frame over a bad cable */
+#define GOOD_RUN  32u /* frames that got through at once, after which longer ones are tried */
+#define COUNTERS  10u
+
+struct remote {
+    struct accel_dev *dev;
+    struct carrier carrier;
+    struct pack_shape shape;
+    const struct pe_kind *kind;
+    uint32_t rooms[LINK_STREAMS];
+    uint16_t session;
+    bool fresh; /* the session is open and nothing is left of a job in it */
+    uint64_t counters[COUNTERS];
+
+    /* the job that runs */
+    struct job_streams streams;
+    struct byte_stream left[LINK_STREAMS];
+    struct result_reader results;
+    uint16_t id;
+    int status; /* of its completion; -1: not there yet */
+    uint64_t to_send;
+    size_t longest; /* payload of a frame: halved when frames are lost, doubled when none is */
+    uint64_t resent, sent;    /* when that was last decided */
+    uint64_t start, deadline; /* of the job, on the clock of now_ns */
+
+    struct link_host host;
+    uint8_t out[OUT_BYTES], in[OUT_BYTES];
+    size_t out_at, out_count;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+}
+
+static bool take_data(void *user, const struct link_header *h, const uint8_t *payload)
+{
+    struct remote *r = user;
+    if (h->tag != r->id || r->status >= 0)
+        return false;
+    if (h->type == LINK_TYPE_RESULT)
+        return results_take(&r->results, payload, h->length);
+    if (h->length != 4 || link_get16(payload) != r->id)
+        return false;
+    r->status = payload[2];
+    return true;
+}
+
+static uint64_t bytes_left(const struct remote *r)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < LINK_STREAMS; i++)
+        sum += r->left[i].count;
+    return sum;
+}
+
+/* One look at the carrier: sends, receives, or waits until `until` for one of the two. */
+static int pump(struct remote *r, uint64_t until, struct accel_error *err)
+{
+    uint64_t now = now_ns();
+    size_t written = 0, got = 0;
+    if (r->out_at == r->out_count) {
+        r->out_at = 0;
+        r->out_count = link_host_output(&r->host, r->out, sizeof r->out, now);
+    }
+    const uint64_t wake = link_host_wake(&r->host);
+    until = until < wake ? until : wake;
+    const uint64_t wait = until > now ? until - now : 0;
+    int rc = r->carrier.move(r->carrier.priv, r->out + r->out_at, r->out_count - r->out_at,
+                             &written, r->in, sizeof r->in, &got, wait < SECOND ? wait : SECOND,
+                             err);
+    r->out_at += written;
+    if (!rc)
+        link_host_input(&r->host, r->in, got, now_ns());
+    return rc;
+}
+
+static int silent(const struct remote *r, struct accel_error *err)
+{
+    const struct link_host *h = &r->host;
+    return accel_fail(err, ACCEL_E_GONE,
+                      "%s: no answer for %.1f s (%llu frames sent, %llu received, %llu broken): %s",
+                      r->carrier.name, (double)r->carrier.timing.silence_ns * 1e-9,
+                      (unsigned long long)h->sent, (unsigned long long)h->decoder.good,
+                      (unsigned long long)(h->decoder.bad_crc + h->decoder.bad_header),
+                      r->carrier.when_silent);
+}
+
+/* Whether the job's time is up; then says so. */
+static bool is_late(struct remote *r, const char *what, struct accel_error *err)
+{
+    const uint64_t now = now_ns();
+    if (now < r->deadline)
+        return false;
+    r->fresh = false;
+    accel_fail(
+        err, ACCEL_E_TIMEOUT,
+        "%s: the deadline passed after %.3f s, while %s: %llu of %llu bytes sent, %zu of %zu "
+        "results received, %llu frames sent again",
+        r->carrier.name, (double)(now - r->start) * 1e-9, what,
+        (unsigned long long)(r->to_send - bytes_left(r)), (unsigned long long)r->to_send,
+        r->results.values, r->results.values_in_all, (unsigned long long)r->host.resent);
+    return true;
+}
+
+/* Reads registers into host.words. */
+static int peek(struct remote *r, uint16_t word, uint16_t count, struct accel_error *err)
+{
+    link_host_peek(&r->host, word, count, now_ns());
+    while (!r->host.answered) {
+        int rc = pump(r, r->deadline, err);
+        if (rc)
+            return rc;
+        if (r->host.state == LINK_SILENT)
+            return silent(r, err);
+        if (is_late(r, "reading registers", err))
+            return ACCEL_E_TIMEOUT;
+    }
+    return ACCEL_OK;
+}
+
+/* The device's counters, which a new session sets to 0. */
+static int read_counters(struct remote *r, uint64_t *counters, struct accel_error *err)
+{
+    int rc = peek(r, LINK_REG_CORE + 16, 2 * COUNTERS, err);
+    for (size_t i = 0; i < COUNTERS && !rc; i++)
+        counters[i] = r->host.words[2 * i] | (uint64_t)r->host.words[2 * i + 1] << 32;
+    return rc;
+}
+
+/* A session of which nothing is known to the device, so that nothing of an earlier one can reach it. */
+static int open_session(struct remote *r, struct accel_error *err)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    uint16_t session = (uint16_t)(link_crc(0, &t, sizeof t) ^ r->session);
+    while (session == 0 || session == r->session)
+        session++;
+    r->session = session;
+    r->fresh = false;
+    r->host.state = LINK_CLOSED;
+    link_host_open(&r->host, session, now_ns());
+    while (r->host.state == LINK_OPENING) {
+        int rc = pump(r, r->deadline, err);
+        if (rc)
+            return rc;
+        if (is_late(r, "opening a session", err))
+            return ACCEL_E_TIMEOUT;
+    }
+    if (r->host.state != LINK_OPEN)
+        return silent(r, err);
+    int rc = read_counters(r, r->counters, err);
+    r->fresh = !rc;
+    return rc;
+}
+
+/* ---- what is there ---- */
+
+static int check_identity(struct remote *r, struct accel_error *err)
+{
+    int rc = peek(r, LINK_REG_MAGIC, 3, err);
+    if (rc)
+        return rc;
+    const uint32_t *w = r->host.words;
+    if (w[0] != LINK_MAGIC_WORD)
+        return accel_fail(err, ACCEL_E_DEVICE,
+                          "%s: something answers, but is no accel device (register %u reads "
+                          "0x%08x); load its gateware",
+                          r->carrier.name, LINK_REG_MAGIC, w[0]);
+    const unsigned lowest = w[1] >> 16, highest = w[1] & 0xFFFF;
+    if (lowest > LINK_PROTOCOL_MAX || highest < LINK_PROTOCOL_MIN)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "%s: the device speaks protocol versions %u to %u, this library %u to "
+                          "%u; update %s",
+                          r->carrier.name, lowest, highest, LINK_PROTOCOL_MIN, LINK_PROTOCOL_MAX,
+                          lowest > LINK_PROTOCOL_MAX ? "libaccel" : "the device's gateware");
+    r->session = (uint16_t)w[2];
+    return ACCEL_OK;
+}
+
+static bool is_power_of_two(uint32_t v, uint32_t least, uint32_t most)
+{
+    return v >= least && v <= most && (v & (v - 1)) == 0;
+}
+
+static int read_shape(struct remote *r, struct accel_error *err)
+{
+    int rc = peek(r, LINK_REG_CORE, 12, err);
+    if (rc)
+        return rc;
+    const uint32_t *w = r->host.words;
+    struct accel_caps *caps = &r->dev->caps;
+    for (size_t i = 0; i < accel_kind_count; i++)
+        if (accel_kinds[i].id == w[2])
+            r->kind = &accel_kinds[i];
+    if (w[0] != 0x4c434341 || w[1] != 1)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "%s: its core has interface version %u, this library knows 1; update "
+                          "libaccel or the gateware",
+                          r->carrier.name, w[1]);
+    if (!r->kind)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "%s: its core is of PE kind %u, which this library cannot pack for; "
+                          "update libaccel",
+                          r->carrier.name, w[2]);
+    if (!is_power_of_two(w[3], 4, 256) || w[4] < 8 || w[4] > 256 ||
+        !is_power_of_two(w[5], 1, w[3]) || w[6] < 2 || w[6] > 256 || w[7] == 0 || w[7] > 65536 ||
+        w[10] < 24 || w[10] > 40 || w[11] > 1024)
+        return accel_fail(err, ACCEL_E_DEVICE,
+                          "%s: impossible core of %u x %u, %u scale units, %u columns, %u steps",
+                          r->carrier.name, w[3], w[4], w[5], w[6], w[7]);
+    r->shape = (struct pack_shape){
+        .rows = w[3], .lanes = w[4], .scale_units = w[5], .d_bits = w[10], .o_depth = w[11]
+    };
+    snprintf(caps->pe, sizeof caps->pe, "%s", r->kind->name);
+    caps->rows = w[3];
+    caps->lanes = w[4];
+    caps->scale_units = w[5];
+    caps->max_n = w[6];
+    caps->max_steps = w[7];
+    caps->acc_bits = 48;
+    if ((rc = peek(r, LINK_REG_ROOM, LINK_STREAMS, err)))
+        return rc;
+    memcpy(r->rooms, r->host.words, sizeof r->rooms);
+    return ACCEL_OK;
+}
+
+int remote_open(struct accel_dev *dev, const struct carrier *carrier, struct remote **out,
+                struct accel_error *err)
+{
+    struct remote *r = calloc(1, sizeof *r);
+    if (!r)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening %s", carrier->name);
+    r->dev = dev;
+    r->carrier = *carrier;
+    r->longest = carrier->longest;
+    r->status = -1;
+    r->deadline = UINT64_MAX;
+    link_host_init(&r->host, &r->carrier.timing, take_data, r);
+    /* An earlier user may have left the device in the middle of a frame: what it waits for are zeros, for a start. */
+    r->session = 1;
+    link_host_open(&r->host, r->session, now_ns());
+    int rc = ACCEL_OK;
+    while (r->host.state == LINK_OPENING && !rc)
+        rc = pump(r, UINT64_MAX, err);
+    if (!rc && r->host.state != LINK_OPEN)
+        rc = silent(r, err);
+    if (rc || (rc = check_identity(r, err)) || (rc = read_shape(r, err)) ||
+        (rc = open_session(r, err))) {
+        remote_close(r);
+        return rc;
+    }
+    *out = r;
+    return ACCEL_OK;
+}
+
+void remote_close(struct remote *r)
+{
+    if (!r)
+        return;
+    streams_free(&r->streams);
+    free(r);
+}
+
+int remote_can_run(const struct remote *r, accel_format f, struct accel_error *err)
+{
+    struct pack_wire wire;
+    const char *why = pack_wire_format(r->kind, r->shape.d_bits, f, &wire);
+    if (!why)
+        return 1;
+    accel_fail(err, ACCEL_E_UNSUPPORTED, "%s cannot run %s: %s", r->kind->name,
+               accel_format_name(f), why);
+    return 0;
+}
+
+/* ---- weights ---- */
+
+static void free_packed(void *priv)
+{
+    pack_free(priv);
+    free(priv);
+}
+
+int remote_load(struct remote *r, const struct accel_matrix *mat, struct accel_weights *w,
+                struct accel_error *err)
+{
+    struct packed *p = calloc(1, sizeof *p);
+    if (!p)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory: packing %u x %u weights", mat->rows,
+                          mat->cols);
+    int rc = pack_matrix(r->kind, &r->shape, mat, p, err);
+    if (rc) {
+        free(p);
+        return rc;
+    }
+    w->info.rows = mat->rows;
+    w->info.cols = mat->cols;
+    w->info.code_bits = (uint64_t)p->code_beats * p->beat_bits + (uint64_t)p->outlier_beats * 64;
+    w->info.header_bits = (uint64_t)p->header_beats * r->shape.scale_units * 16;
+    w->priv = p;
+    w->free_priv = free_packed;
+    return ACCEL_OK;
+}
+
+/* ---- jobs ---- */
+
+/* Long frames carry more, short ones survive more. */
+static void choose_length(struct remote *r)
+{
+    const bool lost = r->host.resent != r->resent;
+    if (!lost && r->host.sent - r->sent < GOOD_RUN)
+        return;
+    const size_t longer = 2 * r->longest, shorter = r->longest / 2;
+    if (lost)
+        r->longest = shorter > SHORTEST ? shorter : SHORTEST;
+    else
+        r->longest = longer < r->carrier.longest ? longer : r->carrier.longest;
+    r->resent = r->host.resent;
+    r->sent = r->host.sent;
+}
+
+/* Queue what there is room for; the streams that are short come first. */
+static void feed(struct remote *r)
+{
+    static const unsigned order[LINK_STREAMS] = { LINK_STREAM_COMMAND, LINK_STREAM_X, LINK_STREAM_H,
+                                                  LINK_STREAM_O, LINK_STREAM_W };
+    const uint64_t now = now_ns();
+    bool any = true;
+    choose_length(r);
+    while (any) {
+        any = false;
+        for (size_t i = 0; i < LINK_STREAMS; i++) {
+            struct byte_stream *s = &r->left[order[i]];
+            size_t n = link_host_room(&r->host, order[i]);
+            size_t worth = r->rooms[order[i]] / 4; /* less is not worth a frame, but for the last */
+            worth = worth < r->longest ? worth : r->longest;
+            worth = worth < s->count ? worth : s->count;
+            n = n < s->count ? n : s->count;
+            n = n < r->longest ? n : r->longest;
+            if (n == 0 || n < worth)
+                continue;
+            link_host_send(&r->host, order[i], r->id, s->bytes, n, now);
+            s->bytes += n;
+            s->count -= n;
+            any = true;
+        }
+    }
+}
+
+/* A number that changes whenever the job moves. */
+static uint64_t progress_of(const struct remote *r)
+{
+    return r->to_send - bytes_left(r) + r->results.values + (uint64_t)(r->host.base + r->host.want);
+}
+
+/* Queues all of the job. */
+static int begin_job(struct remote *r, const struct backend_job *job, struct accel_error *err)
+{
+    const struct packed *p = job->weights->priv;
+    int rc = streams_of_job(&r->streams, &r->shape, p, job, ++r->id);
+    if (rc)
+        return accel_fail(err, rc, "out of memory: %u columns for %s", job->n, r->carrier.name);
+    results_begin(&r->results, &r->shape, p, job);
+    r->status = -1;
+    r->fresh = false;
+    r->left[LINK_STREAM_COMMAND] = (struct byte_stream){ (const uint8_t *)r->streams.command,
+                                                         sizeof r->streams.command };
+    r->left[LINK_STREAM_X] = r->streams.x;
+    r->left[LINK_STREAM_W] = r->streams.w;
+    r->left[LINK_STREAM_H] = r->streams.h;
+    r->left[LINK_STREAM_O] = r->streams.o;
+    r->to_send = bytes_left(r);
+    return ACCEL_OK;
+}
+
+static int end_job(struct remote *r, struct accel_error *err)
+{
+    const char *what = NULL;
+    if (r->status == 1)
+        what = "the core refused the command";
+    else if (r->status == 2)
+        what = "an accumulator overflowed 48 bits";
+    else if (r->status != 0 || bytes_left(r) || !results_whole(&r->results))
+        what = "the core lost or invented something";
+    r->fresh = !what;
+    return what ? accel_fail(err, ACCEL_E_DEVICE, "%s: %s", r->carrier.name, what) : ACCEL_OK;
+}
+
+/* Streams the job through an open session until its completion, or until the session ends. */
+static int stream_job(struct remote *r, const struct backend_job *job, struct accel_error *err)
+{
+    uint64_t last = 0, moved = now_ns();
+    int rc = begin_job(r, job, err);
+    if (rc)
+        return rc;
+    link_host_expect(&r->host, true, moved);
+    while (r->status < 0 && r->host.state == LINK_OPEN) {
+        feed(r);
+        rc = pump(r, r->deadline, err);
+        if (rc)
+            return rc;
+        const uint64_t here = progress_of(r), now = now_ns();
+        if (here != last) {
+            last = here;
+            moved = now;
+        }
+        if (r->status < 0 && is_late(r, "computing", err))
+            return ACCEL_E_TIMEOUT;
+        if (r->status < 0 && now - moved >= STALLED)
+            return accel_fail(
+                err, ACCEL_E_DEVICE,
+                "%s: the device answers, but nothing of the job has moved for %.0f s: "
+                "%llu of %llu bytes sent, %zu of %zu results received",
+                r->carrier.name, (double)STALLED * 1e-9,
+                (unsigned long long)(r->to_send - bytes_left(r)), (unsigned long long)r->to_send,
+                r->results.values, r->results.values_in_all);
+    }
+    link_host_expect(&r->host, false, now_ns());
+    /* if the session ended, the caller looks at that */
+    return r->status < 0 ? ACCEL_OK : end_job(r, err);
+}
+
+static void fill_stats(struct remote *r, const struct backend_job *job, const uint64_t *counters,
+                       struct accel_stats *stats)
+{
+    uint64_t used[COUNTERS];
+    for (size_t i = 0; i < COUNTERS; i++) {
+        used[i] = counters[i] - r->counters[i];
+        r->counters[i] = counters[i];
+    }
+    stats->macs = (uint64_t)job->weights->rows * job->weights->cols * job->n;
+    stats->cycles = used[0];
+    stats->array_beats = used[1];
+    stats->weight_beats = used[2];
+    stats->header_beats = used[3];
+    stats->act_beats = used[4];
+    stats->result_beats = used[5];
+    stats->stall_weights = used[6];
+    stats->stall_acts = used[7];
+    stats->stall_results = used[8];
+    stats->jobs = used[9];
+}
+
+static const char *why_ended(const struct remote *r)
+{
+    return r->host.state == LINK_LOST     ? "the device forgot the session (reset or power)"
+           : r->host.state == LINK_FAULTY ? "the device sent what makes no sense"
+                                          : "the device went silent";
+}
+
+int remote_run(struct remote *r, const struct backend_job *job, struct accel_stats *stats,
+               struct accel_error *err)
+{
+    uint64_t counters[COUNTERS];
+    r->start = now_ns();
+    if (job->deadline_ns && job->deadline_ns < UINT64_MAX - r->start)
+        r->deadline = r->start + job->deadline_ns;
+    int rc = ACCEL_OK;
+    for (int attempt = 0; attempt < ATTEMPTS && !rc; attempt++) {
+        r->status = -1;
+        if (!r->fresh)
+            rc = open_session(r, err);
+        if (!rc)
+            rc = stream_job(r, job, err);
+        if (rc || r->status == 0)
+            break;
+        accel_log(r->dev, ACCEL_LOG_WARN, "%s: %s; the job begins again", r->carrier.name,
+                  why_ended(r));
+    }
+    r->deadline = UINT64_MAX; /* the job's end is not that of its counters */
+    if (!rc && r->status != 0)
+        rc = accel_fail(err, ACCEL_E_DEVICE, "%s: given up after %d attempts: %s", r->carrier.name,
+                        ATTEMPTS, why_ended(r));
+    if (!rc)
+        rc = read_counters(r, counters, err);
+    if (!rc)
+        fill_stats(r, job, counters, stats);
+    return rc;
+}

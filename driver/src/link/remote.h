@@ -1,0 +1,38 @@
+/* remote.h - a core behind the link, whatever carries the bytes: opening, loading and running jobs.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The backends serial: and (later) usb: are a carrier each, and this. */
+#ifndef ACCEL_LINK_REMOTE_H
+#define ACCEL_LINK_REMOTE_H
+
+#include "host.h"
+
+#include "../internal.h"
+
+struct remote;
+
+/* What carries the bytes. */
+struct carrier {
+    const char *name; /* for messages: "/dev/ttyUSB0" */
+    /* Write what goes at once of the `count` bytes, read what has come; if neither moves anything, wait for
+     * either up to wait_ns. @return ACCEL_OK, _E_GONE (cable pulled), _E_IO */
+    int (*move)(void *priv, const uint8_t *out, size_t count, size_t *written, uint8_t *in,
+                size_t room, size_t *got, uint64_t wait_ns, struct accel_error *err);
+    void *priv;
+    struct link_timing timing;
+    size_t longest;          /* payload of a frame to the device */
+    const char *when_silent; /* what to check if nothing answers */
+};
+
+/* Finds out what the device is and fills dev->caps but for the URI. The carrier stays the caller's.
+ * @return ACCEL_OK, _E_DEVICE, _E_UNSUPPORTED (protocol, kind), _E_NOMEM, _E_GONE, _E_IO */
+int remote_open(struct accel_dev *dev, const struct carrier *carrier, struct remote **out,
+                struct accel_error *err);
+void remote_close(struct remote *r);
+int remote_load(struct remote *r, const struct accel_matrix *mat, struct accel_weights *w,
+                struct accel_error *err);
+int remote_run(struct remote *r, const struct backend_job *job, struct accel_stats *stats,
+               struct accel_error *err);
+int remote_can_run(const struct remote *r, accel_format f, struct accel_error *err);
+
+#endif

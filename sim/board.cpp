@@ -1,0 +1,220 @@
+/* board.cpp - accel-board: the Verilated core and link behind a pseudo terminal, which a host uses like the serial port
+ * of a board.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "bad_wire.h"
+
+#include "Vboard.h"
+#include "verilated.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <memory>
+#include <poll.h>
+#include <string>
+#include <termios.h>
+#include <unistd.h>
+
+double sc_time_stamp()
+{
+    return 0;
+} /* asked for by the Verilator runtime */
+
+namespace
+{
+
+constexpr int kSlice = 2000; /* cycles between two looks at the terminal */
+constexpr unsigned kSettled =
+    1000; /* cycles without a byte after which an idle device stays idle */
+constexpr unsigned kStarved = 100000; /* ... and a busy one most likely waits for the host */
+constexpr size_t kBuffered = 4096; /* bytes for a host that does not read; then the device waits */
+
+volatile std::sig_atomic_t stopped = 0;
+
+void stop(int)
+{
+    stopped = 1;
+}
+
+const char *const kUsage =
+    "Usage: accel-board [--link PATH] [--faults N] [--seed N] [--unplug BYTES]\n"
+    "\n"
+    "Simulates a board and prints the name of its serial port: accel selftest -d serial:NAME\n"
+    "  --link PATH     also make PATH a symbolic link to the port\n"
+    "  --faults N      damage, lose or repeat something about once in N bytes, both ways\n"
+    "  --seed N        of the faults (default 1)\n"
+    "  --unplug BYTES  end after so many bytes from the host, as if the cable were pulled\n";
+
+[[noreturn]] void die(const char *what)
+{
+    std::fprintf(stderr, "accel-board: %s: %s\n", what, std::strerror(errno));
+    std::exit(1);
+}
+
+struct Options {
+    std::string link;
+    unsigned faults = 0;
+    uint64_t seed = 1, unplug = 0;
+};
+
+Options parse(int argc, char **argv)
+{
+    Options o;
+    for (int i = 1; i < argc; i++) {
+        const std::string a = argv[i];
+        if (a == "-h" || a == "--help") {
+            std::fputs(kUsage, stdout);
+            std::exit(0);
+        }
+        if (i + 1 == argc) {
+            std::fputs(kUsage, stderr);
+            std::exit(2);
+        }
+        const char *v = argv[++i];
+        if (a == "--link")
+            o.link = v;
+        else if (a == "--faults")
+            o.faults = (unsigned)std::strtoul(v, nullptr, 0);
+        else if (a == "--seed")
+            o.seed = std::strtoull(v, nullptr, 0);
+        else if (a == "--unplug")
+            o.unplug = std::strtoull(v, nullptr, 0);
+        else {
+            std::fputs(kUsage, stderr);
+            std::exit(2);
+        }
+    }
+    return o;
+}
+
+class Board
+{
+  public:
+    Board(int port, const Options &o)
+        : port_(port), unplug_(o.unplug), down_(o.seed, o.faults), up_(o.seed ^ 0x5555, o.faults)
+    {
+        top_.clk_i = 0;
+        top_.valid_i = 0;
+        top_.ready_i = 0;
+        top_.rst_i = 1;
+        for (int i = 0; i < 2; i++)
+            edge();
+        top_.rst_i = 0;
+    }
+
+    void run()
+    {
+        while (!stopped && wait()) {
+            for (int i = 0; i < kSlice && !asleep(); i++)
+                cycle();
+            send();
+        }
+    }
+
+  private:
+    int port_;
+    uint64_t unplug_, received_ = 0;
+    Vboard top_;
+    BadWire down_, up_;
+    unsigned quiet_ = 0; /* cycles since a byte moved */
+
+    bool asleep() const { return down_.bytes.empty() && !top_.busy_o && quiet_ > kSettled; }
+
+    void edge()
+    {
+        top_.clk_i = 0;
+        top_.eval();
+        top_.clk_i = 1;
+        top_.eval();
+    }
+
+    /* The outputs depend on registers alone: they hold since the last edge. */
+    void cycle()
+    {
+        const bool in = !down_.bytes.empty();
+        top_.valid_i = in;
+        if (in) {
+            top_.data_i = down_.bytes.front();
+            down_.bytes.pop_front();
+        }
+        top_.ready_i = up_.bytes.size() < kBuffered;
+        top_.clk_i = 0;
+        top_.eval();
+        const bool out = top_.valid_o && top_.ready_i;
+        if (out)
+            up_.put(top_.data_o);
+        top_.clk_i = 1;
+        top_.eval();
+        quiet_ = in || out ? 0 : quiet_ + 1;
+    }
+
+    /* As much as goes; if the host does not read, later. */
+    void send()
+    {
+        uint8_t bytes[kBuffered];
+        const size_t count = std::min(up_.bytes.size(), sizeof bytes);
+        if (!count)
+            return;
+        std::copy_n(up_.bytes.begin(), count, bytes);
+        const ssize_t n = write(port_, bytes, count);
+        if (n > 0)
+            up_.bytes.erase(up_.bytes.begin(), up_.bytes.begin() + n);
+    }
+
+    /* Takes what the host sent; waits for it if there is nothing else to do. False: the port is gone. */
+    bool wait()
+    {
+        struct pollfd p = { port_, (short)(POLLIN | (up_.bytes.empty() ? 0 : POLLOUT)), 0 };
+        const int patience = asleep() ? -1 : quiet_ > kStarved ? 1 : 0;
+        if (poll(&p, 1, up_.bytes.empty() ? patience : patience ? 1 : 0) < 0)
+            return errno == EINTR;
+        uint8_t bytes[4096];
+        const ssize_t n = down_.bytes.size() < kBuffered ? read(port_, bytes, sizeof bytes) : 0;
+        if (n < 0)
+            return errno == EAGAIN || errno == EINTR;
+        for (ssize_t i = 0; i < n; i++) {
+            if (unplug_ && ++received_ == unplug_)
+                return false;
+            down_.put(bytes[i]);
+        }
+        return true;
+    }
+};
+
+} // namespace
+
+int main(int argc, char **argv)
+{
+    const Options o = parse(argc, argv);
+    const int port = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
+    if (port < 0 || grantpt(port) || unlockpt(port))
+        die("no pseudo terminal");
+    const std::string name = ptsname(port);
+    /* kept open, so that the port stays when a host leaves it, and raw from the first byte on */
+    const int other = open(name.c_str(), O_RDWR | O_NOCTTY);
+    struct termios t;
+    if (other < 0 || tcgetattr(other, &t))
+        die(name.c_str());
+    cfmakeraw(&t);
+    tcsetattr(other, TCSANOW, &t);
+    struct sigaction action = {};
+    action.sa_handler = stop; /* without SA_RESTART: poll has to return */
+    sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
+    if (!o.link.empty()) {
+        unlink(o.link.c_str());
+        if (symlink(name.c_str(), o.link.c_str()))
+            die(o.link.c_str());
+    }
+    std::printf("%s\n", name.c_str());
+    std::fflush(stdout);
+    auto board = std::make_unique<Board>(port, o);
+    board->run();
+    if (!o.link.empty())
+        unlink(o.link.c_str());
+    return 0;
+}

@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# serial.sh - the accel command on a simulated board behind a serial port: every bit as on cpu:, whatever the cable does.
+# SPDX-License-Identifier: Apache-2.0
+#
+#   ACCEL=build/accel BOARD=build/accel-board tests/serial.sh
+set -uo pipefail
+accel=$(realpath "${ACCEL:-build/accel}") board=$(realpath "${BOARD:-build/accel-board}")
+model=models/stories-ternary-tq2_0.gguf
+dir=$(mktemp -d)
+port=$dir/port
+pid=
+unplug() {
+    [ -z "$pid" ] || kill "$pid" 2>/dev/null
+    [ -z "$pid" ] || wait "$pid" 2>/dev/null
+    pid=
+}
+trap 'unplug; rm -rf "$dir"' EXIT
+
+# plug_in FLAG...: a fresh board at $port
+plug_in() {
+    unplug
+    rm -f "$port"
+    "$board" --link "$port" "$@" >"$dir/board" &
+    pid=$!
+    for _ in $(seq 100); do
+        [ ! -e "$port" ] || return 0
+        sleep 0.05
+    done
+    echo "not ok the simulated board starts: $(cat "$dir/board")"
+    exit 1
+}
+
+# is NAME STATUS WORDS COMMAND...: the command ends with that status and says WORDS
+is() {
+    local name=$1 want=$2 words=$3 status=0
+    shift 3
+    timeout 300 "$@" >"$dir/out" 2>&1 || status=$?
+    if [ "$status" = "$want" ] && grep -q -- "$words" "$dir/out"; then
+        echo "ok $name"
+    else
+        echo "not ok $name: $* ended with $status, expected $want and '$words': $(tail -n 3 "$dir/out")"
+    fi
+}
+
+plug_in
+is 'a simulated board says what it is' 0 'backend  *serial' "$accel" info -d "serial:$port"
+is 'random jobs over a good cable equal cpu:' 0 'every bit as on cpu:' "$accel" selftest -d "serial:$port" --jobs 1
+is 'a model over a good cable equals cpu:' 0 '^identical' \
+    "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
+
+"$accel" selftest -d "serial:$port" --jobs 3 >"$dir/first" 2>&1 &
+first=$!
+sleep 1
+is 'a port in use names its user' 13 "in use by process $first (accel)" "$accel" info -d "serial:$port"
+kill -9 "$first"
+wait "$first" 2>/dev/null
+
+killed=0
+for i in $(seq 20); do
+    "$accel" selftest -d "serial:$port" --jobs 1 -s "$i" >/dev/null 2>&1 &
+    victim=$!
+    sleep "0.$((i * 37 % 30 + 10))"
+    kill -9 "$victim"
+    wait "$victim" 2>/dev/null
+    timeout 60 "$accel" info -d "serial:$port" >/dev/null 2>"$dir/out" && killed=$((killed + 1))
+done
+if [ "$killed" = 20 ]; then
+    echo 'ok a board is as good as new after each of 20 users killed in mid-transfer'
+else
+    echo "not ok a board is as good as new after each of 20 users killed in mid-transfer: after $killed; $(cat "$dir/out")"
+fi
+is 'a model after all that equals cpu:' 0 '^identical' \
+    "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 1
+
+plug_in --faults 20000
+is 'a model over a bad cable equals cpu:' 0 '^identical' \
+    "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
+
+plug_in --unplug 300000
+is 'a cable pulled in mid-run is an error that says so' 23 'was it unplugged' \
+    "$accel" run -d "serial:$port" -m "$model" -p 'Once' -n 20
+plug_in
+is 'plugged in again it works' 0 '^identical' \
+    "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 1
+unplug
+is 'a port that is not there is an error that says so' 13 'is the board plugged in' "$accel" info -d "serial:$port"
