@@ -5,14 +5,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_KINDS = 32, GROUP = 128 };
+enum { MAX_KINDS = 32, MAX_ARRAYS = 8, GROUP = 128 };
 
 struct table {
     struct accel_caps caps[MAX_KINDS]; /* of the first array of each kind */
-    accel_dev *devs[MAX_KINDS];
+    accel_dev *devs[MAX_KINDS][MAX_ARRAYS];
+    unsigned arrays[MAX_KINDS];
     unsigned count;
     struct accel_error err;
 };
+
+/* Whether an array of the kind runs the format; if none, why not the first. */
+static bool runs(const struct table *t, unsigned k, accel_format f, struct accel_error *err)
+{
+    for (unsigned i = t->arrays[k]; i-- > 0;)
+        if (accel_can_run(t->devs[k][i], f, GROUP, err))
+            return true;
+    return false;
+}
 
 static int open_kind(void *user, const char *uri, const char *what)
 {
@@ -20,20 +30,22 @@ static int open_kind(void *user, const char *uri, const char *what)
     struct accel_caps caps;
     accel_dev *dev;
     (void)what;
-    if (t->count == MAX_KINDS)
-        return ACCEL_OK;
     int rc = accel_open(uri, NULL, &dev, &t->err);
     if (rc)
         return rc;
     accel_get_caps(dev, &caps);
-    for (unsigned i = 0; i < t->count; i++) {
-        if (strcmp(t->caps[i].pe, caps.pe) == 0) { /* another array of a kind that is there */
-            accel_close(dev);
-            return ACCEL_OK;
-        }
+    unsigned k = 0;
+    while (k < t->count && strcmp(t->caps[k].pe, caps.pe) != 0)
+        k++;
+    if (k == MAX_KINDS || t->arrays[k] == MAX_ARRAYS) {
+        accel_close(dev);
+        return ACCEL_OK;
     }
-    t->caps[t->count] = caps;
-    t->devs[t->count++] = dev;
+    if (k == t->count) {
+        t->caps[k] = caps;
+        t->count++;
+    }
+    t->devs[k][t->arrays[k]++] = dev;
     return ACCEL_OK;
 }
 
@@ -50,10 +62,10 @@ static void print_json(const struct table *t)
         accel_format f;
         for (unsigned i = 0; (f = accel_format_at(i)) != 0; i++) {
             struct accel_error err = { 0 };
-            int can = accel_can_run(t->devs[k], f, GROUP, &err);
+            bool can = runs(t, k, f, &err);
             json_object(&j, NULL);
             json_string(&j, "format", accel_format_name(f));
-            json_bool(&j, "runs", can != 0);
+            json_bool(&j, "runs", can);
             if (!can)
                 json_string(&j, "reason", err.text);
             json_end_object(&j);
@@ -71,12 +83,12 @@ static void print_reasons(const struct table *t, unsigned k)
     accel_format f, g;
     for (unsigned i = 0; (f = accel_format_at(i)) != 0; i++) {
         struct accel_error err = { 0 }, other = { 0 };
-        if (accel_can_run(t->devs[k], f, GROUP, &err))
+        if (runs(t, k, f, &err))
             continue;
         const char *reason = strstr(err.text, ": ");
         bool said = false;
         for (unsigned n = 0; n < i && !said && reason; n++)
-            if (!accel_can_run(t->devs[k], accel_format_at(n), GROUP, &other)) {
+            if (!runs(t, k, accel_format_at(n), &other)) {
                 const char *r = strstr(other.text, ": ");
                 said = r && strcmp(r, reason) == 0;
             }
@@ -84,7 +96,7 @@ static void print_reasons(const struct table *t, unsigned k)
             continue;
         printf("%-10s", t->caps[k].pe);
         for (unsigned n = i; (g = accel_format_at(n)) != 0; n++) {
-            if (accel_can_run(t->devs[k], g, GROUP, &other))
+            if (runs(t, k, g, &other))
                 continue;
             const char *r = strstr(other.text, ": ");
             if (r && strcmp(r, reason) == 0)
@@ -104,8 +116,7 @@ static void print_text(const struct table *t)
     for (unsigned i = 0; (f = accel_format_at(i)) != 0; i++) {
         printf("%-10s", accel_format_name(f));
         for (unsigned k = 0; k < t->count; k++)
-            printf(" %*s", (int)strlen(t->caps[k].pe),
-                   accel_can_run(t->devs[k], f, GROUP, NULL) ? "yes" : "-");
+            printf(" %*s", (int)strlen(t->caps[k].pe), runs(t, k, f, NULL) ? "yes" : "-");
         printf("\n");
     }
     printf("\nWhy not:\n");
@@ -132,7 +143,8 @@ int kinds_info(const struct options *o)
             print_text(t);
     }
     for (unsigned k = 0; k < t->count; k++)
-        accel_close(t->devs[k]);
+        for (unsigned i = 0; i < t->arrays[k]; i++)
+            accel_close(t->devs[k][i]);
     free(t);
     return rc;
 }
