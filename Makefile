@@ -37,6 +37,7 @@ CLANG_TIDY   ?= clang-tidy-14
 MARCH        ?= native
 PREFIX       ?= /usr/local
 V            ?= 0
+comma        := ,
 WERROR       ?= 0
 FUZZ_SECONDS ?= 5
 CUDA         ?= 0
@@ -57,10 +58,17 @@ SOMAJOR := $(firstword $(subst ., ,$(VERSION)))
 
 # ------------------------------------------------------------------------------------- sources
 
-LIB_SRC  := $(sort $(wildcard driver/src/*.c driver/src/*/*.c)) driver/src/backend/cuda/pack.c
+# The usb: backend is built where libusb is, its tests where umockdev is, too.
+USB_LIBS := $(shell pkg-config --libs libusb-1.0 2>/dev/null)
+USB_CFLAGS := $(if $(USB_LIBS),-DACCEL_WITH_USB $(shell pkg-config --cflags libusb-1.0 | sed 's/-I/-isystem /g'))
+LIBS_test_usb := $(if $(USB_LIBS),$(shell pkg-config --libs umockdev-1.0 2>/dev/null))
+CFLAGS_test_usb := $(if $(LIBS_test_usb),$(shell pkg-config --cflags umockdev-1.0 | sed 's/-I/-isystem /g'))
+LIBS_test_usb += $(if $(LIBS_test_usb),-Wl$(comma)--push-state$(comma)--no-as-needed -lumockdev-preload -Wl$(comma)--pop-state)
+
+LIB_SRC  := $(filter-out $(if $(USB_LIBS),,driver/src/backend/usb.c),$(sort $(wildcard driver/src/*.c driver/src/*/*.c)) driver/src/backend/cuda/pack.c)
 CLI_SRC  := $(sort $(wildcard driver/cli/*.c))
-UNIT_SRC := $(sort $(wildcard tests/unit/test_*.c))
-HELP_SRC := $(filter-out $(UNIT_SRC),$(sort $(wildcard tests/unit/*.c)))
+UNIT_SRC := $(filter-out $(if $(strip $(LIBS_test_usb)),,tests/unit/test_usb.c),$(sort $(wildcard tests/unit/test_*.c)))
+HELP_SRC := $(filter-out tests/unit/test_%,$(sort $(wildcard tests/unit/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 CLI_TEST := $(sort $(wildcard tests/cli/*.sh))
 C_SRC     = $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(HELP_SRC) $(FUZZ_SRC) $(CUDA_C_SRC)
@@ -95,12 +103,12 @@ endif
 
 WARN     := -Wall -Wextra -Wconversion -Wshadow
 # -ffp-contract=off: a fused multiply-add would make floats depend on the processor.
-BASE     := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fPIC -Idriver/include -Idriver/src -I$(B)/gen $(WARN) \
+BASE     := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fPIC -Idriver/include -Idriver/src -I$(B)/gen $(USB_CFLAGS) $(WARN) \
             $(if $(filter 1,$(WERROR)),-Werror) $(SIM_CFLAGS) $(CUDA_CFLAGS)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS   ?=
 LDFLAGS  ?=
-LIBS     := $(SIM_LIBS) $(if $(SIM_OBJS),-lstdc++) $(CUDA_LIBS) -lpthread -lm
+LIBS     := $(SIM_LIBS) $(if $(SIM_OBJS),-lstdc++) $(CUDA_LIBS) $(USB_LIBS) -lpthread -lm
 LINK      = $(if $(SIM_OBJS),$(CXX),$(CC))
 
 # One folder of objects for each way to compile: $(call variant,NAME,COMPILER,FLAGS). A change of flags
@@ -109,7 +117,7 @@ define variant
 $(B)/$(1)/%.o: %.c $(B)/$(1)/.flags | $(LINK_NUMBERS)
 	$$(call say,CC $(if $(filter-out release,$(1)),[$(1)]),$$<)
 	@mkdir -p $$(@D)
-	$$(Q)$(2) $(3) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
+	$$(Q)$(2) $(3) $$(CFLAGS_$$(notdir $$*)) $$(CFLAGS) -MMD -MP -c -o $$@ $$<
 $(B)/$(1)/.flags: FORCE
 	@mkdir -p $$(@D)
 	@echo '$(2) $(3) $$(CFLAGS)' | cmp -s - $$@ || echo '$(2) $(3) $$(CFLAGS)' >$$@
@@ -127,7 +135,7 @@ $(B)/$(1)/accel: $(CLI_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS) $
 $(B)/$(1)/unit/%: $(B)/$(1)/tests/unit/%.o $(HELP_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS) $(CUDA_OBJS)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)$$(LINK) $(2) $$(LDFLAGS) -o $$@ -Wl,--start-group $$^ -Wl,--end-group -lcmocka $$(LIBS)
+	$$(Q)$$(LINK) $(2) $$(LDFLAGS) -o $$@ -Wl,--start-group $$^ -Wl,--end-group -lcmocka $$(LIBS_$$(notdir $$@)) $$(LIBS)
 endef
 
 $(eval $(call variant,release,$(CC),-O3 -march=$(MARCH) $(BASE)))
@@ -271,7 +279,7 @@ lint-c: $(LINT_C:%.c=$(B)/lint-gcc/%.o) $(LINT_C:%.c=$(B)/lint-clang/%.o) $(LINT
 $(B)/lint/%.tidy: %.c $(HEADERS) .clang-tidy | $(LINK_NUMBERS)
 	$(call say,TIDY,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CLANG_TIDY) --quiet --warnings-as-errors='*' $< -- $(filter-out -Werror,$(BASE)) >$@.log 2>$@.err || \
+	$(Q)$(CLANG_TIDY) --quiet --warnings-as-errors='*' $< -- $(filter-out -Werror,$(BASE)) $(CFLAGS_$(notdir $*)) >$@.log 2>$@.err || \
 	    { cat $@.log; grep -v 'warnings generated\|^Suppressed\|^Use -' $@.err; exit 1; }
 	@touch $@
 
@@ -357,10 +365,11 @@ INC := $(DESTDIR)$(PREFIX)/include
 LIB := $(DESTDIR)$(PREFIX)/lib
 BIN := $(DESTDIR)$(PREFIX)/bin
 MAN := $(DESTDIR)$(PREFIX)/share/man/man1
+RULES := $(DESTDIR)$(PREFIX)/lib/udev/rules.d
 
 .PHONY: install uninstall clean
 install: all ## install header, libraries, pkg-config file and command (PREFIX, DESTDIR)
-	install -d $(INC) $(LIB)/pkgconfig $(BIN) $(MAN)
+	install -d $(INC) $(LIB)/pkgconfig $(BIN) $(MAN) $(RULES)
 	install -m 644 $(PUBLIC_H) $(INC)
 	install -m 644 $(B)/libaccel.a $(LIB)
 	install -m 755 $(B)/libaccel.so.$(VERSION) $(LIB)
@@ -371,10 +380,11 @@ install: all ## install header, libraries, pkg-config file and command (PREFIX, 
 	    'Cflags: -I$${includedir}' 'Libs: -L$${libdir} -laccel' 'Libs.private: $(LIBS)' >$(LIB)/pkgconfig/accel.pc
 	install -m 755 $(B)/accel $(BIN)
 	install -m 644 docs/accel.1 $(MAN)
+	install -m 644 driver/70-accel.rules $(RULES)
 
 uninstall: ## remove what install put there
 	rm -f $(PUBLIC_H:driver/include/%=$(INC)/%) $(LIB)/libaccel.a $(LIB)/libaccel.so $(LIB)/libaccel.so.$(SOMAJOR) \
-	    $(LIB)/libaccel.so.$(VERSION) $(LIB)/pkgconfig/accel.pc $(BIN)/accel $(MAN)/accel.1
+	    $(LIB)/libaccel.so.$(VERSION) $(LIB)/pkgconfig/accel.pc $(BIN)/accel $(MAN)/accel.1 $(RULES)/70-accel.rules
 
 clean: ## remove build/
 	rm -rf $(B)

@@ -269,6 +269,7 @@ struct accel_options {
  *     cuda:0                        an NVIDIA GPU by its number, in builds with CUDA=1
  *     serial:/dev/ttyUSB0           a board at a serial port, or accel-board's pseudo terminal
  *     serial:PATH,baud=115200       at another rate than 3000000
+ *     usb:, usb:serial=N            the first board at USB, or one by its serial number
  * @return ACCEL_OK, _E_URI (lists what is built in), _E_IO (trace file; port missing, busy or not
  *         permitted), _E_NOMEM, _E_ARG, _E_UNSUPPORTED (no GPU, no driver, or one too old; another
  *         protocol), _E_GONE (nothing answers), _E_DEVICE */
@@ -279,7 +280,7 @@ void accel_close(accel_dev *dev);
 
 struct accel_caps {
     char     uri[96];         /**< canonical, opens the same device again */
-    char     backend[16];     /**< "cpu", "sim", "serial", "cuda" */
+    char     backend[16];     /**< "cpu", "sim", "serial", "usb", "cuda" */
     char     pe[16];          /**< PE kind; "golden" for cpu, "gpu" for cuda */
     uint32_t rows, lanes;     /**< array shape; 1, 1 for cpu */
     uint32_t scale_units;     /**< rows whose group results are scaled in one cycle; 0 for cpu */

@@ -18,6 +18,9 @@
 static const struct accel_backend *const backends[] = {
     &accel_backend_cpu,
     &accel_backend_serial,
+#ifdef ACCEL_WITH_USB
+    &accel_backend_usb,
+#endif
 #ifdef ACCEL_WITH_SIM
     &accel_backend_sim,
 #endif

@@ -180,6 +180,7 @@ struct accel_backend {
 };
 extern const struct accel_backend accel_backend_cpu;
 extern const struct accel_backend accel_backend_serial;
+extern const struct accel_backend accel_backend_usb;  /* where libusb is */
 extern const struct accel_backend accel_backend_sim;  /* in sim/, linked when built with it */
 extern const struct accel_backend accel_backend_cuda; /* in backend/cuda/, with CUDA=1 */
 

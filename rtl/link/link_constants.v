@@ -55,6 +55,10 @@
 `define LINK_REG_SENT 85
 `define LINK_REG_REWOUND 86
 `define LINK_REGS 128
+// USB, for tests until there is a number of our own
+`define LINK_USB_VENDOR 4617
+`define LINK_USB_PRODUCT 1
+`define LINK_USB_ENDPOINT 1
 // what the register LINK_REG_MAGIC reads: "LINK"
 `define LINK_MAGIC_WORD 1263421772
 // words that one PEEK may ask for

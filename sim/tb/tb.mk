@@ -171,6 +171,6 @@ $(TB)/tb_$1: $(or $(TB_SRC_$1),sim/tb/tb_$1.cpp) sim/tb/tb_no_sim.cpp $(wildcard
 	$$(call say,CXX,$$@)
 	$$(Q)$(CXX) $(TB_CXXFLAGS) -Wall -Wextra $(TB_CPPFLAGS_$1) $(foreach m,$(tb_models),-I$(dir $m)) -o $$@ \
 	    $$(filter %.cpp %.o,$$^) -Wl,--start-group $(SIM)/runtime.a $(B)/release/libaccel.a -Wl,--end-group \
-	    $(SIM_LIBS) -lpthread -lm
+	    $(SIM_LIBS) $(USB_LIBS) -lpthread -lm
 endef
 $(foreach b,$(TB_BENCHES),$(eval $(call tb_bench,$b)))

@@ -63,7 +63,7 @@ static void unknown_schemes_are_refused_with_a_list_of_those_built_in(void **sta
     (void)state;
     accel_dev *dev = NULL;
     struct accel_error err;
-    const char *wrong[] = { "", "cpu", "gpu:", ":", "cpux:", "cp:", "CPU:", "usb:serial=1" };
+    const char *wrong[] = { "", "cpu", "gpu:", ":", "cpux:", "cp:", "CPU:", "usc:serial=1" };
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(accel_open(wrong[i], NULL, &dev, &err), ACCEL_E_URI);
         assert_non_null(strstr(err.text, "cpu:"));

@@ -145,16 +145,9 @@ static int read_counters(struct remote *r, uint64_t *counters, struct accel_erro
     return rc;
 }
 
-/* A session of which nothing is known to the device, so that nothing of an earlier one can reach it. */
-static int open_session(struct remote *r, struct accel_error *err)
+static int try_session(struct remote *r, uint16_t session, struct accel_error *err)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    uint16_t session = (uint16_t)(link_crc(0, &t, sizeof t) ^ r->session);
-    while (session == 0 || session == r->session)
-        session++;
     r->session = session;
-    r->fresh = false;
     r->host.state = LINK_CLOSED;
     link_host_open(&r->host, session, now_ns());
     while (r->host.state == LINK_OPENING) {
@@ -164,9 +157,33 @@ static int open_session(struct remote *r, struct accel_error *err)
         if (is_late(r, "opening a session", err))
             return ACCEL_E_TIMEOUT;
     }
-    if (r->host.state != LINK_OPEN)
-        return silent(r, err);
-    int rc = read_counters(r, r->counters, err);
+    return r->host.state == LINK_OPEN ? ACCEL_OK : silent(r, err);
+}
+
+static int enter_session(struct remote *r, uint16_t session, struct accel_error *err)
+{
+    r->fresh = false;
+    int rc = try_session(r, session, err);
+    if (rc == ACCEL_E_GONE && r->host.state == LINK_SILENT && r->carrier.revive &&
+        r->carrier.revive(r->carrier.priv)) {
+        accel_log(r->dev, ACCEL_LOG_WARN, "%s: was silent and has been reset", r->carrier.name);
+        r->out_at = r->out_count = 0;
+        rc = try_session(r, session, err);
+    }
+    return rc;
+}
+
+/* A session of which nothing is known to the device, so that nothing of an earlier one can reach it. */
+static int open_session(struct remote *r, struct accel_error *err)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    uint16_t session = (uint16_t)(link_crc(0, &t, sizeof t) ^ r->session);
+    while (session == 0 || session == r->session)
+        session++;
+    int rc = enter_session(r, session, err);
+    if (!rc)
+        rc = read_counters(r, r->counters, err);
     r->fresh = !rc;
     return rc;
 }
@@ -255,13 +272,7 @@ int remote_open(struct accel_dev *dev, const struct carrier *carrier, struct rem
     r->deadline = UINT64_MAX;
     link_host_init(&r->host, &r->carrier.timing, take_data, r);
     /* An earlier user may have left the device in the middle of a frame: what it waits for are zeros, for a start. */
-    r->session = 1;
-    link_host_open(&r->host, r->session, now_ns());
-    int rc = ACCEL_OK;
-    while (r->host.state == LINK_OPENING && !rc)
-        rc = pump(r, UINT64_MAX, err);
-    if (!rc && r->host.state != LINK_OPEN)
-        rc = silent(r, err);
+    int rc = enter_session(r, 1, err);
     if (rc || (rc = check_identity(r, err)) || (rc = read_shape(r, err)) ||
         (rc = open_session(r, err))) {
         remote_close(r);

@@ -1,7 +1,7 @@
 /* remote.h - a core behind the link, whatever carries the bytes: opening, loading and running jobs.
  * SPDX-License-Identifier: Apache-2.0
  *
- * The backends serial: and (later) usb: are a carrier each, and this. */
+ * The backends serial: and usb: are a carrier each, and this. */
 #ifndef ACCEL_LINK_REMOTE_H
 #define ACCEL_LINK_REMOTE_H
 
@@ -18,6 +18,8 @@ struct carrier {
      * either up to wait_ns. @return ACCEL_OK, _E_GONE (cable pulled), _E_IO */
     int (*move)(void *priv, const uint8_t *out, size_t count, size_t *written, uint8_t *in,
                 size_t room, size_t *got, uint64_t wait_ns, struct accel_error *err);
+    /* May be NULL: what helps a device that does not answer. False: nothing could be done. */
+    bool (*revive)(void *priv);
     void *priv;
     struct link_timing timing;
     size_t longest;          /* payload of a frame to the device */

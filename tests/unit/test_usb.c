@@ -1,0 +1,440 @@
+/* test_usb.c - the usb: backend and the real libusb against a board in software behind umockdev's usbfs.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "soft_board.h"
+
+#include <errno.h>
+#include <linux/usbdevice_fs.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <umockdev.h>
+
+#define NODE   "/dev/bus/usb/001/002"
+#define SYSFS  "/sys/devices/usb1/1-1"
+#define SERIAL "B7"
+enum { PENDING = 1 << 16 };
+
+/* The device node. Its handler runs on umockdev's thread. */
+static struct {
+    GMutex mutex;
+    struct soft_board board;
+    uint8_t in[PENDING]; /* bytes for the host that no transfer has taken */
+    size_t in_count;
+    GQueue waiting, done;         /* IN transfers without data; finished ones */
+    int claim_error;              /* of CLAIMINTERFACE; 0: it succeeds */
+    unsigned packet;              /* bytes of an IN transfer at most */
+    unsigned stall_in, stall_out; /* in the so-many-th transfer from now; 0: not */
+    unsigned resets, halts_cleared;
+    uint64_t pull_at, mute_at; /* as in test_serial.c */
+    bool pulled, mute, reset_helps;
+} node;
+
+static void finish(UMockdevIoctlData *urb, int status, size_t count)
+{
+    struct usbdevfs_urb *u = (struct usbdevfs_urb *)(void *)urb->data;
+    u->status = status;
+    u->actual_length = (int)count;
+    g_queue_push_tail(&node.done, urb);
+}
+
+static bool counts_down(unsigned *n)
+{
+    return *n && --*n == 0;
+}
+
+static void feed(void)
+{
+    while (!g_queue_is_empty(&node.waiting)) {
+        uint8_t bytes[512];
+        size_t n;
+        while (!node.pulled && node.in_count + sizeof bytes <= PENDING &&
+               (n = board_output(&node.board, bytes, sizeof bytes)) != 0)
+            if (!node.mute) {
+                memcpy(node.in + node.in_count, bytes, n);
+                node.in_count += n;
+            }
+        if (!node.in_count)
+            return;
+        UMockdevIoctlData *urb = g_queue_pop_head(&node.waiting);
+        if (counts_down(&node.stall_in)) {
+            finish(urb, -EPIPE, 0);
+            continue;
+        }
+        const struct usbdevfs_urb *u = (struct usbdevfs_urb *)(void *)urb->data;
+        n = MIN(node.in_count, (size_t)u->buffer_length);
+        n = MIN(n, node.packet);
+        UMockdevIoctlData *data = umockdev_ioctl_data_resolve(
+            urb, G_STRUCT_OFFSET(struct usbdevfs_urb, buffer), (gsize)u->buffer_length, NULL);
+        memcpy(data->data, node.in, n);
+        umockdev_ioctl_data_unref(data);
+        memmove(node.in, node.in + n, node.in_count -= n);
+        finish(urb, 0, n);
+    }
+}
+
+/* Control transfers: the serial number's string descriptors. */
+static void control(UMockdevIoctlData *urb, uint8_t *bytes)
+{
+    static const uint8_t languages[] = { 4, 3, 9, 4 };
+    uint8_t text[2 + 2 * sizeof SERIAL] = { 2 * sizeof SERIAL, 3 };
+    for (size_t i = 0; i + 1 < sizeof SERIAL; i++)
+        text[2 + 2 * i] = (uint8_t)SERIAL[i];
+    const bool string = bytes[0] == 0x80 && bytes[1] == 6 && bytes[3] == 3;
+    const uint8_t *answer = bytes[2] ? text : languages;
+    const size_t room = (size_t)(bytes[6] | bytes[7] << 8), n = MIN(room, answer[0]);
+    if (string)
+        memcpy(bytes + 8, answer, n);
+    finish(urb, string ? 0 : -EPIPE, string ? n : 0);
+}
+
+static int submit(UMockdevIoctlData *arg)
+{
+    UMockdevIoctlData *urb = umockdev_ioctl_data_resolve(arg, 0, sizeof(struct usbdevfs_urb), NULL);
+    const struct usbdevfs_urb *u = (struct usbdevfs_urb *)(void *)urb->data;
+    if (u->endpoint & 0x80 && u->type == USBDEVFS_URB_TYPE_BULK) {
+        g_queue_push_tail(&node.waiting, urb);
+        feed();
+        return 0;
+    }
+    UMockdevIoctlData *data = umockdev_ioctl_data_resolve(
+        urb, G_STRUCT_OFFSET(struct usbdevfs_urb, buffer), (gsize)u->buffer_length, NULL);
+    if (u->type == USBDEVFS_URB_TYPE_CONTROL) {
+        control(urb, data->data);
+    } else if (counts_down(&node.stall_out)) {
+        finish(urb, -EPIPE, 0);
+    } else {
+        board_input(&node.board, data->data, (size_t)u->buffer_length);
+        node.mute = node.mute || board_reached(&node.mute_at, node.board.received);
+        node.pulled = node.pulled || board_reached(&node.pull_at, node.board.received);
+        finish(urb, 0, (size_t)u->buffer_length);
+        feed();
+    }
+    umockdev_ioctl_data_unref(data);
+    return 0;
+}
+
+static int discard(const UMockdevIoctlData *arg)
+{
+    const gulong address = *(const gulong *)(const void *)arg->data;
+    for (GList *l = node.waiting.head; l; l = l->next) {
+        UMockdevIoctlData *urb = l->data;
+        if (urb->client_addr == address) {
+            finish(urb, -ENOENT, 0);
+            g_queue_delete_link(&node.waiting, l);
+            return 0;
+        }
+    }
+    return EINVAL;
+}
+
+static int reap(UMockdevIoctlData *arg)
+{
+    UMockdevIoctlData *urb = g_queue_pop_head(&node.done);
+    if (!urb)
+        return node.pulled ? ENODEV : EAGAIN;
+    UMockdevIoctlData *slot = umockdev_ioctl_data_resolve(arg, 0, sizeof(gpointer), NULL);
+    umockdev_ioctl_data_set_ptr(slot, 0, urb);
+    return 0;
+}
+
+static int answer(gulong request, UMockdevIoctlData *arg)
+{
+    if (node.pulled && request != USBDEVFS_REAPURBNDELAY && request != USBDEVFS_DISCARDURB)
+        return ENODEV;
+    switch (request) {
+    case USBDEVFS_GET_CAPABILITIES: {
+        UMockdevIoctlData *d = umockdev_ioctl_data_resolve(arg, 0, sizeof(guint32), NULL);
+        *(guint32 *)(void *)d->data = USBDEVFS_CAP_BULK_CONTINUATION |
+                                      USBDEVFS_CAP_NO_PACKET_SIZE_LIM |
+                                      USBDEVFS_CAP_REAP_AFTER_DISCONNECT;
+        umockdev_ioctl_data_unref(d);
+        return 0;
+    }
+    case USBDEVFS_GETDRIVER:
+    case USBDEVFS_IOCTL: return ENODATA; /* no driver of the kernel's to detach */
+    case USBDEVFS_CLAIMINTERFACE: return node.claim_error;
+    case USBDEVFS_CLEAR_HALT: node.halts_cleared++; return 0;
+    case USBDEVFS_RESET:
+        node.resets++;
+        node.mute = node.mute && !node.reset_helps;
+        return 0;
+    case USBDEVFS_RELEASEINTERFACE:
+    case USBDEVFS_SETCONFIGURATION:
+    case USBDEVFS_SETINTERFACE: return 0;
+    case USBDEVFS_SUBMITURB: return submit(arg);
+    case USBDEVFS_REAPURB:
+    case USBDEVFS_REAPURBNDELAY: return reap(arg);
+    case USBDEVFS_DISCARDURB: return discard(arg);
+    default: return ENOTTY;
+    }
+}
+
+static gboolean on_ioctl(UMockdevIoctlBase *base, UMockdevIoctlClient *client, void *user)
+{
+    (void)base;
+    (void)user;
+    UMockdevIoctlData *arg = umockdev_ioctl_client_get_arg(client);
+    g_mutex_lock(&node.mutex);
+    const int error = answer(umockdev_ioctl_client_get_request(client), arg);
+    g_mutex_unlock(&node.mutex);
+    umockdev_ioctl_client_complete(client, error ? -1 : 0, error);
+    return TRUE;
+}
+
+/* One vendor interface with endpoints 1 OUT and 1 IN, bulk, 512 bytes; high speed. */
+static const char descriptors[] =
+    "P: /devices/usb1/1-1\nN: bus/usb/001/002\nE: SUBSYSTEM=usb\nE: DEVTYPE=usb_device\n"
+    "E: BUSNUM=001\nE: DEVNUM=002\nE: DEVNAME=" NODE "\nA: busnum=1\\n\nA: devnum=2\\n\n"
+    "A: bConfigurationValue=1\\n\nA: speed=480\\n\n"
+    "H: descriptors=12010002ff000040091201000100000001010902200001010080320904000002ff000000"
+    "07050102000200"
+    "07058102000200\n";
+
+static UMockdevTestbed *bed;
+static UMockdevIoctlBase *handler;
+
+static void plug_in(void)
+{
+    GError *error = NULL;
+    g_queue_init(&node.waiting);
+    g_queue_init(&node.done);
+    node.in_count = node.stall_in = node.stall_out = node.resets = node.halts_cleared = 0;
+    node.pull_at = node.mute_at = 0;
+    node.pulled = node.mute = node.reset_helps = false;
+    node.claim_error = 0;
+    node.packet = PENDING;
+    board_init(&node.board);
+    handler = umockdev_ioctl_base_new();
+    g_signal_connect(handler, "handle-ioctl", G_CALLBACK(on_ioctl), NULL);
+    if (!umockdev_testbed_attach_ioctl(bed, NODE, handler, &error) || /* before the uevent */
+        !umockdev_testbed_add_from_string(bed, descriptors, &error))
+        fail_msg("%s", error->message);
+}
+
+static void unplug(void)
+{
+    umockdev_testbed_detach_ioctl(bed, NODE, NULL);
+    umockdev_testbed_remove_device(bed, SYSFS);
+    g_object_unref(handler);
+    board_free(&node.board);
+}
+
+static void prepare(struct board_job *k, accel_dev *dev, struct rng *r)
+{
+    board_job_make(k, dev, r);
+    g_mutex_lock(&node.mutex);
+    board_expect(&node.board, k);
+    g_mutex_unlock(&node.mutex);
+}
+
+static accel_dev *open_board(const char *uri)
+{
+    accel_dev *dev = NULL;
+    struct accel_error err;
+    if (accel_open(uri, NULL, &dev, &err))
+        fail_msg("%s: %s", uri, err.text);
+    return dev;
+}
+
+static void run_jobs(accel_dev *dev, struct rng *r, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct board_job k;
+        struct accel_error err;
+        prepare(&k, dev, r);
+        if (accel_run(dev, &k.job, NULL, &err))
+            fail_msg("%s", err.text);
+        board_job_check(&k, true);
+    }
+}
+
+static void jobs_through_libusb_equal_the_reference(void **state)
+{
+    (void)state;
+    struct rng r = { 21 };
+    struct accel_caps caps;
+    plug_in();
+    accel_dev *dev = open_board("usb:");
+    accel_get_caps(dev, &caps);
+    assert_string_equal(caps.uri, "usb:serial=" SERIAL);
+    assert_string_equal(caps.backend, "usb");
+    assert_string_equal(caps.pe, "mac");
+    run_jobs(dev, &r, 20);
+    accel_close(dev);
+    dev = open_board(caps.uri);
+    run_jobs(dev, &r, 2);
+    accel_close(dev);
+    unplug();
+}
+
+static void in_transfers_of_any_length_carry_the_same_bytes(void **state)
+{
+    (void)state;
+    static const unsigned packets[] = { 1, 63, 64, 511, 512, 513 };
+    struct rng r = { 22 };
+    for (size_t i = 0; i < sizeof packets / sizeof *packets; i++) {
+        plug_in();
+        node.packet = packets[i];
+        accel_dev *dev = open_board("usb:");
+        run_jobs(dev, &r, 3);
+        accel_close(dev);
+        unplug();
+    }
+}
+
+static void damaged_bytes_and_stalls_cost_time_but_no_result(void **state)
+{
+    (void)state;
+    struct rng r = { 23 };
+    plug_in();
+    accel_dev *dev = open_board("usb:silence=20000");
+    for (unsigned i = 0; i < 10; i++) {
+        struct board_job k;
+        struct accel_error err;
+        prepare(&k, dev, &r);
+        g_mutex_lock(&node.mutex);
+        node.board.faults = 20000;
+        node.stall_in = 1 + rng_below(&r, 4);
+        node.stall_out = 1 + rng_below(&r, 4);
+        g_mutex_unlock(&node.mutex);
+        if (accel_run(dev, &k.job, NULL, &err))
+            fail_msg("%s", err.text);
+        board_job_check(&k, true);
+    }
+    assert_true(node.halts_cleared > 5);
+    accel_close(dev);
+    unplug();
+}
+
+static void a_device_unplugged_at_any_byte_is_gone(void **state)
+{
+    (void)state;
+    struct rng r = { 24 };
+    for (unsigned i = 0; i < 20; i++) {
+        struct board_job k;
+        struct accel_error err;
+        accel_ticket ticket;
+        plug_in();
+        accel_dev *dev = open_board("usb:");
+        prepare(&k, dev, &r);
+        g_mutex_lock(&node.mutex);
+        node.pull_at = node.board.received + 1 + rng_below(&r, 600);
+        g_mutex_unlock(&node.mutex);
+        assert_int_equal(accel_run(dev, &k.job, NULL, &err), ACCEL_E_GONE);
+        assert_non_null(strstr(err.text, "unplugged"));
+        assert_int_equal(accel_submit(dev, &k.job, &ticket, NULL), ACCEL_E_GONE);
+        board_job_check(&k, false);
+        accel_close(dev);
+        unplug();
+    }
+}
+
+static void a_silent_device_is_reset_once_and_then_gone(void **state)
+{
+    (void)state;
+    struct rng r = { 25 };
+    for (unsigned helps = 0; helps < 2; helps++) {
+        struct board_job k;
+        struct accel_error err;
+        plug_in();
+        accel_dev *dev = open_board("usb:silence=300");
+        prepare(&k, dev, &r);
+        g_mutex_lock(&node.mutex);
+        node.reset_helps = helps;
+        node.mute_at = node.board.received + 10;
+        g_mutex_unlock(&node.mutex);
+        const int rc = accel_run(dev, &k.job, NULL, &err);
+        if (rc != (helps ? ACCEL_OK : ACCEL_E_GONE))
+            fail_msg("%d: %s", rc, rc ? err.text : "no error");
+        assert_int_equal(node.resets, 1);
+        if (!helps)
+            assert_non_null(strstr(err.text, "no answer"));
+        board_job_check(&k, helps);
+        accel_close(dev);
+        unplug();
+    }
+}
+
+static void expect_refusal(const char *uri, int status, const char *words)
+{
+    struct accel_error err;
+    accel_dev *dev = NULL;
+    assert_int_equal(accel_open(uri, NULL, &dev, &err), status);
+    assert_null(dev);
+    if (!strstr(err.text, words))
+        fail_msg("'%s' does not say '%s'", err.text, words);
+}
+
+static void what_cannot_be_opened_is_refused_with_the_reason(void **state)
+{
+    (void)state;
+    expect_refusal("usb:", ACCEL_E_IO, "no accel device (1209:0001) is plugged in");
+    expect_refusal("usb:port=1", ACCEL_E_URI, "known: serial, silence");
+    expect_refusal("usb:silence=soon", ACCEL_E_URI, "no number");
+    plug_in();
+    expect_refusal("usb:serial=other", ACCEL_E_IO, "none with serial=other");
+    node.claim_error = EBUSY;
+    expect_refusal("usb:", ACCEL_E_IO, "in use by another program");
+    node.claim_error = EACCES;
+    expect_refusal("usb:", ACCEL_E_IO, "bus 1 device 2");
+    node.claim_error = 0;
+    g_mutex_lock(&node.mutex);
+    node.board.device.registers[LINK_REG_MAGIC] = 1;
+    g_mutex_unlock(&node.mutex);
+    expect_refusal("usb:", ACCEL_E_DEVICE, "no accel device");
+    unplug();
+}
+
+static int note_listed(void *user, const char *uri, const char *what)
+{
+    if (strcmp(uri, "usb:serial=" SERIAL) == 0 && strstr(what, "bus 1 device 2"))
+        ++*(int *)user;
+    return 0;
+}
+
+static void a_board_is_listed_while_it_is_there(void **state)
+{
+    (void)state;
+    int count = 0;
+    accel_list(note_listed, &count);
+    assert_int_equal(count, 0);
+    plug_in();
+    accel_list(note_listed, &count);
+    assert_int_equal(count, 1);
+    unplug();
+}
+
+static void opening_two_hundred_times_works(void **state)
+{
+    (void)state;
+    plug_in();
+    for (int i = 0; i < 200; i++)
+        accel_close(open_board("usb:"));
+    unplug();
+}
+
+int main(void)
+{
+    bed = umockdev_testbed_new(); /* first: asking umockdev anything before is remembered wrongly */
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(jobs_through_libusb_equal_the_reference),
+        cmocka_unit_test(in_transfers_of_any_length_carry_the_same_bytes),
+        cmocka_unit_test(damaged_bytes_and_stalls_cost_time_but_no_result),
+        cmocka_unit_test(a_device_unplugged_at_any_byte_is_gone),
+        cmocka_unit_test(a_silent_device_is_reset_once_and_then_gone),
+        cmocka_unit_test(what_cannot_be_opened_is_refused_with_the_reason),
+        cmocka_unit_test(a_board_is_listed_while_it_is_there),
+        cmocka_unit_test(opening_two_hundred_times_works),
+    };
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    g_object_unref(bed);
+    return failed;
+}
