@@ -24,7 +24,7 @@ declare -A how=(
     [popcount]="-DTILE=tile_popcount -DPARAMS=,.ActPlanes(8) -DPLANES -DCELL=1|8|2 0 2|int2"
     [bismo]="-DTILE=tile_popcount -DPARAMS=,.ActPlanes(1) -DPLANES -DCELL=1|8|2 0 2|int2"
     [tlut]="-DTILE=tile_tlut -DPARAMS= -DTLUT|3|3 0 3|"
-    [term]="-DTILE=tile_term -DPARAMS=,.DBits(36) -DWORD=8|2|2 0 2|"
+    [term]="-DTILE=tile_term -DPARAMS=,.DBits(36) -DWORD=8|2|2 0 2|int2 e2m0"
     [shiftadd]="-DTILE=tile_shiftadd -DPARAMS= -DWORD=4|2|2 0 2|"
     [dpred]="-DTILE=tile_dpred -DPARAMS= -DWORD=8|2|2 0 2|"
     [laconic]="-DTILE=tile_laconic -DPARAMS= -DWORD=8|2|2 0 2|"
@@ -43,7 +43,7 @@ report() {  # STATUS NAME WHAT
 
 # ---- what there is to show
 cc -O1 -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -Idriver/include -Idriver/src -o "$out/formats" tests/formal/formats.c \
-    driver/src/*.c driver/src/{backend,decode,pack}/*.c -lpthread -lm || exit 1
+    driver/src/{align,format,ggml_blocks,ggml_types,matrix,outliers,quantize,requant,status}.c driver/src/pack/*.c -lm || exit 1
 "$out/formats" >"$out/formats.txt" || exit 1
 : "${KINDS:=$(cut -d' ' -f1 "$out/formats.txt" | uniq | tr '\n' ' ')}"
 
