@@ -43,7 +43,7 @@ TB_TOPS_link := link_rx:link_rx link_tx:link_tx link_fifo_16:link_fifo:Depth=16 
 TB_TOPS_uart := uart_rx_4:uart_rx:Divisor=4 uart_rx_87:uart_rx:Divisor=87 uart_tx_4:uart_tx:Divisor=4 uart_tx_87:uart_tx:Divisor=87 \
                 accel_uart:accel_uart:Divisor=4:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:XDepth=64:WDepth=512:ClockHz=12345678
 TB_TOPS_soc  := soc_mac:accel_soc:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:CmdRoom=64:XRoom=256:WRoom=512:HRoom=64:ORoom=64:ResultBytes=64:ResultSlots=4 \
-                soc_lut:accel_soc:Kind=2:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:XRoom=1024:WRoom=2048:HRoom=1024:ORoom=16:ResultBytes=256:ResultSlots=2
+                soc_lut:accel_soc:Kind=2:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:XRoom=1024:WRoom=16384:HRoom=1024:ORoom=16:ResultBytes=256:ResultSlots=2
 
 # Stream decoders. lint-rtl reads these tops, too.
 TB_DECODERS := $(patsubst sim/tb/tb_%.cpp,%,$(wildcard sim/tb/tb_decode_*.cpp sim/tb/tb_bf16_block.cpp sim/tb/tb_code_planes.cpp))

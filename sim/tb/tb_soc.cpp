@@ -20,7 +20,7 @@ struct Shape {
 };
 const Shape kMac = { "mac", { 8, 16, 2, 24, 16 }, 4, 64, { 64, 256, 512, 64, 64 }, 64 | 4 << 16 };
 const Shape kLut = {
-    "lut", { 8, 16, 2, 24, 0 }, 4, 64, { 64, 1024, 2048, 1024, 16 }, 256 | 2 << 16
+    "lut", { 8, 16, 2, 24, 0 }, 4, 64, { 64, 1024, 16384, 1024, 16 }, 256 | 2 << 16
 };
 
 template <class Top> class Bench
@@ -87,20 +87,23 @@ template <class Top> class Bench
     void gemm(uint32_t part = 0)
     {
         const pe_kind *kind = tb::find_kind(shape_.kind);
-        const uint32_t group = tb::kGroups[rng_.below(8)];
-        const uint32_t cols = std::min(group ? rng_.range(1, 3 * group) : rng_.range(1, 600),
-                                       shape_.x_depth * 8);
+        const uint32_t group = wide_ ? 128 : tb::kGroups[rng_.below(8)];
+        const uint32_t cols = wide_
+                                  ? shape_.x_depth * shape_.pack.lanes
+                                  : std::min(group ? rng_.range(1, 3 * group) : rng_.range(1, 600),
+                                             shape_.x_depth * 8);
         accel_format f;
         pack_wire wire;
         do {
-            f = tb::formats()[rng_.below((uint32_t)tb::formats().size())];
+            f = wide_ ? ACCEL_INT(8) : tb::formats()[rng_.below((uint32_t)tb::formats().size())];
         } while (pack_wire_format(kind, 24, f, &wire));
-        const uint32_t rows = rng_.range(1, 30);
+        const uint32_t rows = wide_ ? 256 : rng_.range(1, 30);
         tb::Matrix mat = tb::random_matrix(rng_, f, rows, cols, group, rng_.one_in(2), kind);
-        if (shape_.pack.o_depth && rng_.one_in(3))
+        if (!wide_ && shape_.pack.o_depth && rng_.one_in(3))
             mat = tb::with_outliers(rng_, mat, rng_.range(1, 20));
         const tb::Packed p(kind, shape_.pack, mat.get());
-        const uint32_t n = rng_.range(1, std::min(shape_.max_n, shape_.x_depth / p.steps));
+        const uint32_t n = wide_ ? 1
+                                 : rng_.range(1, std::min(shape_.max_n, shape_.x_depth / p.steps));
         const std::vector<int8_t> x = tb::random_acts(rng_, n, cols);
         std::vector<uint32_t> mul(rows);
         std::vector<uint8_t> shift(rows), shift_in;
@@ -143,6 +146,17 @@ template <class Top> class Bench
             CHECK_EQ(rq ? i8[i] : acc[i], y[i], "result");
     }
 
+    /* Bytes of the streams of one large job over the cycles it took: a wire carries one a cycle. */
+    double efficiency()
+    {
+        wide_ = true;
+        const uint64_t began = now_;
+        gemm();
+        size_t bytes = 16 + streams_.x.count + streams_.w.count + streams_.h.count +
+                       streams_.o.count;
+        return (double)bytes / (double)(now_ - began);
+    }
+
     uint64_t faults() const { return down_.faults + up_.faults; }
     uint64_t resent() const { return host_->resent; }
 
@@ -159,6 +173,7 @@ template <class Top> class Bench
     uint64_t now_ = 0;
     uint16_t session_ = 0, id_ = 0;
     int completion_ = -1;
+    bool wide_ = false;
 
     static bool take(void *user, const link_header *h, const uint8_t *payload)
     {
@@ -191,9 +206,12 @@ template <class Top> class Bench
                 size_t n = std::min(link_host_room(host_.get(), k), s[k].count);
                 if (!n)
                     continue;
-                n = std::min<size_t>(n,
-                                     512); /* a longer frame hardly ever survives the worst cable */
-                n = rng_.one_in(2) ? n : 1 + rng_.below((uint32_t)n);
+                if (wide_ && n < std::min<size_t>(s[k].count, shape_.rooms[k] / 4))
+                    continue; /* not worth a frame */
+                if (!wide_) { /* a longer frame hardly ever survives the worst cable */
+                    n = std::min<size_t>(n, 512);
+                    n = rng_.one_in(2) ? n : 1 + rng_.below((uint32_t)n);
+                }
                 link_host_send(host_.get(), k, id, s[k].bytes, n, now_);
                 s[k].bytes += n;
                 s[k].count -= n;
@@ -257,6 +275,14 @@ template <class Top> void cases(tb::Runner &run, tb::Golden &golden, const Shape
                        "hardly anything was damaged");
                  b.registers();
              });
+    if (shape.rooms[LINK_STREAM_W] >= 4 * LINK_MAX_PAYLOAD)
+        run.test(soc + "takes payload at 95 % of the speed of the wire", 1, [&](tb::Job &job) {
+            job.number = 3; /* without stalls */
+            Bench<Top> b(job, golden, shape, 0, 0);
+            b.open();
+            const double e = b.efficiency();
+            CHECK(e >= 0.95, "%.1f %% of a wire's bytes are payload", 100 * e);
+        });
     run.test(soc + "is as good as new after a reset in the middle of a job", 20, [&](tb::Job &job) {
         Bench<Top> b(job, golden, shape, job.number % 2 ? 2000 : 0, 0);
         b.open();
