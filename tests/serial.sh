@@ -45,6 +45,7 @@ is() {
 plug_in
 is 'a simulated board says what it is' 0 'backend  *serial' "$accel" info -d "serial:$port"
 is 'random jobs over a good cable equal cpu:' 0 'every bit as on cpu:' "$accel" selftest -d "serial:$port" --jobs 1
+is 'bringup walks every step of a good board' 0 'ok  *cable  .* 0 were broken' "$accel" bringup -d "serial:$port"
 is 'a model over a good cable equals cpu:' 0 '^identical' \
     "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
 
@@ -76,6 +77,10 @@ plug_in --faults 20000
 is 'a model over a bad cable equals cpu:' 0 '^identical' \
     "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
 
+is 'bringup sees that a cable is bad and says what to do' 0 'hint: .* try a shorter cable' "$accel" bringup -d "serial:$port"
+
+plug_in --unplug 300000
+is 'bringup stops where the cable is pulled' 23 '^FAILED  *[a-z ]*.*unplugged' "$accel" bringup -d "serial:$port"
 plug_in --unplug 300000
 is 'a cable pulled in mid-run is an error that says so' 23 'was it unplugged' \
     "$accel" run -d "serial:$port" -m "$model" -p 'Once' -n 20

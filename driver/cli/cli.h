@@ -126,5 +126,6 @@ int run_verify(const struct options *o);
 int run_bench(const struct options *given);
 int run_selftest(const struct options *o);
 int run_compare(const struct options *given);
+int run_bringup(const struct options *o);
 
 #endif

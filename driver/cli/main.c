@@ -41,6 +41,10 @@ static const struct command commands[] = {
       "Runs random matrices of every format and group size on the device and on cpu: and\n"
       "compares every result bit. Exits with 3 at the first difference.",
       FLAG(DEVICE) | FLAG(SEED) | FLAG(JOBS) | REPORT, 0, 3, run_selftest },
+    { "bringup", "walk a new board step by step",
+      "Reads and writes registers, runs jobs of growing size and of every format, compares each\n"
+      "with cpu:, and measures. Stops at the first step that fails, with a hint.",
+      FLAG(DEVICE) | FLAG(SEED) | REPORT, 0, 0, run_bringup },
     { "compare", "run the same jobs on every PE kind in every format",
       "Weights and activations of a model's middle layer, dense, half of them pruned, and two of\n"
       "every four, on one device of each kind. Formats of two bits or less take the ternary model\n"

@@ -297,6 +297,13 @@ void accel_get_caps(const accel_dev *dev, struct accel_caps *caps);
  * Stops early if fn returns non-zero, and returns that. */
 int accel_list(int (*fn)(void *user, const char *uri, const char *what), void *user);
 
+/** Registers of a device behind a link, 32 bits each: docs/link.md lists them.
+ * @param count 1 .. 32
+ * @return ACCEL_OK, _E_ARG, _E_UNSUPPORTED (the device is behind no link), _E_GONE, _E_IO */
+int accel_peek(accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
+               struct accel_error *err);
+int accel_poke(accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err);
+
 /** 1 if the device can run this format, else 0 and a reason in err. */
 int accel_can_run(const accel_dev *dev, accel_format f, uint32_t group, struct accel_error *err);
 

@@ -16,8 +16,7 @@
 
 /* Every backend built in: a new one is one line here. */
 static const struct accel_backend *const backends[] = {
-    &accel_backend_cpu,
-    &accel_backend_serial,
+    &accel_backend_cpu,  &accel_backend_serial,
 #ifdef ACCEL_WITH_USB
     &accel_backend_usb,
 #endif
@@ -226,6 +225,38 @@ static void give_backend(struct device_queue *q)
     q->busy = false;
     pthread_cond_broadcast(&q->changed);
     pthread_mutex_unlock(&q->mutex);
+}
+
+/* ---- registers ---- */
+
+int accel_peek(accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
+               struct accel_error *err)
+{
+    accel_no_error(err);
+    if (!dev || !values || count == 0 || count > 32)
+        return accel_fail(err, ACCEL_E_ARG,
+                          "peek: dev, values and a count of 1 to 32 must be given");
+    if (!dev->backend->peek)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "device %s has no link, so no registers",
+                          dev->caps.uri);
+    take_backend(dev->queue);
+    int rc = dev->backend->peek(dev, word, count, values, err);
+    give_backend(dev->queue);
+    return rc;
+}
+
+int accel_poke(accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err)
+{
+    accel_no_error(err);
+    if (!dev)
+        return accel_fail(err, ACCEL_E_ARG, "poke: dev must be given");
+    if (!dev->backend->poke)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "device %s has no link, so no registers",
+                          dev->caps.uri);
+    take_backend(dev->queue);
+    int rc = dev->backend->poke(dev, word, value, err);
+    give_backend(dev->queue);
+    return rc;
 }
 
 /* ---- weights ---- */

@@ -177,6 +177,10 @@ struct accel_backend {
                    struct accel_error *err);
     /* Other URIs than "scheme:" to list; NULL: none. */
     int (*list)(int (*fn)(void *user, const char *uri, const char *what), void *user);
+    /* Registers behind a link: read `count` of them, or write one. NULL: there are none. */
+    int (*peek)(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
+                struct accel_error *err);
+    int (*poke)(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err);
 };
 extern const struct accel_backend accel_backend_cpu;
 extern const struct accel_backend accel_backend_serial;

@@ -112,6 +112,25 @@ static void the_canonical_uri_opens_the_same_device_again(void **state)
     }
 }
 
+static void a_device_behind_no_link_has_no_registers(void **state)
+{
+    (void)state;
+    accel_dev *dev;
+    struct accel_error err;
+    uint32_t v[32] = { 7 };
+    assert_int_equal(accel_open("cpu:", NULL, &dev, NULL), ACCEL_OK);
+    assert_int_equal(accel_peek(dev, 0, 1, v, &err), ACCEL_E_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "cpu:"));
+    assert_int_equal(accel_poke(dev, 0, 1, &err), ACCEL_E_UNSUPPORTED);
+    assert_int_equal(accel_peek(dev, 0, 0, v, &err), ACCEL_E_ARG);
+    assert_int_equal(accel_peek(dev, 0, 33, v, &err), ACCEL_E_ARG);
+    assert_int_equal(accel_peek(dev, 0, 1, NULL, &err), ACCEL_E_ARG);
+    assert_int_equal(accel_peek(NULL, 0, 1, v, &err), ACCEL_E_ARG);
+    assert_int_equal(accel_poke(NULL, 0, 1, &err), ACCEL_E_ARG);
+    assert_int_equal(v[0], 7);
+    accel_close(dev);
+}
+
 static int open_listed(void *user, const char *uri, const char *what)
 {
     accel_dev *dev;
@@ -778,6 +797,7 @@ int main(void)
         cmocka_unit_test(unknown_schemes_are_refused_with_a_list_of_those_built_in),
         cmocka_unit_test(a_program_built_for_another_api_is_refused),
         cmocka_unit_test(the_canonical_uri_opens_the_same_device_again),
+        cmocka_unit_test(a_device_behind_no_link_has_no_registers),
         cmocka_unit_test(every_listed_device_opens),
         cmocka_unit_test(the_cpu_runs_every_format_and_says_why_not_to_others),
         cmocka_unit_test(the_log_callback_hears_what_backends_say),

@@ -127,6 +127,29 @@ static void jobs_over_a_good_cable_equal_the_reference(void **state)
     unplug(&b);
 }
 
+static void registers_are_read_and_written_between_jobs(void **state)
+{
+    (void)state;
+    struct board b;
+    struct rng r = { 19 };
+    accel_dev *dev;
+    uint32_t v[32];
+    plug_in(&b, "");
+    assert_int_equal(accel_open(b.uri, NULL, &dev, NULL), ACCEL_OK);
+    for (uint32_t i = 0; i < 10; i++) {
+        struct board_job k;
+        assert_int_equal(accel_poke(dev, LINK_REG_SCRATCH, 1000 + i, NULL), ACCEL_OK);
+        prepare(&b, dev, &k, &r);
+        assert_int_equal(accel_run(dev, &k.job, NULL, NULL), ACCEL_OK);
+        board_job_check(&k, true);
+        assert_int_equal(accel_peek(dev, LINK_REG_MAGIC, 32, v, NULL), ACCEL_OK);
+        assert_int_equal(v[0], LINK_MAGIC_WORD);
+        assert_int_equal(v[LINK_REG_SCRATCH - LINK_REG_MAGIC], 1000 + i);
+    }
+    accel_close(dev);
+    unplug(&b);
+}
+
 static void jobs_over_a_bad_cable_equal_the_reference(void **state)
 {
     (void)state;
@@ -397,6 +420,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_over_a_good_cable_equal_the_reference),
+        cmocka_unit_test(registers_are_read_and_written_between_jobs),
         cmocka_unit_test(jobs_over_a_bad_cable_equal_the_reference),
         cmocka_unit_test(a_board_that_loses_power_in_a_job_still_gives_the_exact_result),
         cmocka_unit_test(a_cable_pulled_in_a_job_is_gone_and_only_close_is_left),

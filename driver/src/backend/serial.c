@@ -283,6 +283,20 @@ static int serial_run(struct accel_dev *dev, const struct backend_job *job,
     return remote_run(p->remote, job, stats, err);
 }
 
+static int serial_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
+                       struct accel_error *err)
+{
+    const struct port *p = dev->priv;
+    return remote_peek(p->remote, word, count, values, err);
+}
+
+static int serial_poke(struct accel_dev *dev, uint16_t word, uint32_t value,
+                       struct accel_error *err)
+{
+    const struct port *p = dev->priv;
+    return remote_poke(p->remote, word, value, err);
+}
+
 static int serial_can_run(const struct accel_dev *dev, accel_format f, uint32_t group,
                           struct accel_error *err)
 {
@@ -298,4 +312,6 @@ const struct accel_backend accel_backend_serial = {
     .load = serial_load,
     .run = serial_run,
     .can_run = serial_can_run,
+    .peek = serial_peek,
+    .poke = serial_poke,
 };

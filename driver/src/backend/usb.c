@@ -422,6 +422,19 @@ static int usb_run(struct accel_dev *dev, const struct backend_job *job, struct 
     return remote_run(u->remote, job, stats, err);
 }
 
+static int usb_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
+                    struct accel_error *err)
+{
+    const struct usb_port *u = dev->priv;
+    return remote_peek(u->remote, word, count, values, err);
+}
+
+static int usb_poke(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err)
+{
+    const struct usb_port *u = dev->priv;
+    return remote_poke(u->remote, word, value, err);
+}
+
 static int usb_can_run(const struct accel_dev *dev, accel_format f, uint32_t group,
                        struct accel_error *err)
 {
@@ -463,5 +476,7 @@ const struct accel_backend accel_backend_usb = {
     .load = usb_load,
     .run = usb_run,
     .can_run = usb_can_run,
+    .peek = usb_peek,
+    .poke = usb_poke,
     .list = usb_list,
 };

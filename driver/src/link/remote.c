@@ -120,10 +120,9 @@ static bool is_late(struct remote *r, const char *what, struct accel_error *err)
     return true;
 }
 
-/* Reads registers into host.words. */
-static int peek(struct remote *r, uint16_t word, uint16_t count, struct accel_error *err)
+/* Waits for the answer to what was asked, in host.words. */
+static int await_answer(struct remote *r, struct accel_error *err)
 {
-    link_host_peek(&r->host, word, count, now_ns());
     while (!r->host.answered) {
         int rc = pump(r, r->deadline, err);
         if (rc)
@@ -134,6 +133,27 @@ static int peek(struct remote *r, uint16_t word, uint16_t count, struct accel_er
             return ACCEL_E_TIMEOUT;
     }
     return ACCEL_OK;
+}
+
+static int peek(struct remote *r, uint16_t word, uint16_t count, struct accel_error *err)
+{
+    link_host_peek(&r->host, word, count, now_ns());
+    return await_answer(r, err);
+}
+
+int remote_peek(struct remote *r, uint16_t word, uint16_t count, uint32_t *values,
+                struct accel_error *err)
+{
+    int rc = peek(r, word, count, err);
+    if (!rc)
+        memcpy(values, r->host.words, count * sizeof *values);
+    return rc;
+}
+
+int remote_poke(struct remote *r, uint16_t word, uint32_t value, struct accel_error *err)
+{
+    link_host_poke(&r->host, word, value, now_ns());
+    return await_answer(r, err);
 }
 
 /* The device's counters, which a new session sets to 0. */

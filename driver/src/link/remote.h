@@ -35,6 +35,9 @@ int remote_load(struct remote *r, const struct accel_matrix *mat, struct accel_w
                 struct accel_error *err);
 int remote_run(struct remote *r, const struct backend_job *job, struct accel_stats *stats,
                struct accel_error *err);
+int remote_peek(struct remote *r, uint16_t word, uint16_t count, uint32_t *values,
+                struct accel_error *err);
+int remote_poke(struct remote *r, uint16_t word, uint32_t value, struct accel_error *err);
 int remote_can_run(const struct remote *r, accel_format f, struct accel_error *err);
 
 #endif
