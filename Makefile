@@ -84,6 +84,7 @@ RTL      := $(if $(wildcard $(RTL_LIST)),$(shell sed -e 's://.*$$::' $(RTL_LIST)
 #   sim/sim.mk              SIM_OBJS, SIM_LIBS, SIM_CFLAGS: the sim: backend; BOARD: a simulated board
 #   sim/tb/tb.mk            RTL_TESTS: testbench programs
 #   synth/synth.mk          synth-report
+#   synth/boards.mk         lint of the boards' tops
 #   tests/formal/formal.mk  FORMAL_TESTS: quick proofs that print ok and not ok lines
 #   .../cuda/cuda.mk        CUDA_OBJS, CUDA_LIBS, CUDA_CFLAGS: the cuda: backend, with CUDA=1
 
@@ -94,7 +95,7 @@ $(LINK_NUMBERS): rtl/link/link_constants.v
 	@{ echo '/* made from $< */'; echo '#ifndef LINK_CONSTANTS_H'; echo '#define LINK_CONSTANTS_H'; \
 	   sed -n 's/^`define \(LINK_[A-Z0-9_]*\) \([0-9]*\)$$/#define \1 \2u/p' $<; echo '#endif'; } >$@
 
--include $(wildcard sim/sim.mk sim/tb/tb.mk synth/synth.mk tests/formal/formal.mk)
+-include $(wildcard sim/sim.mk sim/tb/tb.mk synth/synth.mk synth/boards.mk tests/formal/formal.mk)
 ifeq ($(CUDA),1)
 include driver/src/backend/cuda/cuda.mk
 endif

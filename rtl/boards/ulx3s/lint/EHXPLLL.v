@@ -1,0 +1,18 @@
+// EHXPLLL.v - for lint only: the ports of the PLL that ulx3s.v uses. yosys brings its own.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+/* verilator lint_off UNUSED */             // a cell without contents uses nothing
+/* verilator lint_off UNDRIVEN */           // and drives nothing
+module EHXPLLL #(
+    parameter CLKI_DIV     = 1,
+    parameter CLKFB_DIV    = 1,
+    parameter CLKOP_DIV    = 8,
+    parameter CLKOP_CPHASE = 0,
+    parameter CLKOP_ENABLE = "ENABLED",
+    parameter FEEDBK_PATH  = "CLKOP"
+) (
+    input  wire CLKI, CLKFB, RST, STDBY, PHASESEL0, PHASESEL1, PHASEDIR, PHASESTEP, PHASELOADREG, PLLWAKESYNC, ENCLKOP,
+    output wire CLKOP, LOCK
+);
+endmodule
+`default_nettype wire
