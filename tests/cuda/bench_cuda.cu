@@ -1,7 +1,10 @@
 /* bench_cuda.cu - how fast the GPU's kernels are, beside how fast its memory can be read.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   bench_cuda [all] [overlapped] [warps=N] [bytes|planes]
+ *   bench_cuda [all] [overlapped] [explore] [format=NAME] [group=N] [rows=N] [n=N] [warps=N] [bytes]
+ *
+ * all: more formats; overlapped: each launch may begin before the one ahead of it ends; explore: several ways to start
+ * each product; bytes: no binary products. The others pick rows and columns of the table.
  *
  * Every figure is the median of several runs of a CUDA graph of many launches, divided by the launches. Each launch
  * takes other weights, with their scales, so that at least 400 MB pass before the same are read again: none are in a
@@ -174,6 +177,7 @@ void plan(cuda_layout *at, const Format &f, uint32_t group, uint32_t rows, uint3
     at->width = f.width;
     at->sc_low = 4;
     at->fraction = f.fraction;
+    at->code_offset = f.width == CUDA_TABLE7 ? -12 : 0;
 }
 
 /* One shape, all columns' results as float. */
@@ -189,7 +193,7 @@ double product(Bench &b, const Format &f, uint32_t group, uint32_t rows, uint32_
     cuda_size_acts(&at, n, &size);
     uint8_t *scratch, *at_x = nullptr;
     const size_t x_bytes = ((size_t)n * cols + 511) / 512 * 512, results = (size_t)n * rows * 4;
-    const size_t all = x_bytes + size.bytes + size.planes + results + rows * 4 + 64 * 4 + 4096;
+    const size_t all = x_bytes + size.bytes + size.planes + size.sums + results + rows * 4 + 8192;
     check(cudaMalloc(&scratch, all), "memory");
     fill<<<256, 256, 0, b.stream>>>((uint4 *)scratch, all / 16);
     at_x = scratch;
@@ -203,6 +207,7 @@ double product(Bench &b, const Format &f, uint32_t group, uint32_t rows, uint32_
     x.n = n;
     x.bytes = take(size.bytes);
     x.planes = size.planes ? take(size.planes) : nullptr;
+    x.sums = size.sums ? (int32_t *)take(size.sums) : nullptr;
     cuda_results y = {};
     y.f32 = (float *)take(results);
     y.row_scale = (const float *)take(rows * 4);
@@ -274,22 +279,35 @@ int main(int argc, char **argv)
 {
     const Format formats[] = { { "W1", 1, 7 }, { "W2, ternary", 2, 6 }, { "W3", 3, 5 },
                                { "W4", 4, 4 }, { "W5", 5, 3 },          { "W6", 6, 2 },
-                               { "W7", 7, 1 }, { "W8", 8, 0 },          { "FP4", CUDA_TABLE, 0 } };
+                               { "W7", 7, 1 }, { "W8", 8, 0 },          { "FP4", CUDA_TABLE7, 0 } };
     const uint32_t shapes[][2] = {
         { 4096, 4096 }, { 11008, 4096 }, { 8192, 8192 }, { 28672, 8192 }
     };
     Bench b = {};
     bool all = false, explore = false;
+    const char *only = nullptr;
+    uint32_t only_n = 0, only_rows = 0;
+    int only_group = -1;
     for (int i = 1; i < argc; i++) {
         all = all || !strcmp(argv[i], "all");
         explore = explore || !strcmp(argv[i], "explore");
         b.overlapped = b.overlapped || !strcmp(argv[i], "overlapped");
         b.how.bytes_only |= !strcmp(argv[i], "bytes");
-        b.how.planes_only |= !strcmp(argv[i], "planes");
+        if (!strncmp(argv[i], "format=", 7))
+            only = argv[i] + 7;
+        if (!strncmp(argv[i], "n=", 2))
+            only_n = (uint32_t)atoi(argv[i] + 2);
+        if (!strncmp(argv[i], "group=", 6))
+            only_group = atoi(argv[i] + 6);
+        if (!strncmp(argv[i], "rows=", 5))
+            only_rows = (uint32_t)atoi(argv[i] + 5);
         if (!strncmp(argv[i], "warps=", 6))
             b.how.warps = (uint32_t)atoi(argv[i] + 6);
     }
     b.how.overlapped = b.overlapped;
+    int sms = 0;
+    check(cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, 0), "no GPU");
+    b.how.sms = (uint32_t)sms;
     cudaDeviceProp prop;
     check(cudaGetDeviceProperties(&prop, 0), "no GPU");
     check(cudaStreamCreateWithFlags(&b.stream, cudaStreamNonBlocking), "stream");
@@ -306,7 +324,9 @@ int main(int argc, char **argv)
     printf("\n");
     Cublas cublas = open_cublas(b);
     for (uint32_t n : { 1u, 8u, 16u }) {
-        if (cublas.gemm && !b.overlapped) {
+        if (only_n && n != only_n)
+            continue;
+        if (cublas.gemm && !b.overlapped && !only) {
             printf("%-16s %5s %3u", "cuBLAS fp16", "-", n);
             for (auto &s : shapes) {
                 const size_t bytes = (size_t)s[0] * s[1] * 2;
@@ -316,23 +336,28 @@ int main(int argc, char **argv)
             printf("\n");
         }
         for (const Format &f : formats) {
-            if (!all && f.width >= 5 && f.width <= 7)
+            if (only ? strcmp(only, f.name) != 0 : !all && f.width >= 5 && f.width <= 7)
                 continue;
             for (uint32_t group : { 0u, 128u, 32u }) {
-                if (group == 32 && f.width != CUDA_TABLE && !all)
+                if (only_group >= 0 && (uint32_t)only_group != group)
                     continue;
-                for (int way = 0; way < (explore ? 6 : 1); way++) {
-                    if (explore) { /* three numbers of warps, each with and without binary products */
-                        b.how.warps = 4u << way % 3;
-                        b.how.bytes_only = way < 3;
-                        b.how.planes_only = way >= 3;
-                        if (way >= 3 &&
-                            (f.width > 4 || group == 32 || n == 16 || (n == 8 && f.width > 2)))
+                if (group == 32 && f.width < CUDA_TABLE && !all)
+                    continue;
+                static const uint32_t ways[] = { 1, 2, 4, 8 };
+                for (int way = 0; way < (explore ? 8 : 1); way++) {
+                    if (explore) { /* warps and blocks, each with and without binary products */
+                        b.how.warps = ways[way % 4];
+                        b.how.bytes_only = way < 4;
+                        if (way >= 4 && (f.width > 7 || group == 32 || n > 1))
                             continue;
-                        printf("%s%-2u ", way < 3 ? "bytes " : "planes", b.how.warps);
+                        if (way < 4 && f.width < 3 && n == 1)
+                            continue;
+                        printf("%s%-2u ", way < 4 ? "bytes " : "planes", b.how.warps);
                     }
                     printf("%-*s %5u %3u", explore ? 11 : 16, f.name, group, n);
                     for (auto &s : shapes) {
+                        if (only_rows && s[0] != only_rows)
+                            continue;
                         size_t bytes;
                         const double us = product(b, f, group, s[0], s[1], n, &bytes);
                         printf("  %8.2f %6.0f %6.2f ", us, bytes / us / 1e3,

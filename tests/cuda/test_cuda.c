@@ -1,7 +1,7 @@
 /* test_cuda.c - every format on a GPU against cpu:, bit for bit.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   test_cuda [few]      few: a small subset, for a memory checker
+ *   test_cuda [few | FORMAT]      few: a small subset, for a memory checker
  *
  * Prints a line "ok NAME" or "not ok NAME" for each test. $ACCEL_CUDA: the device (default cuda:0). */
 #include "../unit/random_matrix.h"
@@ -15,8 +15,9 @@ struct bench {
     accel_dev *cpu, *gpu;
     struct rng rng;
     bool few;
+    const char *only; /* a format's name; NULL: all */
     int failures;
-    char why[400];
+    char why[640];
 };
 
 static const uint32_t columns_at[] = { 1, 2, 5, 8, 9, 16, 17, 40 };
@@ -136,6 +137,8 @@ static void formats(struct bench *b)
     const uint32_t shapes[][2] = { { 1, 1 }, { 5, 40 }, { 16, 256 }, { 33, 300 }, { 70, 1111 } };
     for (int f = 0; f < ALL_FORMATS; f += b->few ? 5 : 1) {
         char name[128];
+        if (b->only && strcmp(b->only, accel_format_name(format_at(f))) != 0)
+            continue;
         for (int g = 0; g < GROUPS; g++) {
             for (size_t s = 0; s < 5; s++) {
                 if (b->few && (s + (size_t)g + (size_t)f) % 4)
@@ -207,6 +210,7 @@ static void a_device_lives_on_after_errors(struct bench *b)
 int main(int argc, char **argv)
 {
     struct bench b = { .rng = { 20 }, .few = argc > 1 && !strcmp(argv[1], "few") };
+    b.only = argc > 1 && !b.few ? argv[1] : NULL;
     struct accel_error err = { 0, "" };
     const char *uri = getenv("ACCEL_CUDA");
     if (accel_open("cpu:", NULL, &b.cpu, &err) ||
@@ -216,7 +220,7 @@ int main(int argc, char **argv)
         return 1;
     }
     formats(&b);
-    if (!b.few)
+    if (!b.few && !b.only)
         long_rows(&b);
     a_device_lives_on_after_errors(&b);
     accel_close(b.cpu);

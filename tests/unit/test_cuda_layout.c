@@ -30,7 +30,7 @@ static uint32_t code_at(const struct cuda_packed *p, uint32_t row, uint32_t to)
 {
     const uint32_t width = p->at.width, step = to / 256, half = to % 256 / 128;
     const uint32_t e = to % 128 / 16, q = to % 16 / 4, j = to % 4;
-    if (width == CUDA_TABLE)
+    if (width >= CUDA_TABLE)
         return word_of(p, row, step, 0, half * 4 + e % 4, q) >> (16 * (e / 4) + 4 * j) & 15u;
     uint32_t code = 0, base = 0;
     for (uint32_t w = 8; w; w /= 2) {
@@ -64,11 +64,11 @@ static int64_t k_at(const struct cuda_packed *p, uint32_t row, uint32_t col, uin
     if (at->width == CUDA_WIDE)
         return wide_at(p, row, col) * ((int64_t)1 << at->fraction);
     const uint32_t code = code_at(p, row, to);
-    if (at->width == CUDA_TABLE) {
+    if (at->width >= CUDA_TABLE) {
         size_t t = at->tables == CUDA_TABLE_ROW   ? row
                    : at->tables == CUDA_TABLE_SEL ? header >> 4 & 3u
                                                   : 0;
-        return (int8_t)p->tables[t * 16 + code];
+        return (int8_t)p->tables[t * 16 + code] + at->code_offset;
     }
     const int64_t byte = (int8_t)(code << (8 - at->width));
     return byte * (1 << at->scale_up) + (int64_t)at->code_offset * ((int64_t)1 << at->fraction);

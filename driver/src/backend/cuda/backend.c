@@ -24,6 +24,7 @@ struct buffer {
 struct cuda_dev {
     int gpu;
     cudaStream_t stream;
+    struct cuda_how how;
     struct buffer x, bytes, planes, sums, results, requant; /* on the GPU */
     struct buffer host_x, host_results;
 };
@@ -277,7 +278,7 @@ static cudaError_t start(struct cuda_dev *d, const struct cuda_matrix *m,
     if (e == cudaSuccess)
         e = (cudaError_t)cuda_prepare(&m->at, x, d->stream);
     if (e == cudaSuccess)
-        e = (cudaError_t)cuda_product(m, x, y, NULL, d->stream);
+        e = (cudaError_t)cuda_product(m, x, y, &d->how, d->stream);
     if (e == cudaSuccess)
         e = cudaMemcpyAsync(d->host_results.at, d->results.at, y_bytes, cudaMemcpyDeviceToHost,
                             d->stream);
@@ -380,6 +381,10 @@ static int cuda_open(struct accel_dev *dev, const char *params, struct accel_err
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening cuda:%d", gpu);
     d->gpu = gpu;
     dev->priv = d;
+    int sms = 0;
+    if (e == cudaSuccess)
+        e = cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, gpu);
+    d->how.sms = (uint32_t)sms;
     if (e == cudaSuccess)
         e = cudaSetDevice(gpu);
     if (e == cudaSuccess)

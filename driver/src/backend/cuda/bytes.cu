@@ -1,20 +1,19 @@
 /* bytes.cu - codes to bytes in registers, for int8 tensor core products; compiled once for each width.
  * SPDX-License-Identifier: Apache-2.0
  *
- * A block takes a tile of 16 rows and up to 16 columns of activations. Its warps share the steps and add
- * up in the end. ACCEL_WIDTH: the width of codes. */
+ * ACCEL_WIDTH: the width of codes. */
 #include "device.cuh"
+
+#include <type_traits>
 
 namespace
 {
 
 constexpr int W = ACCEL_WIDTH;
-constexpr int kBits = W == CUDA_TABLE ? 4 : W;
-constexpr int kMaxWarps = 16;
+constexpr int kBits = W >= CUDA_TABLE ? 4 : W;
+constexpr int kMaxWarps = 8;
 /* Steps whose weights are under way at once: enough bytes to hide the memory's latency behind. */
 constexpr int kAhead = kBits == 1 ? 4 : kBits == 2 ? 4 : kBits <= 4 ? 2 : 1;
-/* Steps after which 32 bits might overflow: 2^14 a column. */
-constexpr int kMaxSteps = 256;
 
 struct Tables {
     uint32_t of[2][4]; /* of rows r and r + 8 */
@@ -27,6 +26,14 @@ __device__ inline void load_table(uint32_t to[4], const void *tables, uint32_t i
     to[1] = t.y;
     to[2] = t.z;
     to[3] = t.w;
+}
+
+/* __byte_perm ignores the top bits of selectors; the instruction does not. */
+__device__ inline uint32_t permute(uint32_t a, uint32_t b, uint32_t selectors)
+{
+    uint32_t v;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(v) : "r"(a), "r"(b), "r"(selectors));
+    return v;
 }
 
 /* Four codes as four bytes, codes at their tops: columns 16 e + 4 q .. + 3 of a half step. */
@@ -44,6 +51,13 @@ __device__ inline uint32_t code_bytes(const uint32_t *w, const Tables &t, int ha
                                       int upper)
 {
     uint32_t v = 0;
+    if constexpr (W == CUDA_TABLE7) {
+        /* a selector with its top bit set gives the sign of the byte it names, here always 0 */
+        const int word = half * 4 + e % 4;
+        const uint32_t u = w[word / 2 * 4 + word % 2 * 2 + upper], n = u ^ 0x88888888u;
+        return permute(t.of[upper][0], t.of[upper][1], u >> (16 * (e / 4))) |
+               permute(t.of[upper][2], t.of[upper][3], n >> (16 * (e / 4)));
+    }
     if constexpr (W == CUDA_TABLE) {
         const int word = half * 4 + e % 4;
         const uint32_t u = w[word / 2 * 4 + word % 2 * 2 + upper] >> (16 * (e / 4));
@@ -62,111 +76,164 @@ __device__ inline uint32_t code_bytes(const uint32_t *w, const Tables &t, int ha
     return v;
 }
 
-/* One header's sums into acc; c starts again. */
-template <int NT>
-__device__ inline void drain(const Args &a, uint32_t word, size_t oc_at, const int32_t *sums,
+/* In headers of formats without selectors, and of all but 8 bits, these are constants. */
+__device__ inline uint32_t sc_low(const Args &a)
+{
+    return W >= CUDA_TABLE ? a.m.at.sc_low : 4;
+}
+__device__ inline uint32_t scale_up(const Args &a)
+{
+    return W == 8 ? a.m.at.scale_up : 0;
+}
+
+/* One header's sums into acc. sums: of the activations, this lane's columns. Offset: S counts, too. */
+template <int NT, bool Offset>
+__device__ inline void drain(const Args &a, uint32_t word, const int32_t *oc, const int32_t *sums,
                              int32_t c[NT][4], int64_t acc[NT][4])
 {
+    int2 s[NT] = {};
+    if constexpr (Offset || W == CUDA_TABLE7) {
+#pragma unroll
+        for (int t = 0; t < NT; t++)
+            s[t] = *reinterpret_cast<const int2 *>(sums + t * CUDA_TOKENS);
+    }
+    if constexpr (W == CUDA_TABLE7) { /* the offset times 128 columns fits 32 bits */
+#pragma unroll
+        for (int t = 0; t < NT; t++) {
+            c[t][0] += a.m.at.code_offset * s[t].x;
+            c[t][1] += a.m.at.code_offset * s[t].y;
+            c[t][2] += a.m.at.code_offset * s[t].x;
+            c[t][3] += a.m.at.code_offset * s[t].y;
+        }
+    }
 #pragma unroll
     for (int upper = 0; upper < 2; upper++) {
-        const Header h = header_of(word, upper, a.m.at.sc_low);
-        const int32_t scale = h.sc << (h.sh + a.m.at.scale_up);
+        const Header h = header_of(word, upper, sc_low(a));
+        const int32_t scale = h.sc << (h.sh + scale_up(a));
 #pragma unroll
         for (int t = 0; t < NT; t++) {
             acc[t][2 * upper] += (int64_t)scale * c[t][2 * upper];
             acc[t][2 * upper + 1] += (int64_t)scale * c[t][2 * upper + 1];
-            c[t][2 * upper] = c[t][2 * upper + 1] = 0;
         }
-        if (sums) {
-            int32_t o = h.sc * (int32_t)a.m.at.code_offset;
-            if (a.m.oc)
-                o += static_cast<const int32_t *>(a.m.oc)[oc_at + upper];
+        if constexpr (Offset) {
+            int32_t o = W == CUDA_TABLE7 ? 0 : h.sc * a.m.at.code_offset;
+            if (oc)
+                o += oc[upper];
 #pragma unroll
             for (int t = 0; t < NT; t++) {
-                const int32_t *s = sums + t * CUDA_TOKENS + threadIdx.x % 4 * 2;
-                acc[t][2 * upper] += (int64_t)o * s[0] << (h.sh + a.m.at.fraction);
-                acc[t][2 * upper + 1] += (int64_t)o * s[1] << (h.sh + a.m.at.fraction);
+                acc[t][2 * upper] += (int64_t)o * s[t].x << (h.sh + a.m.at.fraction);
+                acc[t][2 * upper + 1] += (int64_t)o * s[t].y << (h.sh + a.m.at.fraction);
             }
         }
     }
 }
 
-template <int DR, int NT> __global__ void __launch_bounds__(32 * kMaxWarps) bytes_kernel(Args a)
+template <int NT> __device__ inline void clear(int32_t c[NT][4])
 {
-    constexpr int kHeaders = DR ? 256 / DR : 1;          /* words of headers a step */
-    constexpr int kKept = DR && DR >= 32 ? kHeaders : 1; /* of those loaded ahead */
-    const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
-    const uint32_t tile = blockIdx.x, block = blockIdx.y * NT, r = lane / 4;
-    const uint32_t steps = a.m.at.steps;
-    const uint4 *codes = static_cast<const uint4 *>(a.m.codes) + (size_t)tile * steps * kBits * 32 +
-                         lane;
-    const uint32_t *headers = static_cast<const uint32_t *>(a.m.headers) +
-                              (DR ? (size_t)tile * steps * kHeaders * 8 : (size_t)tile * 8);
-    uint32_t w[kAhead][kBits * 4], h[kAhead][kKept];
-    int32_t c[NT][4] = {};
-    int64_t acc[NT][4] = {};
-    Tables tables = {};
+#pragma unroll
+    for (int t = 0; t < NT; t++)
+        c[t][0] = c[t][1] = c[t][2] = c[t][3] = 0;
+}
 
-    auto load = [&](uint32_t step, uint32_t *to, uint32_t *header) {
+template <int DR, int NT, bool Offset>
+__global__ void __launch_bounds__(32 * kMaxWarps, NT == 1 && DR == 0 && kBits <= 4 ? 3 : 2)
+    bytes_kernel(Args a)
+{
+    constexpr int kHeaders = DR ? 256 / DR : 1;                 /* of a row in a step */
+    constexpr int kKept = DR == 128 || DR == 32 ? kHeaders : 1; /* of those loaded ahead */
+    const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32, r = lane / 4, q = lane % 4;
+    const uint32_t steps = a.m.at.steps, tile = blockIdx.x;
+    const uint32_t first = warp * a.each;
+    int left = first >= steps ? 0 : (int)(steps - first < a.each ? steps - first : a.each);
+    const size_t at = (size_t)tile * steps + first;
+    const uint4 *codes = static_cast<const uint4 *>(a.m.codes) + at * (kBits * 32) + lane;
+    const uint32_t *headers = static_cast<const uint32_t *>(a.m.headers) + (at * 8 + r) * kHeaders;
+    const int32_t *oc = static_cast<const int32_t *>(a.m.oc);
+    if (oc)
+        oc += (at * 8 + r) * (2 * kHeaders);
+    uint32_t w[kAhead][kBits * 4] = {}, h[kAhead][kKept] = {};
+    int32_t c[NT][4] = {};
+    int64_t acc[DR ? NT : 1][4] = {};
+    Tables tables = {};
+    /* activations of the next step, too, where there are registers for them */
+    constexpr bool kEarly = NT == 1 && kAhead % 2 == 0 && (DR == 128 || (DR == 0 && W == 1));
+    uint32_t xs[kEarly ? 2 : 1][NT][16] = {};
+
+    auto load = [&](int step, uint32_t *to, uint32_t *header, bool wanted) {
 #pragma unroll
         for (int i = 0; i < kBits; i++)
-            load_weights(to + 4 * i, codes + ((size_t)step * kBits + i) * 32);
-        if constexpr (DR >= 32) {
-            const uint32_t *from = headers + ((size_t)step * 8 + r) * kHeaders;
-            if constexpr (DR == 128) {
-                uint2 v = __ldg(reinterpret_cast<const uint2 *>(from));
-                header[0] = v.x;
-                header[1] = v.y;
-            } else {
-#pragma unroll
-                for (int i = 0; i < kHeaders / 4; i++)
-                    load_table(header + 4 * i, from, i);
-            }
+            load_weights(to + 4 * i, codes + (step * kBits + i) * 32, wanted);
+        if (!wanted)
+            return;
+        if constexpr (DR == 128) {
+            const uint2 v = __ldg(reinterpret_cast<const uint2 *>(headers + step * 8 * kHeaders));
+            header[0] = v.x;
+            header[1] = v.y;
+        } else if constexpr (DR == 32) {
+            load_table(header, headers + step * 8 * kHeaders, 0);
+            load_table(header + 4, headers + step * 8 * kHeaders, 1);
         }
+    };
+    auto select = [&](uint32_t word) { /* tables by the selectors of a header */
+                                       if (W >= CUDA_TABLE && a.m.at.tables == CUDA_TABLE_SEL) {
+                                           load_table(tables.of[0], a.m.tables, word >> 4 & 3u);
+                                           load_table(tables.of[1], a.m.tables, word >> 20 & 3u);
+                                       }
     };
 
     let_next_begin();
 #pragma unroll
     for (int i = 0; i < kAhead; i++)
-        if (warp + i * warps < steps)
-            load(warp + i * warps, w[i], h[i]);
-    if constexpr (W == CUDA_TABLE) {
-        const bool row = a.m.at.tables == CUDA_TABLE_ROW;
-#pragma unroll
-        for (int upper = 0; upper < 2; upper++)
-            load_table(tables.of[upper], a.m.tables,
-                       row ? tile * CUDA_TILE_ROWS + r + 8 * upper : 0);
+        load(i, w[i], h[i], i < left);
+    const TileRow row = tile_row<DR>(a);
+    if (W >= CUDA_TABLE && a.m.at.tables != CUDA_TABLE_SEL) {
+        const bool of_row = a.m.at.tables == CUDA_TABLE_ROW;
+        load_table(tables.of[0], a.m.tables, of_row ? tile * CUDA_TILE_ROWS + r : 0);
+        load_table(tables.of[1], a.m.tables, of_row ? tile * CUDA_TILE_ROWS + r + 8 : 0);
     }
+    if constexpr (DR == 0)
+        if (W >= CUDA_TABLE && a.m.at.tables == CUDA_TABLE_SEL)
+            select(__ldg(static_cast<const uint32_t *>(a.m.headers) + (size_t)tile * 8 + r));
+    const bool there = blockIdx.y * NT * CUDA_TOKENS + r < a.x.n; /* else only 0 */
+    const uint4 *x_at = static_cast<const uint4 *>(a.x.bytes) +
+                        ((size_t)blockIdx.y * steps + first) * (NT * 128) + lane;
+    const int32_t *sums = a.x.sums +
+                          ((size_t)blockIdx.y * a.m.at.headers + (DR ? first * kHeaders : 0)) *
+                              (NT * CUDA_TOKENS);
     wait_for_last();
 
-    auto process = [&](uint32_t step, const uint32_t *codes_of, const uint32_t *header) {
-        uint32_t x[NT][16];
+    auto load_x = [&](int step, uint32_t(*to)[16]) {
 #pragma unroll
         for (int t = 0; t < NT; t++) {
-            const bool there = (block + t) * CUDA_TOKENS + r < a.x.n;
-            const uint4 *from = static_cast<const uint4 *>(a.x.bytes) +
-                                ((size_t)step * a.blocks + block + t) * 128 + lane;
 #pragma unroll
             for (int i = 0; i < 4; i++) {
-                uint4 v = there ? from[i * 32] : make_uint4(0, 0, 0, 0);
-                x[t][4 * i] = v.x;
-                x[t][4 * i + 1] = v.y;
-                x[t][4 * i + 2] = v.z;
-                x[t][4 * i + 3] = v.w;
+                if (NT == 1 && !there)
+                    continue;
+                const uint4 v = x_at[((step * NT + t) * 4 + i) * 32];
+                to[t][4 * i] = v.x;
+                to[t][4 * i + 1] = v.y;
+                to[t][4 * i + 2] = v.z;
+                to[t][4 * i + 3] = v.w;
             }
         }
-        const size_t first = (size_t)step * kHeaders; /* header of the row */
-        auto header_at = [&](int i) {
-            return DR == 16 ? __ldg(headers + ((size_t)step * 8 + r) * kHeaders + i)
-                            : header[DR == 16 ? 0 : i];
-        };
+    };
+    /* another: will there be a step after this one? */
+    auto process = [&](int step, const uint32_t *codes_of, const uint32_t *header, bool another) {
+        uint32_t(*x)[16] = xs[kEarly ? step % 2 : 0];
+        if (!kEarly)
+            load_x(step, x);
+        else if (another)
+            load_x(step + 1, xs[(step + 1) % 2]);
         auto finish = [&](int i, uint32_t word) {
-            const size_t row_block = (size_t)tile * steps + step;
-            drain<NT>(a, word, ((row_block * 8 + r) * kHeaders + i) * 2,
-                      a.x.sums
-                          ? a.x.sums + (first + i) * a.blocks * CUDA_TOKENS + block * CUDA_TOKENS
-                          : nullptr,
-                      c, acc);
+            if constexpr (DR != 0)
+                drain<NT, Offset>(
+                    a, word, Offset && oc ? oc + (step * 8 * kHeaders + i) * 2 : nullptr,
+                    sums + (step * kHeaders + i) * (NT * CUDA_TOKENS) + 2 * q, c, acc);
+        };
+        auto products = [&](uint32_t a0, uint32_t a1, uint32_t a2, uint32_t a3, int b0, int b1) {
+#pragma unroll
+            for (int t = 0; t < NT; t++)
+                mma_bytes(c[t], a0, a1, a2, a3, b0 < 0 ? 0 : x[t][b0], b1 < 0 ? 0 : x[t][b1]);
         };
 #pragma unroll
         for (int i = 0; i < 8; i++) { /* 32 columns */
@@ -174,39 +241,28 @@ template <int DR, int NT> __global__ void __launch_bounds__(32 * kMaxWarps) byte
             constexpr int each = DR ? 256 / (DR > 32 ? DR : 32) : 1;
             uint32_t word = 0;
             if constexpr (DR == 16)
-                word = header_at(2 * i);
+                word = __ldg(headers + step * 8 * kHeaders + 2 * i);
             else if constexpr (DR != 0)
-                word = header_at(i * each / 8);
-            if constexpr (W == CUDA_TABLE && DR != 0) {
-                if (a.m.at.tables == CUDA_TABLE_SEL && (DR < 128 || i % 4 == 0)) {
-                    load_table(tables.of[0], a.m.tables, word >> 4 & 3u);
-                    load_table(tables.of[1], a.m.tables, word >> 20 & 3u);
-                }
+                word = header[i * each / 8];
+            if (DR != 0 && (DR < 128 || i % 4 == 0)) {
+                clear<NT>(c);
+                select(word);
             }
             const uint32_t a0 = code_bytes(codes_of, tables, half, e, 0);
             const uint32_t a1 = code_bytes(codes_of, tables, half, e, 1);
             if constexpr (DR == 16) { /* the other 16 columns as 0 */
-#pragma unroll
-                for (int t = 0; t < NT; t++)
-                    mma_bytes(c[t], a0, a1, 0, 0, x[t][2 * i], 0);
+                products(a0, a1, 0, 0, 2 * i, -1);
                 finish(2 * i, word);
-                word = header_at(2 * i + 1);
-                if constexpr (W == CUDA_TABLE) {
-                    if (a.m.at.tables == CUDA_TABLE_SEL) {
-                        load_table(tables.of[0], a.m.tables, word >> 4 & 3u);
-                        load_table(tables.of[1], a.m.tables, word >> 20 & 3u);
-                    }
-                }
+                word = __ldg(headers + step * 8 * kHeaders + 2 * i + 1);
+                clear<NT>(c);
+                select(word);
             }
             const uint32_t a2 = code_bytes(codes_of, tables, half, e + 1, 0);
             const uint32_t a3 = code_bytes(codes_of, tables, half, e + 1, 1);
-#pragma unroll
-            for (int t = 0; t < NT; t++) {
-                if constexpr (DR == 16)
-                    mma_bytes(c[t], 0, 0, a2, a3, 0, x[t][2 * i + 1]);
-                else
-                    mma_bytes(c[t], a0, a1, a2, a3, x[t][2 * i], x[t][2 * i + 1]);
-            }
+            if constexpr (DR == 16)
+                products(0, 0, a2, a3, -1, 2 * i + 1);
+            else
+                products(a0, a1, a2, a3, 2 * i, 2 * i + 1);
             if constexpr (DR == 16)
                 finish(2 * i + 1, word);
             else if constexpr (DR == 32)
@@ -217,92 +273,72 @@ template <int DR, int NT> __global__ void __launch_bounds__(32 * kMaxWarps) byte
         }
     };
 
-    /* headers of the whole row, and selectors with it, are one word */
-    uint32_t row_header = 0;
-    if constexpr (DR == 0) {
-        row_header = __ldg(headers + r);
-        if constexpr (W == CUDA_TABLE) {
-            if (a.m.at.tables == CUDA_TABLE_SEL) {
-                load_table(tables.of[0], a.m.tables, row_header >> 4 & 3u);
-                load_table(tables.of[1], a.m.tables, row_header >> 20 & 3u);
-            }
-        }
-    }
-    int count = 0;
-    bool sums_due = warp == 0; /* S of the whole row counts once */
-    auto finish_row = [&]() {
-        const int32_t *sums = a.x.sums && sums_due ? a.x.sums + block * CUDA_TOKENS : nullptr;
-        drain<NT>(a, row_header, ((size_t)tile * 8 + r) * 2, sums, c, acc);
-        sums_due = false;
-        count = 0;
-    };
-    for (uint32_t s = warp; s < steps; s += kAhead * warps) {
+    if (kEarly && left > 0)
+        load_x(0, xs[0]);
+    for (; left > kAhead; left -= kAhead) {
 #pragma unroll
         for (int i = 0; i < kAhead; i++) {
-            const uint32_t now = s + i * warps, next = now + kAhead * warps;
-            if (now < steps) {
-                process(now, w[i], h[i]);
-                if (next < steps)
-                    load(next, w[i], h[i]);
-                if (DR == 0 && ++count == kMaxSteps)
-                    finish_row();
-            }
+            process(i, w[i], h[i], true);
+            load(i + kAhead, w[i], h[i], i + kAhead < left);
         }
+        codes += kAhead * kBits * 32;
+        headers += kAhead * 8 * kHeaders;
+        x_at += kAhead * NT * 128;
+        if (DR)
+            sums += kAhead * kHeaders * NT * CUDA_TOKENS;
+        if (Offset && oc)
+            oc += kAhead * 16 * kHeaders;
     }
-    if constexpr (DR == 0)
-        finish_row();
+#pragma unroll
+    for (int i = 0; i < kAhead; i++)
+        if (i < left)
+            process(i, w[i], h[i], i + 1 < left);
 
-    extern __shared__ int64_t partial[]; /* [warps][columns][16 rows] */
-    constexpr uint32_t cells = NT * CUDA_TOKENS * CUDA_TILE_ROWS;
+    using Sum = std::conditional_t<DR == 0, int32_t, int64_t>;
+    extern __shared__ int64_t shared[]; /* [warps][columns][16 rows] */
+    Sum *partial = reinterpret_cast<Sum *>(shared);
+    const uint32_t columns = NT > 1 || a.x.n > CUDA_TOKENS ? NT * CUDA_TOKENS : a.x.n;
 #pragma unroll
     for (int t = 0; t < NT; t++)
 #pragma unroll
-        for (int i = 0; i < 4; i++)
-            partial[warp * cells + (t * CUDA_TOKENS + lane % 4 * 2 + i % 2) * CUDA_TILE_ROWS + r +
-                    i / 2 * 8] = acc[t][i];
-    __syncthreads();
-    for (uint32_t i = threadIdx.x; i < cells; i += blockDim.x) {
-        const uint32_t token = block * CUDA_TOKENS + i / CUDA_TILE_ROWS;
-        const uint32_t row = tile * CUDA_TILE_ROWS + i % CUDA_TILE_ROWS;
-        if (token >= a.x.n || row >= a.m.at.rows)
-            continue;
-        int64_t sum = 0;
-        for (uint32_t k = 0; k < warps; k++)
-            sum += partial[k * cells + i];
-        put_result(a, row, token, sum >> a.m.at.fraction);
-    }
+        for (int i = 0; i < 4; i++) {
+            const uint32_t column = t * CUDA_TOKENS + 2 * q + i % 2;
+            if (column < columns)
+                partial[(warp * columns + column) * CUDA_TILE_ROWS + r + i / 2 * 8] =
+                    DR == 0 ? c[t][i] : acc[DR ? t : 0][i];
+        }
+    put_tile<DR>(a, row, blockIdx.y * NT * CUDA_TOKENS, columns, partial, a.x.sums ? sums : nullptr,
+                 a.m.at.scale_up, a.m.at.fraction);
 }
 
-template <int DR, int NT> int launch(const Args &a, uint32_t warps, bool overlapped, void *stream)
+template <int DR, int NT, bool Offset> int launch(const Args &a, const Start &start)
 {
-    cudaLaunchConfig_t config = {};
-    cudaLaunchAttribute attribute = {};
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-    config.gridDim = dim3(a.m.at.tiles, (a.blocks + NT - 1) / NT);
-    config.blockDim = dim3(32 * warps);
-    config.dynamicSmemBytes = (size_t)warps * NT * CUDA_TOKENS * CUDA_TILE_ROWS * sizeof(int64_t);
-    config.stream = static_cast<cudaStream_t>(stream);
-    config.attrs = &attribute;
-    config.numAttrs = overlapped ? 1 : 0;
-    return cudaLaunchKernelEx(&config, bytes_kernel<DR, NT>, a);
+    return start_kernel(bytes_kernel<DR, NT, Offset>, a, start,
+                        (a.x.n + NT * CUDA_TOKENS - 1) / (NT * CUDA_TOKENS),
+                        (size_t)start.warps * NT * CUDA_TOKENS * CUDA_TILE_ROWS * (DR ? 8 : 4));
 }
 
-template <int NT> Launch for_drain(uint32_t drain)
+template <int NT, bool Offset> Launch for_drain(uint32_t drain)
 {
     switch (drain) {
-    case 0: return launch<0, NT>;
-    case 16: return launch<16, NT>;
-    case 32: return launch<32, NT>;
-    default: return launch<128, NT>;
+    case 16: return launch<16, NT, Offset>;
+    case 32: return launch<32, NT, Offset>;
+    default: return launch<128, NT, Offset>;
     }
+}
+
+template <int NT> Launch for_columns(uint32_t drain, bool offset)
+{
+    if (drain == 0) /* where S counts once, in the end */
+        return launch<0, NT, false>;
+    return offset ? for_drain<NT, true>(drain) : for_drain<NT, false>(drain);
 }
 
 } // namespace
 
 #define FIND_(w) find_bytes_##w
 #define FIND(w)  FIND_(w)
-Launch FIND(ACCEL_WIDTH)(uint32_t drain, uint32_t blocks)
+Launch FIND(ACCEL_WIDTH)(uint32_t drain, uint32_t blocks, bool offset)
 {
-    return blocks > 1 ? for_drain<2>(drain) : for_drain<1>(drain);
+    return blocks > 1 ? for_columns<2>(drain, offset) : for_columns<1>(drain, offset);
 }

@@ -11,13 +11,13 @@ CUDA_ARCHS ?= 80 90
 CUDA_SRC   := driver/src/backend/cuda
 
 ifeq ($(wildcard $(NVCC)),)
-$(error CUDA=1 needs nvcc, of CUDA 12.0 or later; NVCC=PATH says where it is)
+$(error CUDA=1 needs nvcc (tested with CUDA 13.0); NVCC=PATH says where it is)
 endif
 
 CUDA_FLAGS  := -std=c++17 -O3 -Idriver/include -Idriver/src -Xcompiler -fPIC,-Wall,-Wextra \
                $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
                -gencode arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
-CUDA_WIDTHS := 1 2 3 4 5 6 7 8 9
+CUDA_WIDTHS := 1 2 3 4 5 6 7 8 9 10
 CUDA_OBJS   := $(CUDA_WIDTHS:%=$(B)/cuda/bytes_%.o) $(B)/cuda/planes.o $(B)/cuda/kernels.o
 CUDA_LIBS   := -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lstdc++
 CUDA_CFLAGS := -DACCEL_WITH_CUDA -isystem $(CUDA_HOME)/include

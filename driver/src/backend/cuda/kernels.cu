@@ -14,14 +14,29 @@ __device__ inline int8_t padded_at(const cuda_layout &at, const int8_t *x, uint3
     return i < group && c < at.cols ? x[c] : 0;
 }
 
-__global__ void bytes_of(cuda_layout at, cuda_acts x, uint32_t blocks)
+/* Blocks of columns that go together, and in all. */
+__host__ __device__ inline uint32_t together(uint32_t n)
 {
-    const size_t words = (size_t)at.steps * blocks * 512;
+    return n <= CUDA_TOKENS ? 1 : 2;
+}
+__host__ __device__ inline uint32_t blocks_of(uint32_t n)
+{
+    const uint32_t columns = together(n) * CUDA_TOKENS;
+    return (n + columns - 1) / columns * together(n);
+}
+
+__global__ void bytes_of(cuda_layout at, cuda_acts x)
+{
+    const uint32_t pair = together(x.n);
+    const size_t words = (size_t)at.steps * blocks_of(x.n) * 512;
     for (size_t w = blockIdx.x * (size_t)blockDim.x + threadIdx.x; w < words;
          w += (size_t)gridDim.x * blockDim.x) {
         const uint32_t c = w % 4, lane = w / 4 % 32, load = w / 128 % 4;
-        const uint32_t block = (uint32_t)(w / 512 % blocks), step = (uint32_t)(w / 512 / blocks);
-        const uint32_t token = block * CUDA_TOKENS + lane / 4;
+        const size_t block = w / 512; /* [n / 16][steps][pair] */
+        const uint32_t step = (uint32_t)(block / pair % at.steps);
+        const uint32_t token = (uint32_t)(block / pair / at.steps * pair + block % pair) *
+                                   CUDA_TOKENS +
+                               lane / 4;
         const uint32_t first = step * CUDA_STEP + load * 64 + c * 16 + lane % 4 * 4;
         uint32_t v = 0;
         if (token < x.n)
@@ -34,35 +49,34 @@ __global__ void bytes_of(cuda_layout at, cuda_acts x, uint32_t blocks)
 
 __global__ void planes_of(cuda_layout at, cuda_acts x)
 {
-    const size_t words = (size_t)at.steps * x.n * 64;
+    const size_t words = (size_t)at.steps * 64;
     for (size_t w = blockIdx.x * (size_t)blockDim.x + threadIdx.x; w < words;
          w += (size_t)gridDim.x * blockDim.x) {
-        const uint32_t half = w % 2, lane = w / 2 % 32, token = (uint32_t)(w / 64 % x.n);
-        const uint32_t step = (uint32_t)(w / 64 / x.n), plane = lane / 4;
+        const uint32_t half = w % 2, lane = w / 2 % 32, step = (uint32_t)(w / 64);
         uint32_t v = 0;
         for (uint32_t i = 0; i < 32; i++) {
             const uint32_t e = i % 8, j = i / 8;
             const uint32_t to = step * CUDA_STEP + half * 128 + e * 16 + lane % 4 * 4 + j;
-            const uint8_t b = (uint8_t)padded_at(at, x.x + (size_t)token * at.cols, to);
-            v |= (uint32_t)(b >> plane & 1) << i;
+            v |= (uint32_t)((uint8_t)padded_at(at, x.x, to) >> lane / 4 & 1) << i;
         }
         static_cast<uint32_t *>(x.planes)[w] = v;
     }
 }
 
 /* One warp a header and column. */
-__global__ void sums_of(cuda_layout at, cuda_acts x, uint32_t columns)
+__global__ void sums_of(cuda_layout at, cuda_acts x)
 {
     const size_t sum = blockIdx.x * (size_t)(blockDim.x / 32) + threadIdx.x / 32;
-    const uint32_t token = (uint32_t)(sum % columns), lane = threadIdx.x % 32;
-    if (sum >= (size_t)at.headers * columns)
+    const uint32_t columns = together(x.n) * CUDA_TOKENS, lane = threadIdx.x % 32;
+    const uint32_t header = (uint32_t)(sum / columns % at.headers);
+    const uint32_t token = (uint32_t)(sum / columns / at.headers * columns + sum % columns);
+    if (sum >= (size_t)at.headers * blocks_of(x.n) * CUDA_TOKENS)
         return;
     const uint32_t width = at.drain ? at.drain : at.pad;
-    const uint32_t first = (uint32_t)(sum / columns) * width;
     int32_t s = 0;
     if (token < x.n)
         for (uint32_t i = lane; i < width; i += 32)
-            s += padded_at(at, x.x + (size_t)token * at.cols, first + i);
+            s += padded_at(at, x.x + (size_t)token * at.cols, header * width + i);
     s = __reduce_add_sync(0xFFFFFFFFu, s);
     if (lane == 0)
         x.sums[sum] = s;
@@ -97,15 +111,9 @@ template <typename K> __global__ void wide_kernel(Args a)
             acc = 0;
             for (uint32_t i = 0; i < blockDim.x / 32; i++)
                 acc += partial[i];
-            put_result(a, row, token, acc);
+            put_result(a, row, token, acc, a.y.f32 ? a.y.row_scale[row] : 0.0f);
         }
     }
-}
-
-/* Two blocks go together where there is more than one. */
-uint32_t blocks_of(uint32_t n)
-{
-    return n <= CUDA_TOKENS ? 1 : (n + 2 * CUDA_TOKENS - 1) / (2 * CUDA_TOKENS) * 2;
 }
 
 uint32_t grid_for(size_t threads)
@@ -120,8 +128,9 @@ void cuda_size_acts(const cuda_layout *at, uint32_t n, cuda_acts_size *size)
 {
     const size_t blocks = blocks_of(n);
     size->bytes = (size_t)at->steps * blocks * 2048;
-    size->planes = n <= CUDA_PLANES_N ? (size_t)at->steps * n * 256 : 0;
-    size->sums = at->has_oc || at->code_offset ? (size_t)at->headers * blocks * CUDA_TOKENS * 4 : 0;
+    size->planes = n == 1 ? (size_t)at->steps * 256 : 0;
+    const bool needed = at->has_oc || at->code_offset || at->width == CUDA_TABLE7;
+    size->sums = needed ? (size_t)at->headers * blocks * CUDA_TOKENS * 4 : 0;
     if (at->width == CUDA_WIDE)
         size->bytes = size->planes = size->sums = 0;
 }
@@ -131,35 +140,36 @@ int cuda_prepare(const cuda_layout *at, const cuda_acts *x, void *stream)
     cudaStream_t s = static_cast<cudaStream_t>(stream);
     const uint32_t blocks = blocks_of(x->n);
     if (x->bytes)
-        bytes_of<<<grid_for((size_t)at->steps * blocks * 512), 256, 0, s>>>(*at, *x, blocks);
+        bytes_of<<<grid_for((size_t)at->steps * blocks * 512), 256, 0, s>>>(*at, *x);
     if (x->planes)
-        planes_of<<<grid_for((size_t)at->steps * x->n * 64), 256, 0, s>>>(*at, *x);
+        planes_of<<<grid_for((size_t)at->steps * 64), 256, 0, s>>>(*at, *x);
     if (x->sums) {
         const size_t sums = (size_t)at->headers * blocks * CUDA_TOKENS;
-        sums_of<<<(uint32_t)((sums + 7) / 8), 256, 0, s>>>(*at, *x, blocks * CUDA_TOKENS);
+        sums_of<<<(uint32_t)((sums + 7) / 8), 256, 0, s>>>(*at, *x);
     }
     return cudaGetLastError();
 }
 
-static Launch find_bytes(uint32_t width, uint32_t drain, uint32_t blocks)
+static Launch find_bytes(uint32_t width, uint32_t drain, uint32_t blocks, bool offset)
 {
     switch (width) {
-    case 1: return find_bytes_1(drain, blocks);
-    case 2: return find_bytes_2(drain, blocks);
-    case 3: return find_bytes_3(drain, blocks);
-    case 4: return find_bytes_4(drain, blocks);
-    case 5: return find_bytes_5(drain, blocks);
-    case 6: return find_bytes_6(drain, blocks);
-    case 7: return find_bytes_7(drain, blocks);
-    case 8: return find_bytes_8(drain, blocks);
-    default: return find_bytes_9(drain, blocks);
+    case 1: return find_bytes_1(drain, blocks, offset);
+    case 2: return find_bytes_2(drain, blocks, offset);
+    case 3: return find_bytes_3(drain, blocks, offset);
+    case 4: return find_bytes_4(drain, blocks, offset);
+    case 5: return find_bytes_5(drain, blocks, offset);
+    case 6: return find_bytes_6(drain, blocks, offset);
+    case 7: return find_bytes_7(drain, blocks, offset);
+    case 8: return find_bytes_8(drain, blocks, offset);
+    case 9: return find_bytes_9(drain, blocks, offset);
+    default: return find_bytes_10(drain, blocks, offset);
     }
 }
 
 int cuda_product(const cuda_matrix *m, const cuda_acts *x, const cuda_results *y,
                  const cuda_how *how, void *stream)
 {
-    Args a = { *m, *x, *y, blocks_of(x->n) };
+    Args a = { *m, *x, *y, 0 };
     if (m->at.width == CUDA_WIDE) {
         const dim3 grid(m->at.rows, x->n < 64 ? x->n : 64);
         if (m->at.wide_bits == 16)
@@ -168,15 +178,23 @@ int cuda_product(const cuda_matrix *m, const cuda_acts *x, const cuda_results *y
             wide_kernel<int32_t><<<grid, 128, 0, static_cast<cudaStream_t>(stream)>>>(a);
         return cudaGetLastError();
     }
-    uint32_t warps = how && how->warps ? how->warps : 8;
-    while (warps > 1 && warps > m->at.steps)
-        warps /= 2;
-    Launch launch = x->planes && !(how && how->bytes_only)
-                        ? find_planes(m->at.width, m->at.drain, x->n)
-                        : nullptr;
-    if (launch && x->n > 1 && !(how && how->planes_only))
-        launch = nullptr;
-    if (!launch)
-        launch = find_bytes(m->at.width, m->at.drain, a.blocks);
-    return launch(a, warps, how && how->overlapped, stream);
+    const cuda_layout &at = m->at;
+    const bool offset = at.has_oc || (at.code_offset && at.width != CUDA_TABLE7);
+    Launch binary = x->planes && !how->bytes_only ? find_planes(at.width, at.drain, offset)
+                                                  : nullptr;
+    if (at.width == 4 && at.drain && at.tiles >= how->sms * 3) /* as measured: faster as bytes */
+        binary = nullptr;
+    const Launch launch = binary ? binary : find_bytes(at.width, at.drain, together(x->n), offset);
+    /* enough warps to fill the GPU, but none with next to nothing to do */
+    const uint32_t fill = how->sms * (binary && at.width <= 3 ? 20 : 15);
+    Start start = {};
+    start.warps = at.tiles * 4 < fill ? 8 : binary && at.width == 1 && at.tiles * 2 > fill ? 2 : 4;
+    if (how->warps)
+        start.warps = how->warps;
+    while (start.warps > 1 && start.warps > at.steps)
+        start.warps /= 2;
+    a.each = (at.steps + start.warps - 1) / start.warps;
+    start.overlapped = how->overlapped;
+    start.stream = static_cast<cudaStream_t>(stream);
+    return launch(a, start);
 }

@@ -13,12 +13,11 @@ extern "C" {
 struct cuda_acts {
     const int8_t *x; /* [n][cols] */
     uint32_t n;
-    void *bytes; /* [steps][blocks][4][32 lanes][16 bytes]: second operands of mma.m16n8k32 */
-    void *
-        planes; /* [steps][n][32 lanes][8 bytes]: of mma.m16n8k256; only up to CUDA_PLANES_N columns */
-    int32_t *sums; /* [headers][blocks * CUDA_TOKENS]: S; only if it is needed */
+    /* second operands of mma.m16n8k32: [n / 16][steps][1 or 2 blocks][4][32 lanes][16 bytes] */
+    void *bytes;
+    void *planes;  /* [steps][32 lanes][8 bytes]: of mma.m16n8k256; only of a single column */
+    int32_t *sums; /* [n / 16][headers][1 or 2 blocks][CUDA_TOKENS]: S; only if it is needed */
 };
-#define CUDA_PLANES_N 8u
 
 /* A matrix in the GPU's memory. */
 struct cuda_matrix {
@@ -39,12 +38,12 @@ struct cuda_results { /* one of acc, i8 and f32: [n][rows] */
     const float *row_scale, *col_scale; /* for f32 */
 };
 
-/* How to start a product; all 0: as measured to be best. */
+/* The GPU, and how to start a product on it; what is 0 from warps on: as measured to be best. */
 struct cuda_how {
-    uint32_t warps;  /* that share a tile's steps */
-    int bytes_only;  /* no binary products */
-    int planes_only; /* binary products where there are any */
-    int overlapped;  /* may begin before the kernel ahead of it in the stream ends */
+    uint32_t sms;   /* multiprocessors */
+    uint32_t warps; /* that share a tile's steps */
+    int bytes_only; /* no binary products */
+    int overlapped; /* may begin before the kernel ahead of it in the stream ends */
 };
 
 /* Bytes that a cuda_acts's arrays need. */

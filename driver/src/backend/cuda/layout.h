@@ -23,9 +23,11 @@ extern "C" {
 
 #define CUDA_TILE_ROWS 16u
 #define CUDA_STEP      256u
+#define CUDA_ROW_STEPS 512u
 #define CUDA_TOKENS    8u /* columns of a job that one mma takes */
 #define CUDA_WIDE      0u /* widths beside 1..8: k as integers of 16 or 32 bits, plain rows; ... */
-#define CUDA_TABLE     9u /* ... codes of four bits that choose from tables of int8 */
+#define CUDA_TABLE     9u /* ... codes of four bits that choose from tables of int8, or ... */
+#define CUDA_TABLE7    10u /* ... from tables of k less the code offset, 0..127: fewer instructions */
 
 /* Where the table of a group comes from. */
 enum cuda_tables { CUDA_TABLE_ONE, CUDA_TABLE_SEL, CUDA_TABLE_ROW };
@@ -36,14 +38,15 @@ struct cuda_layout {
     uint32_t pad;           /* columns that a group takes here */
     uint32_t drain;         /* columns that one header scales: 128, 32, 16; 0: the row */
     uint32_t headers;       /* of a row, steps of columns padded; 1 if drain is 0 */
-    uint32_t width;         /* 1..8, CUDA_TABLE or CUDA_WIDE */
+    uint32_t width;         /* 1..8, CUDA_TABLE, CUDA_TABLE7 or CUDA_WIDE */
     uint32_t sc_low;        /* the lowest bit of sc in a header */
     uint32_t tables;        /* enum cuda_tables */
     uint32_t wide_bits;     /* CUDA_WIDE: 16 or 32 */
     /* acc = (sum over headers of ((sc << scale_up) * C + (code_offset * sc + oc) * S << fraction) << sh) >> fraction
      * with C the product of codes at the top of their bytes. The binary product has codes as they are: no
      * fraction, and scale_up is plane_up. */
-    uint32_t scale_up, plane_up, code_offset, fraction;
+    uint32_t scale_up, plane_up, fraction;
+    int32_t code_offset;
     uint32_t has_oc;
 };
 
@@ -66,7 +69,7 @@ void cuda_pack_free(struct cuda_packed *p);
 /* Bits of codes that width stands for in memory. */
 static inline uint32_t cuda_code_bits(uint32_t width)
 {
-    return width == CUDA_TABLE ? 4 : width;
+    return width >= CUDA_TABLE ? 4 : width;
 }
 
 #ifdef __cplusplus

@@ -35,7 +35,7 @@ static void plan_codes(const struct accel_matrix *mat, const struct k_tables *t,
         at->fraction = 8 - bits;
     } else if (coding == ACCEL_CODING_UNSIGNED) { /* u = s + 2^(n-1), s in two's complement */
         at->fraction = 8 - bits;
-        at->code_offset = 1u << (bits - 1);
+        at->code_offset = 1 << (bits - 1);
     } else if (coding == ACCEL_CODING_BIPOLAR) { /* k = 2 s + 1: half a fraction bit less */
         at->fraction = bits < 8 ? 7 - bits : 0;
         at->scale_up = bits == 8;
@@ -46,6 +46,10 @@ static void plan_codes(const struct accel_matrix *mat, const struct k_tables *t,
         at->wide_bits = least < INT16_MIN || most > INT16_MAX ? 32 : 16;
     } else if (bits <= 4 && !t->pairs) {
         at->width = CUDA_TABLE;
+        if (!mat->codebook && most - least <= INT8_MAX) {
+            at->width = CUDA_TABLE7;
+            at->code_offset = least;
+        }
         at->tables = mat->codebook ? CUDA_TABLE_ROW : mat->sel ? CUDA_TABLE_SEL : CUDA_TABLE_ONE;
     } else { /* k itself */
         at->width = 8;
@@ -67,7 +71,11 @@ static void plan(const struct accel_matrix *mat, const struct k_tables *t, struc
     at->steps = (uint32_t)((cols - 1) / CUDA_STEP + 1);
     if (!at->group)
         at->pad = at->steps * CUDA_STEP;
-    at->drain = !at->group ? 0 : at->pad >= 128 ? 128 : at->pad >= 32 ? 32 : 16;
+    /* sums of a row that a warp forms fit 32 bits up to 2^17 columns; longer rows get their header often */
+    if (!at->group)
+        at->drain = at->steps > CUDA_ROW_STEPS ? 128 : 0;
+    else
+        at->drain = at->pad >= 128 ? 128 : at->pad >= 32 ? 32 : 16;
     at->headers = at->drain ? at->steps * (CUDA_STEP / at->drain) : 1;
     plan_codes(mat, t, at);
 }
@@ -92,7 +100,7 @@ static uint32_t code_of(const struct accel_matrix *mat, const struct k_tables *t
     case ACCEL_CODING_BIPOLAR: return code ^ 1u << (bits - 1);
     default: break;
     }
-    if (at->width == CUDA_TABLE)
+    if (at->width >= CUDA_TABLE)
         return code;
     int32_t k;
     matrix_decode(mat, t, row, col, 1, &k);
@@ -109,7 +117,7 @@ static void put_code(uint8_t *step, uint32_t width, uint32_t row, uint32_t col, 
         if (!(bits & w))
             continue;
         uint32_t word = half * w + e % w, bit = 8 * j + w * (e / w);
-        if (width == CUDA_TABLE) /* as the selectors of a byte permutation: four in a row */
+        if (width >= CUDA_TABLE) /* as the selectors of a byte permutation: four in a row */
             bit = 16 * (e / w) + 4 * j;
         left -= w;
         uint32_t part = code >> left & ((1u << w) - 1);
@@ -190,7 +198,7 @@ static void pack_tables(const struct accel_matrix *mat, const struct k_tables *t
     for (size_t i = 0; i < count; i++) {
         for (uint32_t c = 0; c < values; c++) {
             if (!mat->codebook)
-                p->tables[i * 16 + c] = (uint8_t)t->k[i][c];
+                p->tables[i * 16 + c] = (uint8_t)(t->k[i][c] - p->at.code_offset);
             else if (i < mat->rows)
                 p->tables[i * 16 + c] = (uint8_t)mat->codebook[i * values + c];
         }
@@ -211,7 +219,7 @@ static bool size_arrays(struct cuda_packed *p)
             !mul_size(cells, (size_t)cuda_code_bits(at->width) * 512, &p->code_bytes))
             return false;
     }
-    if (at->width == CUDA_TABLE)
+    if (at->width >= CUDA_TABLE)
         p->table_bytes = at->tables == CUDA_TABLE_ROW   ? (size_t)at->tiles * CUDA_TILE_ROWS * 16
                          : at->tables == CUDA_TABLE_SEL ? 64
                                                         : 16;
