@@ -290,5 +290,6 @@ extern "C" const accel_backend accel_backend_sim = {
     open,    close,
     load,    run,
     can_run, list,
-    nullptr, nullptr, /* no link, no registers behind it */
+    nullptr, nullptr,
+    nullptr, /* no link, nothing to unplug */
 };

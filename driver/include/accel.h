@@ -278,6 +278,12 @@ int accel_open(const char *uri, const struct accel_options *options, accel_dev *
 /** Stops and forgets all jobs. Weights stay valid for accel_unload only. NULL is fine. */
 void accel_close(accel_dev *dev);
 
+/** After ACCEL_E_GONE: look for the device again, where it was, and go on. Loaded weights stay loaded; jobs
+ * that ended with ACCEL_E_GONE may be submitted again.
+ * @return ACCEL_OK, _E_MISMATCH (another kind or shape is there now), _E_UNSUPPORTED (a device that
+ *         cannot be unplugged), else as accel_open, and the device stays gone */
+int accel_reopen(accel_dev *dev, struct accel_error *err);
+
 struct accel_caps {
     char     uri[96];         /**< canonical, opens the same device again */
     char     backend[16];     /**< "cpu", "sim", "serial", "usb", "cuda" */

@@ -171,6 +171,41 @@ void accel_close(accel_dev *dev)
     free(dev);
 }
 
+/* Own the backend, after whoever owns it now. */
+static void take_backend(struct device_queue *q)
+{
+    pthread_mutex_lock(&q->mutex);
+    while (q->busy)
+        pthread_cond_wait(&q->changed, &q->mutex);
+    q->busy = true;
+    pthread_mutex_unlock(&q->mutex);
+}
+
+static void give_backend(struct device_queue *q)
+{
+    pthread_mutex_lock(&q->mutex);
+    q->busy = false;
+    pthread_cond_broadcast(&q->changed);
+    pthread_mutex_unlock(&q->mutex);
+}
+
+int accel_reopen(accel_dev *dev, struct accel_error *err)
+{
+    accel_no_error(err);
+    if (!dev)
+        return accel_fail(err, ACCEL_E_ARG, "reopen: dev must be given");
+    if (!dev->backend->reopen)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "device %s is never gone", dev->caps.uri);
+    struct device_queue *q = dev->queue;
+    take_backend(q);
+    int rc = dev->backend->reopen(dev, err);
+    pthread_mutex_lock(&q->mutex);
+    q->gone = rc != ACCEL_OK;
+    pthread_mutex_unlock(&q->mutex);
+    give_backend(q);
+    return rc;
+}
+
 void accel_get_caps(const accel_dev *dev, struct accel_caps *caps)
 {
     *caps = dev->caps;
@@ -205,26 +240,6 @@ int accel_can_run(const accel_dev *dev, accel_format f, uint32_t group, struct a
         return 0;
     }
     return dev->backend->can_run(dev, f, group, err);
-}
-
-/* ---- the lock ---- */
-
-/* Own the backend, after whoever owns it now. */
-static void take_backend(struct device_queue *q)
-{
-    pthread_mutex_lock(&q->mutex);
-    while (q->busy)
-        pthread_cond_wait(&q->changed, &q->mutex);
-    q->busy = true;
-    pthread_mutex_unlock(&q->mutex);
-}
-
-static void give_backend(struct device_queue *q)
-{
-    pthread_mutex_lock(&q->mutex);
-    q->busy = false;
-    pthread_cond_broadcast(&q->changed);
-    pthread_mutex_unlock(&q->mutex);
 }
 
 /* ---- registers ---- */

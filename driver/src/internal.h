@@ -181,6 +181,8 @@ struct accel_backend {
     int (*peek)(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
                 struct accel_error *err);
     int (*poke)(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err);
+    /* Find a device that was gone again; it must be the same kind and shape. NULL: it is never gone. */
+    int (*reopen)(struct accel_dev *dev, struct accel_error *err);
 };
 extern const struct accel_backend accel_backend_cpu;
 extern const struct accel_backend accel_backend_serial;

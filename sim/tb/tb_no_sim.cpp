@@ -8,5 +8,6 @@ static int open_none(accel_dev *, const char *, accel_error *err)
 }
 
 extern "C" const accel_backend accel_backend_sim = {
-    "sim", "none", open_none, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr,
+    "sim",   "none",  open_none, nullptr, nullptr, nullptr,
+    nullptr, nullptr, nullptr,   nullptr, nullptr,
 };

@@ -127,6 +127,8 @@ static void a_device_behind_no_link_has_no_registers(void **state)
     assert_int_equal(accel_peek(dev, 0, 1, NULL, &err), ACCEL_E_ARG);
     assert_int_equal(accel_peek(NULL, 0, 1, v, &err), ACCEL_E_ARG);
     assert_int_equal(accel_poke(NULL, 0, 1, &err), ACCEL_E_ARG);
+    assert_int_equal(accel_reopen(dev, &err), ACCEL_E_UNSUPPORTED);
+    assert_int_equal(accel_reopen(NULL, &err), ACCEL_E_ARG);
     assert_int_equal(v[0], 7);
     accel_close(dev);
 }

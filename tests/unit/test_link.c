@@ -508,6 +508,44 @@ static void a_session_opens_over_a_cable_slower_than_the_timeout(void **state)
     stop(&w);
 }
 
+static void a_slow_answer_is_not_asked_for_again_and_again(void **state)
+{
+    (void)state;
+    static struct world w;
+    start(&w, 7);
+    w.host.timing.silence_ns = 60000ull * MS;
+    link_host_peek(&w.host, LINK_REG_CORE, LINK_PEEK_WORDS, w.now);
+    for (int t = 0; t < 20000 && !w.host.answered; t++) {
+        uint8_t b[64];
+        link_device_input(&w.device, b, link_host_output(&w.host, b, sizeof b, w.now));
+        if (t % 4 == 0 &&
+            link_device_output(&w.device, b, 1)) /* a byte in 4 ms, the timeout is 5 */
+            link_host_input(&w.host, b, 1, w.now);
+        w.now += MS;
+    }
+    assert_true(w.host.answered);
+    assert_in_range(w.host.sent, 1, 2);
+    stop(&w);
+}
+
+static void what_is_no_frame_does_not_count_as_an_answer(void **state)
+{
+    (void)state;
+    static struct world w;
+    start(&w, 8);
+    link_host_peek(&w.host, LINK_REG_CORE, 1, w.now);
+    const uint64_t began = w.now;
+    while (w.host.state != LINK_SILENT) {
+        uint8_t b[64];
+        assert_true(w.now - began < 2 * w.host.timing.silence_ns);
+        link_host_output(&w.host, b, sizeof b, w.now);
+        fill(&w.r, b, sizeof b);
+        link_host_input(&w.host, b, sizeof b, w.now); /* somebody else talks there */
+        w.now += MS;
+    }
+    stop(&w);
+}
+
 static void registers_are_read_and_written_while_the_streams_are_full(void **state)
 {
     (void)state;
@@ -572,6 +610,8 @@ int main(void)
         cmocka_unit_test(a_device_that_forgot_the_session_is_noticed_before_it_counts_as_silent),
         cmocka_unit_test(a_new_session_begins_from_nothing_whatever_the_old_one_left),
         cmocka_unit_test(a_session_opens_over_a_cable_slower_than_the_timeout),
+        cmocka_unit_test(a_slow_answer_is_not_asked_for_again_and_again),
+        cmocka_unit_test(what_is_no_frame_does_not_count_as_an_answer),
         cmocka_unit_test(registers_are_read_and_written_while_the_streams_are_full),
         cmocka_unit_test(what_makes_no_sense_to_its_reader_ends_the_session),
     };

@@ -29,14 +29,13 @@ struct board {
     char uri[96];
     uint64_t pull_at; /* pull the cable at this byte from the host, once; 0: never */
     uint64_t mute_at; /* say nothing any more, likewise */
-    bool stop;
+    bool mute, stop;
 };
 
 static void *be_a_board(void *user)
 {
     struct board *b = user;
     uint8_t bytes[1000];
-    bool mute = false;
     for (;;) {
         struct pollfd p = { b->port, POLLIN, 0 };
         poll(&p, 1, 5);
@@ -45,7 +44,7 @@ static void *be_a_board(void *user)
         ssize_t n = read(b->port, bytes, sizeof bytes);
         if (n > 0)
             board_input(&b->soft, bytes, (size_t)n);
-        mute = mute || board_reached(&b->mute_at, b->soft.received);
+        b->mute = b->mute || board_reached(&b->mute_at, b->soft.received);
         if (stop || board_reached(&b->pull_at, b->soft.received)) {
             close(b->port);
             b->port = -1;
@@ -54,7 +53,7 @@ static void *be_a_board(void *user)
         }
         size_t out;
         while ((out = board_output(&b->soft, bytes, 500)) != 0) {
-            if (!mute)
+            if (!b->mute)
                 n = write(b->port, bytes, out);
         }
         pthread_mutex_unlock(&b->mutex);
@@ -232,6 +231,34 @@ static void a_cable_pulled_in_a_job_is_gone_and_only_close_is_left(void **state)
         accel_close(dev);
         unplug(&b);
     }
+}
+
+static void a_port_opened_again_finishes_what_was_cut_off(void **state)
+{
+    (void)state;
+    struct rng r = { 20 };
+    struct board b;
+    struct board_job k;
+    struct accel_error err;
+    accel_dev *dev;
+    plug_in(&b, ",silence=300");
+    assert_int_equal(accel_open(b.uri, NULL, &dev, NULL), ACCEL_OK);
+    for (int i = 0; i < 5; i++) {
+        prepare(&b, dev, &k, &r);
+        pthread_mutex_lock(&b.mutex);
+        b.mute_at = b.soft.received + 1 + rng_below(&r, 600);
+        pthread_mutex_unlock(&b.mutex);
+        assert_int_equal(accel_run(dev, &k.job, NULL, NULL), ACCEL_E_GONE);
+        assert_int_equal(accel_reopen(dev, &err), ACCEL_E_GONE); /* still silent */
+        pthread_mutex_lock(&b.mutex);
+        b.mute = false;
+        pthread_mutex_unlock(&b.mutex);
+        assert_int_equal(accel_reopen(dev, &err), ACCEL_OK);
+        assert_int_equal(accel_run(dev, &k.job, NULL, NULL), ACCEL_OK);
+        board_job_check(&k, true);
+    }
+    accel_close(dev);
+    unplug(&b);
 }
 
 static void a_board_that_falls_silent_is_gone_within_the_silence_given(void **state)
@@ -424,6 +451,7 @@ int main(void)
         cmocka_unit_test(jobs_over_a_bad_cable_equal_the_reference),
         cmocka_unit_test(a_board_that_loses_power_in_a_job_still_gives_the_exact_result),
         cmocka_unit_test(a_cable_pulled_in_a_job_is_gone_and_only_close_is_left),
+        cmocka_unit_test(a_port_opened_again_finishes_what_was_cut_off),
         cmocka_unit_test(a_board_that_falls_silent_is_gone_within_the_silence_given),
         cmocka_unit_test(a_deadline_ends_a_job_and_the_next_one_is_exact),
         cmocka_unit_test(a_status_that_is_not_done_is_an_error_of_the_device),

@@ -278,7 +278,7 @@ static void jobs_through_libusb_equal_the_reference(void **state)
 static void in_transfers_of_any_length_carry_the_same_bytes(void **state)
 {
     (void)state;
-    static const unsigned packets[] = { 1, 63, 64, 511, 512, 513 };
+    static const unsigned packets[] = { 5, 63, 64, 511, 512, 513 };
     struct rng r = { 22 };
     for (size_t i = 0; i < sizeof packets / sizeof *packets; i++) {
         plug_in();
@@ -335,6 +335,48 @@ static void a_device_unplugged_at_any_byte_is_gone(void **state)
         accel_close(dev);
         unplug();
     }
+}
+
+static void a_job_cut_off_at_any_byte_is_exact_after_plugging_in_again(void **state)
+{
+    (void)state;
+    struct rng r = { 26 };
+    plug_in();
+    accel_dev *dev = open_board("usb:");
+    for (unsigned i = 0; i < 50;) {
+        struct board_job k;
+        struct accel_error err;
+        prepare(&k, dev, &r);
+        g_mutex_lock(&node.mutex);
+        node.pull_at = node.board.received + 1 + rng_below(&r, 600);
+        g_mutex_unlock(&node.mutex);
+        if (accel_run(dev, &k.job, NULL, &err) == ACCEL_OK) { /* it was done before */
+            g_mutex_lock(&node.mutex);
+            node.pull_at = 0;
+            g_mutex_unlock(&node.mutex);
+            board_job_check(&k, true);
+            continue;
+        }
+        assert_int_equal(err.status, ACCEL_E_GONE);
+        unplug();
+        if (i++ % 10 == 0) {
+            assert_int_equal(accel_reopen(dev, &err), ACCEL_E_IO);
+            assert_non_null(strstr(err.text, "plugged in"));
+            assert_int_equal(accel_run(dev, &k.job, NULL, &err), ACCEL_E_GONE);
+        }
+        plug_in();
+        if (accel_reopen(dev, &err))
+            fail_msg("%s", err.text);
+        board_expect(&node.board, &k);
+        assert_int_equal(accel_run(dev, &k.job, NULL, NULL), ACCEL_OK);
+        board_job_check(&k, true);
+    }
+    g_mutex_lock(&node.mutex);
+    node.board.device.registers[3] = 4; /* fewer rows */
+    g_mutex_unlock(&node.mutex);
+    assert_int_equal(accel_reopen(dev, NULL), ACCEL_E_MISMATCH);
+    accel_close(dev);
+    unplug();
 }
 
 static void a_silent_device_is_reset_once_and_then_gone(void **state)
@@ -429,6 +471,7 @@ int main(void)
         cmocka_unit_test(in_transfers_of_any_length_carry_the_same_bytes),
         cmocka_unit_test(damaged_bytes_and_stalls_cost_time_but_no_result),
         cmocka_unit_test(a_device_unplugged_at_any_byte_is_gone),
+        cmocka_unit_test(a_job_cut_off_at_any_byte_is_exact_after_plugging_in_again),
         cmocka_unit_test(a_silent_device_is_reset_once_and_then_gone),
         cmocka_unit_test(what_cannot_be_opened_is_refused_with_the_reason),
         cmocka_unit_test(a_board_is_listed_while_it_is_there),

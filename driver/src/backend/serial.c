@@ -269,6 +269,15 @@ static int serial_open(struct accel_dev *dev, const char *params, struct accel_e
     return ACCEL_OK;
 }
 
+static int serial_reopen(struct accel_dev *dev, struct accel_error *err)
+{
+    struct port *p = dev->priv;
+    if (p->fd >= 0)
+        close(p->fd);
+    int rc = open_port(p, err);
+    return rc ? rc : remote_reopen(p->remote, err);
+}
+
 static int serial_load(struct accel_dev *dev, const struct accel_matrix *mat,
                        struct accel_weights *w, struct accel_error *err)
 {
@@ -314,4 +323,5 @@ const struct accel_backend accel_backend_serial = {
     .can_run = serial_can_run,
     .peek = serial_peek,
     .poke = serial_poke,
+    .reopen = serial_reopen,
 };

@@ -127,29 +127,6 @@ static size_t give(struct usb_port *u, const uint8_t *bytes, size_t count)
     return 0;
 }
 
-static int move_bytes(void *priv, const uint8_t *out, size_t count, size_t *written, uint8_t *in,
-                      size_t room, size_t *got, uint64_t wait_ns, struct accel_error *err)
-{
-    struct usb_port *u = priv;
-    struct timeval wait = { 0, 0 };
-    *got = take_arrived(u, in, room);
-    *written = u->gone ? 0 : give(u, out, count);
-    u->moved = 0;
-    if (!*written && !*got) {
-        wait.tv_sec = (time_t)(wait_ns / 1000000000u);
-        wait.tv_usec = (suseconds_t)(wait_ns % 1000000000u / 1000u);
-    }
-    const int rc = libusb_handle_events_timeout_completed(u->context, &wait, &u->moved);
-    if (u->gone || rc == LIBUSB_ERROR_NO_DEVICE)
-        return accel_fail(err, ACCEL_E_GONE, "%s: the device is gone: was it unplugged?", u->name);
-    if ((rc && rc != LIBUSB_ERROR_INTERRUPTED) || u->errors > MANY_ERRORS)
-        return accel_fail(err, ACCEL_E_IO, "%s: transfers fail (%s): try another cable or port",
-                          u->name, rc ? libusb_error_name(rc) : "errors on the bus");
-    if (!*got)
-        *got = take_arrived(u, in, room);
-    return ACCEL_OK;
-}
-
 static bool any_queued(const struct usb_port *u)
 {
     bool any = false;
@@ -173,6 +150,32 @@ static bool cancel_all(struct usb_port *u)
         libusb_handle_events_timeout_completed(u->context, &wait, &u->moved);
     }
     return !any_queued(u);
+}
+
+static int move_bytes(void *priv, const uint8_t *out, size_t count, size_t *written, uint8_t *in,
+                      size_t room, size_t *got, uint64_t wait_ns, struct accel_error *err)
+{
+    struct usb_port *u = priv;
+    struct timeval wait = { 0, 0 };
+    *got = take_arrived(u, in, room);
+    *written = u->gone ? 0 : give(u, out, count);
+    u->moved = 0;
+    if (!*written && !*got) {
+        wait.tv_sec = (time_t)(wait_ns / 1000000000u);
+        wait.tv_usec = (suseconds_t)(wait_ns % 1000000000u / 1000u);
+    }
+    const int rc = libusb_handle_events_timeout_completed(u->context, &wait, &u->moved);
+    if (u->gone || rc == LIBUSB_ERROR_NO_DEVICE) {
+        u->gone = true;
+        cancel_all(u); /* nothing shall wait for a device that is gone */
+        return accel_fail(err, ACCEL_E_GONE, "%s: the device is gone: was it unplugged?", u->name);
+    }
+    if ((rc && rc != LIBUSB_ERROR_INTERRUPTED) || u->errors > MANY_ERRORS)
+        return accel_fail(err, ACCEL_E_IO, "%s: transfers fail (%s): try another cable or port",
+                          u->name, rc ? libusb_error_name(rc) : "errors on the bus");
+    if (!*got)
+        *got = take_arrived(u, in, room);
+    return ACCEL_OK;
 }
 
 /* When nothing answers: as good as plugging it in again. */
@@ -343,25 +346,61 @@ static int parse(const char *params, char *serial, uint32_t *silence_ms, struct 
     return rc;
 }
 
-static void usb_close(struct accel_dev *dev)
+/* Lets go of the device; false if libusb holds on to a transfer. */
+static bool let_go(struct usb_port *u)
 {
-    struct usb_port *u = dev->priv;
-    dev->priv = NULL;
-    remote_close(u->remote);
     const bool idle = !u->handle || cancel_all(u);
     if (u->claimed && !u->gone)
         libusb_release_interface(u->handle, 0);
     if (u->handle)
         libusb_close(u->handle);
-    if (!idle)
+    if (u->context && idle)
+        libusb_exit(u->context);
+    u->handle = NULL;
+    u->context = NULL;
+    u->claimed = false;
+    return idle;
+}
+
+static void usb_close(struct accel_dev *dev)
+{
+    struct usb_port *u = dev->priv;
+    dev->priv = NULL;
+    remote_close(u->remote);
+    if (!let_go(u))
         return; /* libusb still writes into u: better lost than used after it was freed */
     for (unsigned i = 0; i < TRANSFERS; i++) {
         libusb_free_transfer(u->in[i].transfer);
         libusb_free_transfer(u->out[i].transfer);
     }
-    if (u->context)
-        libusb_exit(u->context);
     free(u);
+}
+
+/* A context of its own each time: an old one may not have heard what was plugged in since. */
+static int take_hold(struct usb_port *u, const char *serial, struct accel_error *err)
+{
+    if (libusb_init(&u->context)) {
+        u->context = NULL;
+        return accel_fail(err, ACCEL_E_IO, "usb: libusb does not start: is /dev/bus/usb there?");
+    }
+    u->gone = u->in_halted = u->out_halted = false;
+    u->errors = u->next_in = 0;
+    for (unsigned i = 0; i < TRANSFERS; i++)
+        u->in[i].state = u->out[i].state = FREE;
+    return find(u, serial, err);
+}
+
+static int usb_reopen(struct accel_dev *dev, struct accel_error *err)
+{
+    struct usb_port *u = dev->priv;
+    char serial[sizeof u->serial];
+    memcpy(serial, u->serial, sizeof serial);
+    if (!let_go(u))
+        return accel_fail(err, ACCEL_E_GONE, "%s: libusb holds on to it: close it and open it anew",
+                          u->name);
+    int rc = take_hold(u, serial, err);
+    memcpy(u->serial, serial, sizeof serial); /* find may have looked at others */
+    return rc ? rc : remote_reopen(u->remote, err);
 }
 
 static int usb_open(struct accel_dev *dev, const char *params, struct accel_error *err)
@@ -372,10 +411,6 @@ static int usb_open(struct accel_dev *dev, const char *params, struct accel_erro
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening usb:%.80s", params);
     dev->priv = u;
     int rc = parse(params, serial, &u->silence_ms, err);
-    if (!rc && libusb_init(&u->context)) {
-        u->context = NULL;
-        rc = accel_fail(err, ACCEL_E_IO, "usb: libusb does not start: is /dev/bus/usb there?");
-    }
     for (unsigned i = 0; i < TRANSFERS && !rc; i++) {
         u->in[i].port = u->out[i].port = u;
         u->in[i].transfer = libusb_alloc_transfer(0);
@@ -384,7 +419,7 @@ static int usb_open(struct accel_dev *dev, const char *params, struct accel_erro
             rc = accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening usb:%.80s", params);
     }
     if (!rc)
-        rc = find(u, serial, err);
+        rc = take_hold(u, serial, err);
     if (!rc) {
         const uint64_t silence = u->silence_ms * 1000000ull;
         const struct carrier carrier = {
@@ -478,5 +513,6 @@ const struct accel_backend accel_backend_usb = {
     .can_run = usb_can_run,
     .peek = usb_peek,
     .poke = usb_poke,
+    .reopen = usb_reopen,
     .list = usb_list,
 };

@@ -39,16 +39,14 @@ static void begin_wait(struct link_host *l, bool was_waiting, uint64_t now)
 
 static void tick(struct link_host *l, uint64_t now)
 {
-    if (!waiting(l) || now < l->wake)
+    if (!waiting(l))
         return;
-    if (now - l->heard >= l->timing.silence_ns) {
+    if (now - l->heard >= l->timing.silence_ns)
         l->state = LINK_SILENT;
+    if (l->state == LINK_SILENT || now < l->wake)
         return;
-    }
     l->tries += l->tries < BACKOFF;
     l->wake = now + (l->timing.timeout_ns << l->tries);
-    if (l->wake > l->heard + l->timing.silence_ns)
-        l->wake = l->heard + l->timing.silence_ns;
     if (l->state == LINK_OPENING && !l->reset_due) { /* else the last one is still on its way out */
         l->reset_due = true;
         l->zeros = LINK_MAX_FRAME;
@@ -59,7 +57,10 @@ static void tick(struct link_host *l, uint64_t now)
 
 uint64_t link_host_wake(const struct link_host *l)
 {
-    return waiting(l) ? l->wake : UINT64_MAX;
+    const uint64_t silent = l->heard + l->timing.silence_ns;
+    if (!waiting(l))
+        return UINT64_MAX;
+    return l->wake < silent ? l->wake : silent;
 }
 
 /* ---- what the user asks for ---- */
@@ -238,6 +239,9 @@ static void take_frame(struct link_host *l, const struct link_header *h, const u
 
 void link_host_input(struct link_host *l, const uint8_t *bytes, size_t count, uint64_t now)
 {
+    /* an answer may be on its way: to ask again would only make it wait for more of them */
+    if (count && waiting(l) && l->wake < now + l->timing.timeout_ns)
+        l->wake = now + l->timing.timeout_ns;
     while (count) {
         size_t used;
         const enum link_found found = link_decode(&l->decoder, bytes, count, &used);

@@ -279,6 +279,22 @@ static int read_shape(struct remote *r, struct accel_error *err)
     return ACCEL_OK;
 }
 
+/* Whatever is at the other end: what is it? */
+static int meet(struct remote *r, struct accel_error *err)
+{
+    link_host_init(&r->host, &r->carrier.timing, take_data, r);
+    r->out_at = r->out_count = 0;
+    r->longest = r->carrier.longest;
+    r->resent = r->sent = 0;
+    r->status = -1;
+    r->deadline = UINT64_MAX;
+    /* An earlier user may have left the device in the middle of a frame: what it waits for are zeros, for a start. */
+    int rc = enter_session(r, 1, err);
+    if (rc || (rc = check_identity(r, err)) || (rc = read_shape(r, err)))
+        return rc;
+    return open_session(r, err);
+}
+
 int remote_open(struct accel_dev *dev, const struct carrier *carrier, struct remote **out,
                 struct accel_error *err)
 {
@@ -287,19 +303,35 @@ int remote_open(struct accel_dev *dev, const struct carrier *carrier, struct rem
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening %s", carrier->name);
     r->dev = dev;
     r->carrier = *carrier;
-    r->longest = carrier->longest;
-    r->status = -1;
-    r->deadline = UINT64_MAX;
-    link_host_init(&r->host, &r->carrier.timing, take_data, r);
-    /* An earlier user may have left the device in the middle of a frame: what it waits for are zeros, for a start. */
-    int rc = enter_session(r, 1, err);
-    if (rc || (rc = check_identity(r, err)) || (rc = read_shape(r, err)) ||
-        (rc = open_session(r, err))) {
+    int rc = meet(r, err);
+    if (rc) {
         remote_close(r);
         return rc;
     }
     *out = r;
     return ACCEL_OK;
+}
+
+int remote_reopen(struct remote *r, struct accel_error *err)
+{
+    const struct pe_kind *kind = r->kind;
+    const struct pack_shape shape = r->shape;
+    const struct accel_caps caps = r->dev->caps;
+    int rc = meet(r, err);
+    const struct accel_caps now = r->dev->caps;
+    if (!rc && (r->kind != kind || now.rows != caps.rows || now.lanes != caps.lanes ||
+                now.scale_units != caps.scale_units || now.max_n < caps.max_n ||
+                now.max_steps < caps.max_steps || r->shape.d_bits != shape.d_bits ||
+                r->shape.o_depth != shape.o_depth))
+        rc = accel_fail(
+            err, ACCEL_E_MISMATCH,
+            "%s: a %s of %u x %u is there now, the weights were loaded for a %s of %u x %u: "
+            "open it anew",
+            r->carrier.name, r->kind->name, now.rows, now.lanes, kind->name, caps.rows, caps.lanes);
+    r->dev->caps = caps; /* jobs are checked against them, and packed for them */
+    r->kind = kind;
+    r->shape = shape;
+    return rc;
 }
 
 void remote_close(struct remote *r)

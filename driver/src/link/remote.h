@@ -31,6 +31,8 @@ struct carrier {
 int remote_open(struct accel_dev *dev, const struct carrier *carrier, struct remote **out,
                 struct accel_error *err);
 void remote_close(struct remote *r);
+/* After the carrier found the device again. @return as remote_open, or _E_MISMATCH */
+int remote_reopen(struct remote *r, struct accel_error *err);
 int remote_load(struct remote *r, const struct accel_matrix *mat, struct accel_weights *w,
                 struct accel_error *err);
 int remote_run(struct remote *r, const struct backend_job *job, struct accel_stats *stats,
