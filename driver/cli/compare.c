@@ -390,7 +390,7 @@ int run_compare(const struct options *given)
 {
     struct options o = *given;
     struct device_list list;
-    struct jobs *w = calloc(1, sizeof *w);  // freed whole, also if nothing was loaded
+    struct jobs *w = calloc(1, sizeof *w); // freed whole, also if nothing was loaded
     struct json j = { .out = stdout };
     struct accel_error err = { .status = ACCEL_E_NOMEM };
     if (!w)
