@@ -38,7 +38,8 @@ static uint64_t next_random(uint64_t *state)
 
 static uint32_t below(uint64_t *state, uint32_t bound)
 {
-    return (uint32_t)(next_random(state) >> 32) % bound;
+    uint32_t v = (uint32_t)(next_random(state) >> 32);
+    return bound ? v % bound : 0;
 }
 
 /* A few outliers in every row, or in none. */
