@@ -90,8 +90,8 @@ report $? "an empty file of layers is refused"
 if [ -e "${ACCEL_SHARED:=../shared}/data/resnet8-cifar10/expected.tsv" ]; then
     python3 tools/resnet8_layers.py "$ACCEL_SHARED/data/resnet8-cifar10" "$T/layers" >"$T/out" 2>"$T/err" &&
         compare --kind mac --format int8 --vectors "$T/layers" --json &&
-        check 'sum(c["weights"] for c in d["cells"] if c["workload"] == "cnn" and c["pruning"] == "dense") ==
-               16 * 144 * 2 + 32 * 144 + 32 * 288 + 64 * 288 + 64 * 576'
+        check '(sum(c["weights"] for c in d["cells"] if c["workload"] == "cnn" and c["pruning"] == "dense") ==
+                16 * 144 * 2 + 32 * 144 + 32 * 288 + 64 * 288 + 64 * 576)'
     report $? "ResNet8 sees a bird, and its layers are a workload"
 else
     echo "ok ResNet8 sees a bird, and its layers are a workload # SKIP no network in $ACCEL_SHARED"
