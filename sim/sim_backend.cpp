@@ -160,29 +160,9 @@ void close(accel_dev *dev)
     dev->priv = nullptr;
 }
 
-void free_packed(void *priv)
-{
-    pack_free(static_cast<packed *>(priv));
-    delete static_cast<packed *>(priv);
-}
-
 int load(accel_dev *dev, const accel_matrix *mat, accel_weights *w, accel_error *err)
 {
-    return guarded(err, [&] {
-        const SimDevice *d = sim(dev);
-        std::unique_ptr<packed> p(new packed());
-        const int rc = pack_matrix(d->kind, &d->shape, mat, p.get(), err);
-        if (rc)
-            return rc;
-        w->info.rows = mat->rows;
-        w->info.cols = mat->cols;
-        w->info.code_bits = (uint64_t)p->code_beats * p->beat_bits +
-                            (uint64_t)p->outlier_beats * 64;
-        w->info.header_bits = (uint64_t)p->header_beats * d->shape.scale_units * 16;
-        w->priv = p.release();
-        w->free_priv = free_packed;
-        return (int)ACCEL_OK;
-    });
+    return streams_load(sim(dev)->kind, &sim(dev)->shape, mat, w, err);
 }
 
 int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error *err)
@@ -190,7 +170,6 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
     return guarded(err, [&] {
         SimDevice *d = sim(dev);
         const packed &p = *static_cast<const packed *>(job->weights->priv);
-        const uint32_t cols = job->weights->cols;
         job_streams &streams = d->streams;
         if (streams_of_job(&streams, &d->shape, &p, job, 0))
             return accel_fail(err, ACCEL_E_NOMEM, "sim: out of memory");
@@ -237,20 +216,10 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
             return accel_fail(err, ACCEL_E_DEVICE, "%s: the core lost or invented a beat",
                               dev->caps.uri);
         }
-        uint64_t used[10];
-        for (unsigned i = 0; i < 10; i++)
+        uint64_t used[STREAMS_COUNTERS];
+        for (unsigned i = 0; i < STREAMS_COUNTERS; i++)
             used[i] = d->core->counter(i) - before[i];
-        stats->macs = (uint64_t)job->weights->rows * cols * job->n;
-        stats->cycles = used[0];
-        stats->array_beats = used[1];
-        stats->weight_beats = used[2];
-        stats->header_beats = used[3];
-        stats->act_beats = used[4];
-        stats->result_beats = used[5];
-        stats->stall_weights = used[6];
-        stats->stall_acts = used[7];
-        stats->stall_results = used[8];
-        stats->jobs = used[9];
+        streams_stats(used, job, stats);
         return (int)ACCEL_OK;
     });
 }
@@ -258,13 +227,7 @@ int run(accel_dev *dev, const backend_job *job, accel_stats *stats, accel_error 
 int can_run(const accel_dev *dev, accel_format f, uint32_t group, accel_error *err)
 {
     (void)group; /* any group is padded to whole steps */
-    pack_wire wire;
-    const char *why = pack_wire_format(sim(dev)->kind, sim(dev)->shape.d_bits, f, &wire);
-    if (!why)
-        return 1;
-    accel_fail(err, ACCEL_E_UNSUPPORTED, "%s cannot run %s: %s", dev->caps.pe, accel_format_name(f),
-               why);
-    return 0;
+    return streams_can_run(sim(dev)->kind, &sim(dev)->shape, f, err);
 }
 
 int list(int (*fn)(void *user, const char *uri, const char *what), void *user)

@@ -205,6 +205,9 @@ void accel_log(const struct accel_dev *dev, enum accel_log_level level, const ch
 /* Walks "a=1,b=2" parameters. Returns 1 and the pair, 0 at the end, negative ACCEL_E_URI. Values
  * end at the next comma. Buffers must hold 256 bytes. */
 int uri_next_param(const char **cursor, char *key, char *value, struct accel_error *err);
+/* A parameter's value as a number from 1 to 100000000. @return ACCEL_OK, _E_URI */
+int uri_number(const char *scheme, const char *key, const char *value, uint32_t *v,
+               struct accel_error *err);
 
 #ifdef __cplusplus
 }

@@ -7,6 +7,61 @@
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "headers go out as they lie in memory");
 
+int streams_can_run(const struct pe_kind *kind, const struct pack_shape *shape, accel_format f,
+                    struct accel_error *err)
+{
+    struct pack_wire wire;
+    const char *why = pack_wire_format(kind, shape->d_bits, f, &wire);
+    if (!why)
+        return 1;
+    accel_fail(err, ACCEL_E_UNSUPPORTED, "%s cannot run %s: %s", kind->name, accel_format_name(f),
+               why);
+    return 0;
+}
+
+static void free_packed(void *priv)
+{
+    pack_free(priv);
+    free(priv);
+}
+
+int streams_load(const struct pe_kind *kind, const struct pack_shape *shape,
+                 const struct accel_matrix *mat, struct accel_weights *w, struct accel_error *err)
+{
+    struct packed *p = calloc(1, sizeof *p);
+    if (!p)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory: packing %u x %u weights", mat->rows,
+                          mat->cols);
+    int rc = pack_matrix(kind, shape, mat, p, err);
+    if (rc) {
+        free(p);
+        return rc;
+    }
+    w->info.rows = mat->rows;
+    w->info.cols = mat->cols;
+    w->info.code_bits = (uint64_t)p->code_beats * p->beat_bits + (uint64_t)p->outlier_beats * 64;
+    w->info.header_bits = (uint64_t)p->header_beats * shape->scale_units * 16;
+    w->priv = p;
+    w->free_priv = free_packed;
+    return ACCEL_OK;
+}
+
+void streams_stats(const uint64_t *counted, const struct backend_job *job,
+                   struct accel_stats *stats)
+{
+    stats->macs = (uint64_t)job->weights->rows * job->weights->cols * job->n;
+    stats->cycles = counted[0];
+    stats->array_beats = counted[1];
+    stats->weight_beats = counted[2];
+    stats->header_beats = counted[3];
+    stats->act_beats = counted[4];
+    stats->result_beats = counted[5];
+    stats->stall_weights = counted[6];
+    stats->stall_acts = counted[7];
+    stats->stall_results = counted[8];
+    stats->jobs = counted[9];
+}
+
 static int reserve(void **buffer, size_t *room, size_t bytes)
 {
     if (bytes <= *room)

@@ -25,6 +25,16 @@ struct job_streams {
     size_t acts_room, headers_room; /* bytes */
 };
 
+/* The three of a backend with a core: whether the kind runs a format (1, or 0 with the reason), weights packed for it, and
+ * what its ten counters have counted for a job. */
+int streams_can_run(const struct pe_kind *kind, const struct pack_shape *shape, accel_format f,
+                    struct accel_error *err);
+int streams_load(const struct pe_kind *kind, const struct pack_shape *shape,
+                 const struct accel_matrix *mat, struct accel_weights *w, struct accel_error *err);
+#define STREAMS_COUNTERS 10u
+void streams_stats(const uint64_t *counted, const struct backend_job *job,
+                   struct accel_stats *stats);
+
 /* @return ACCEL_OK, _E_NOMEM */
 int streams_of_job(struct job_streams *s, const struct pack_shape *shape, const struct packed *p,
                    const struct backend_job *job, uint16_t id);

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define PARAM_MAX 255 /* longest key or value; callers' buffers hold one byte more */
@@ -31,4 +32,16 @@ int uri_next_param(const char **cursor, char *key, char *value, struct accel_err
     value[value_len] = '\0';
     *cursor = p[len] == ',' ? p + len + 1 : p + len;
     return 1;
+}
+
+int uri_number(const char *scheme, const char *key, const char *value, uint32_t *v,
+               struct accel_error *err)
+{
+    char *end;
+    const unsigned long n = strtoul(value, &end, 10);
+    if (value[0] < '0' || value[0] > '9' || *end || n == 0 || n > 100000000)
+        return accel_fail(err, ACCEL_E_URI, "%s: %s=%.40s is no number from 1 to 100000000", scheme,
+                          key, value);
+    *v = (uint32_t)n;
+    return ACCEL_OK;
 }

@@ -212,3 +212,13 @@ void board_job_check(struct board_job *k, bool equal)
     free(k->want);
     free(k->got);
 }
+
+void expect_refusal(const char *uri, int status, const char *words)
+{
+    struct accel_error err;
+    accel_dev *dev = NULL;
+    assert_int_equal(accel_open(uri, NULL, &dev, &err), status);
+    assert_null(dev);
+    if (!strstr(err.text, words))
+        fail_msg("'%s' does not say '%s'", err.text, words);
+}

@@ -52,4 +52,7 @@ void board_expect(struct soft_board *b, const struct board_job *k);
 /* Checks the results: all there, or none; frees everything. */
 void board_job_check(struct board_job *k, bool equal);
 
+/* The URI cannot be opened, and why is said in these words. */
+void expect_refusal(const char *uri, int status, const char *words);
+
 #endif

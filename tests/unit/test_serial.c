@@ -342,16 +342,6 @@ static void a_status_that_is_not_done_is_an_error_of_the_device(void **state)
 
 /* ---- opening ---- */
 
-static void expect_refusal(const char *uri, int status, const char *words)
-{
-    struct accel_error err;
-    accel_dev *dev = NULL;
-    assert_int_equal(accel_open(uri, NULL, &dev, &err), status);
-    assert_null(dev);
-    if (!strstr(err.text, words))
-        fail_msg("'%s' does not say '%s'", err.text, words);
-}
-
 static void a_uri_that_makes_no_sense_is_refused_with_one_that_does(void **state)
 {
     (void)state;

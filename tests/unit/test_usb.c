@@ -405,16 +405,6 @@ static void a_silent_device_is_reset_once_and_then_gone(void **state)
     }
 }
 
-static void expect_refusal(const char *uri, int status, const char *words)
-{
-    struct accel_error err;
-    accel_dev *dev = NULL;
-    assert_int_equal(accel_open(uri, NULL, &dev, &err), status);
-    assert_null(dev);
-    if (!strstr(err.text, words))
-        fail_msg("'%s' does not say '%s'", err.text, words);
-}
-
 static void what_cannot_be_opened_is_refused_with_the_reason(void **state)
 {
     (void)state;

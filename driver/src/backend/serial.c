@@ -22,11 +22,11 @@
 #define LATENCY_NS   50000000ull /* of ports that collect bytes before they hand them on */
 
 struct port {
+    struct remote *remote; /* first, as remote.h asks */
     int fd;
     char path[256];
     uint32_t baud, silence_ms;
     speed_t speed;
-    struct remote *remote;
 };
 
 static const struct baud {
@@ -162,17 +162,6 @@ static int set_up(const struct port *p, struct accel_error *err)
     return ACCEL_OK;
 }
 
-static int parse_number(const char *key, const char *value, uint32_t *v, struct accel_error *err)
-{
-    char *end;
-    const unsigned long n = strtoul(value, &end, 10);
-    if (value[0] < '0' || value[0] > '9' || *end || n == 0 || n > 100000000)
-        return accel_fail(err, ACCEL_E_URI, "serial: %s=%.40s is no number from 1 to 100000000",
-                          key, value);
-    *v = (uint32_t)n;
-    return ACCEL_OK;
-}
-
 static int parse(const char *params, struct port *p, struct accel_error *err)
 {
     char key[256], value[256];
@@ -189,9 +178,9 @@ static int parse(const char *params, struct port *p, struct accel_error *err)
     p->silence_ms = SILENCE_MS;
     while ((rc = uri_next_param(&cursor, key, value, err)) > 0) {
         if (strcmp(key, "baud") == 0)
-            rc = parse_number(key, value, &p->baud, err);
+            rc = uri_number("serial", key, value, &p->baud, err);
         else if (strcmp(key, "silence") == 0)
-            rc = parse_number(key, value, &p->silence_ms, err);
+            rc = uri_number("serial", key, value, &p->silence_ms, err);
         else
             rc = accel_fail(err, ACCEL_E_URI,
                             "serial: unknown parameter '%s'; known: baud, silence", key);
@@ -278,50 +267,14 @@ static int serial_reopen(struct accel_dev *dev, struct accel_error *err)
     return rc ? rc : remote_reopen(p->remote, err);
 }
 
-static int serial_load(struct accel_dev *dev, const struct accel_matrix *mat,
-                       struct accel_weights *w, struct accel_error *err)
-{
-    const struct port *p = dev->priv;
-    return remote_load(p->remote, mat, w, err);
-}
-
-static int serial_run(struct accel_dev *dev, const struct backend_job *job,
-                      struct accel_stats *stats, struct accel_error *err)
-{
-    const struct port *p = dev->priv;
-    return remote_run(p->remote, job, stats, err);
-}
-
-static int serial_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
-                       struct accel_error *err)
-{
-    const struct port *p = dev->priv;
-    return remote_peek(p->remote, word, count, values, err);
-}
-
-static int serial_poke(struct accel_dev *dev, uint16_t word, uint32_t value,
-                       struct accel_error *err)
-{
-    const struct port *p = dev->priv;
-    return remote_poke(p->remote, word, value, err);
-}
-
-static int serial_can_run(const struct accel_dev *dev, accel_format f, uint32_t group,
-                          struct accel_error *err)
-{
-    const struct port *p = dev->priv;
-    (void)group; /* any group is padded to whole steps */
-    return remote_can_run(p->remote, f, err);
-}
-
 const struct accel_backend accel_backend_serial = {
     .scheme = "serial",
     .open = serial_open,
     .close = serial_close,
-    .load = serial_load,
-    .run = serial_run,
-    .can_run = serial_can_run,
-    .peek = serial_peek,
-    .poke = serial_poke,
+    .load = remote_load,
+    .run = remote_run,
+    .can_run = remote_can_run,
+    .peek = remote_peek,
+    .poke = remote_poke,
     .reopen = serial_reopen,
 };

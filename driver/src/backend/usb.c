@@ -36,6 +36,7 @@ struct piece {
 };
 
 struct usb_port {
+    struct remote *remote; /* first, as remote.h asks */
     libusb_context *context;
     libusb_device_handle *handle;
     bool claimed, gone, in_halted, out_halted;
@@ -44,7 +45,6 @@ struct usb_port {
     char name[96], serial[64];
     uint32_t silence_ms;
     struct piece in[TRANSFERS], out[TRANSFERS];
-    struct remote *remote;
 };
 
 /* ---- transfers ---- */
@@ -330,14 +330,8 @@ static int parse(const char *params, char *serial, uint32_t *silence_ms, struct 
         if (strcmp(key, "serial") == 0) {
             memcpy(serial, value, sizeof value);
         } else if (strcmp(key, "silence") == 0) {
-            char *end;
-            const unsigned long n = strtoul(value, &end, 10);
-            if (value[0] < '0' || value[0] > '9' || *end || n == 0 || n > 100000000)
-                return accel_fail(err, ACCEL_E_URI,
-                                  "usb: silence=%.40s is no number from 1 to "
-                                  "100000000",
-                                  value);
-            *silence_ms = (uint32_t)n;
+            if ((rc = uri_number("usb", key, value, silence_ms, err)) != ACCEL_OK)
+                return rc;
         } else {
             return accel_fail(err, ACCEL_E_URI,
                               "usb: unknown parameter '%s'; known: serial, silence", key);
@@ -443,41 +437,6 @@ static int usb_open(struct accel_dev *dev, const char *params, struct accel_erro
     return ACCEL_OK;
 }
 
-static int usb_load(struct accel_dev *dev, const struct accel_matrix *mat, struct accel_weights *w,
-                    struct accel_error *err)
-{
-    const struct usb_port *u = dev->priv;
-    return remote_load(u->remote, mat, w, err);
-}
-
-static int usb_run(struct accel_dev *dev, const struct backend_job *job, struct accel_stats *stats,
-                   struct accel_error *err)
-{
-    const struct usb_port *u = dev->priv;
-    return remote_run(u->remote, job, stats, err);
-}
-
-static int usb_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
-                    struct accel_error *err)
-{
-    const struct usb_port *u = dev->priv;
-    return remote_peek(u->remote, word, count, values, err);
-}
-
-static int usb_poke(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err)
-{
-    const struct usb_port *u = dev->priv;
-    return remote_poke(u->remote, word, value, err);
-}
-
-static int usb_can_run(const struct accel_dev *dev, accel_format f, uint32_t group,
-                       struct accel_error *err)
-{
-    const struct usb_port *u = dev->priv;
-    (void)group; /* any group is padded to whole steps */
-    return remote_can_run(u->remote, f, err);
-}
-
 static int usb_list(int (*fn)(void *user, const char *uri, const char *what), void *user)
 {
     libusb_context *context = NULL;
@@ -508,11 +467,11 @@ const struct accel_backend accel_backend_usb = {
     .scheme = "usb",
     .open = usb_open,
     .close = usb_close,
-    .load = usb_load,
-    .run = usb_run,
-    .can_run = usb_can_run,
-    .peek = usb_peek,
-    .poke = usb_poke,
+    .load = remote_load,
+    .run = remote_run,
+    .can_run = remote_can_run,
+    .peek = remote_peek,
+    .poke = remote_poke,
     .reopen = usb_reopen,
     .list = usb_list,
 };

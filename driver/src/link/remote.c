@@ -15,7 +15,6 @@
 #define OUT_BYTES 2048u         /* taken from the link ahead of the carrier */
 #define SHORTEST  64u           /* payload of a frame over a bad cable */
 #define GOOD_RUN  32u /* frames that got through at once, after which longer ones are tried */
-#define COUNTERS  10u
 
 struct remote {
     struct accel_dev *dev;
@@ -25,7 +24,7 @@ struct remote {
     uint32_t rooms[LINK_STREAMS];
     uint16_t session;
     bool fresh; /* the session is open and nothing is left of a job in it */
-    uint64_t counters[COUNTERS];
+    uint64_t counters[STREAMS_COUNTERS];
 
     /* the job that runs */
     struct job_streams streams;
@@ -42,6 +41,11 @@ struct remote {
     uint8_t out[OUT_BYTES], in[OUT_BYTES];
     size_t out_at, out_count;
 };
+
+static struct remote *remote_of(const struct accel_dev *dev)
+{
+    return *(struct remote *const *)dev->priv;
+}
 
 static uint64_t now_ns(void)
 {
@@ -141,17 +145,19 @@ static int peek(struct remote *r, uint16_t word, uint16_t count, struct accel_er
     return await_answer(r, err);
 }
 
-int remote_peek(struct remote *r, uint16_t word, uint16_t count, uint32_t *values,
+int remote_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
                 struct accel_error *err)
 {
+    struct remote *r = remote_of(dev);
     int rc = peek(r, word, count, err);
     if (!rc)
         memcpy(values, r->host.words, count * sizeof *values);
     return rc;
 }
 
-int remote_poke(struct remote *r, uint16_t word, uint32_t value, struct accel_error *err)
+int remote_poke(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err)
 {
+    struct remote *r = remote_of(dev);
     link_host_poke(&r->host, word, value, now_ns());
     return await_answer(r, err);
 }
@@ -159,8 +165,8 @@ int remote_poke(struct remote *r, uint16_t word, uint32_t value, struct accel_er
 /* The device's counters, which a new session sets to 0. */
 static int read_counters(struct remote *r, uint64_t *counters, struct accel_error *err)
 {
-    int rc = peek(r, LINK_REG_CORE + 16, 2 * COUNTERS, err);
-    for (size_t i = 0; i < COUNTERS && !rc; i++)
+    int rc = peek(r, LINK_REG_CORE + 16, 2 * STREAMS_COUNTERS, err);
+    for (size_t i = 0; i < STREAMS_COUNTERS && !rc; i++)
         counters[i] = r->host.words[2 * i] | (uint64_t)r->host.words[2 * i + 1] << 32;
     return rc;
 }
@@ -342,44 +348,21 @@ void remote_close(struct remote *r)
     free(r);
 }
 
-int remote_can_run(const struct remote *r, accel_format f, struct accel_error *err)
-{
-    struct pack_wire wire;
-    const char *why = pack_wire_format(r->kind, r->shape.d_bits, f, &wire);
-    if (!why)
-        return 1;
-    accel_fail(err, ACCEL_E_UNSUPPORTED, "%s cannot run %s: %s", r->kind->name,
-               accel_format_name(f), why);
-    return 0;
-}
-
 /* ---- weights ---- */
 
-static void free_packed(void *priv)
+int remote_can_run(const struct accel_dev *dev, accel_format f, uint32_t group,
+                   struct accel_error *err)
 {
-    pack_free(priv);
-    free(priv);
+    const struct remote *r = remote_of(dev);
+    (void)group; /* any group is padded to whole steps */
+    return streams_can_run(r->kind, &r->shape, f, err);
 }
 
-int remote_load(struct remote *r, const struct accel_matrix *mat, struct accel_weights *w,
+int remote_load(struct accel_dev *dev, const struct accel_matrix *mat, struct accel_weights *w,
                 struct accel_error *err)
 {
-    struct packed *p = calloc(1, sizeof *p);
-    if (!p)
-        return accel_fail(err, ACCEL_E_NOMEM, "out of memory: packing %u x %u weights", mat->rows,
-                          mat->cols);
-    int rc = pack_matrix(r->kind, &r->shape, mat, p, err);
-    if (rc) {
-        free(p);
-        return rc;
-    }
-    w->info.rows = mat->rows;
-    w->info.cols = mat->cols;
-    w->info.code_bits = (uint64_t)p->code_beats * p->beat_bits + (uint64_t)p->outlier_beats * 64;
-    w->info.header_bits = (uint64_t)p->header_beats * r->shape.scale_units * 16;
-    w->priv = p;
-    w->free_priv = free_packed;
-    return ACCEL_OK;
+    const struct remote *r = remote_of(dev);
+    return streams_load(r->kind, &r->shape, mat, w, err);
 }
 
 /* ---- jobs ---- */
@@ -500,25 +483,16 @@ static int stream_job(struct remote *r, const struct backend_job *job, struct ac
     return r->status < 0 ? ACCEL_OK : end_job(r, err);
 }
 
+/* What was counted since the last job. */
 static void fill_stats(struct remote *r, const struct backend_job *job, const uint64_t *counters,
                        struct accel_stats *stats)
 {
-    uint64_t used[COUNTERS];
-    for (size_t i = 0; i < COUNTERS; i++) {
+    uint64_t used[STREAMS_COUNTERS];
+    for (size_t i = 0; i < STREAMS_COUNTERS; i++) {
         used[i] = counters[i] - r->counters[i];
         r->counters[i] = counters[i];
     }
-    stats->macs = (uint64_t)job->weights->rows * job->weights->cols * job->n;
-    stats->cycles = used[0];
-    stats->array_beats = used[1];
-    stats->weight_beats = used[2];
-    stats->header_beats = used[3];
-    stats->act_beats = used[4];
-    stats->result_beats = used[5];
-    stats->stall_weights = used[6];
-    stats->stall_acts = used[7];
-    stats->stall_results = used[8];
-    stats->jobs = used[9];
+    streams_stats(used, job, stats);
 }
 
 static const char *why_ended(const struct remote *r)
@@ -528,10 +502,11 @@ static const char *why_ended(const struct remote *r)
                                           : "the device went silent";
 }
 
-int remote_run(struct remote *r, const struct backend_job *job, struct accel_stats *stats,
+int remote_run(struct accel_dev *dev, const struct backend_job *job, struct accel_stats *stats,
                struct accel_error *err)
 {
-    uint64_t counters[COUNTERS];
+    struct remote *r = remote_of(dev);
+    uint64_t counters[STREAMS_COUNTERS];
     r->start = now_ns();
     if (job->deadline_ns && job->deadline_ns < UINT64_MAX - r->start)
         r->deadline = r->start + job->deadline_ns;

@@ -33,13 +33,15 @@ int remote_open(struct accel_dev *dev, const struct carrier *carrier, struct rem
 void remote_close(struct remote *r);
 /* After the carrier found the device again. @return as remote_open, or _E_MISMATCH */
 int remote_reopen(struct remote *r, struct accel_error *err);
-int remote_load(struct remote *r, const struct accel_matrix *mat, struct accel_weights *w,
+/* Of such a backend as they are: the first member of what dev->priv points to is the struct remote *. */
+int remote_load(struct accel_dev *dev, const struct accel_matrix *mat, struct accel_weights *w,
                 struct accel_error *err);
-int remote_run(struct remote *r, const struct backend_job *job, struct accel_stats *stats,
+int remote_run(struct accel_dev *dev, const struct backend_job *job, struct accel_stats *stats,
                struct accel_error *err);
-int remote_peek(struct remote *r, uint16_t word, uint16_t count, uint32_t *values,
+int remote_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
                 struct accel_error *err);
-int remote_poke(struct remote *r, uint16_t word, uint32_t value, struct accel_error *err);
-int remote_can_run(const struct remote *r, accel_format f, struct accel_error *err);
+int remote_poke(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err);
+int remote_can_run(const struct accel_dev *dev, accel_format f, uint32_t group,
+                   struct accel_error *err);
 
 #endif
