@@ -6,8 +6,8 @@
 // All entries of a cell, whatever their signs, are even or odd alike: 2 H + odd. The tables keep H alone. Then an odd
 // entry's negative has just H's complement; an even one's has that plus one, and that one rides in an adder's carry.
 // How many are odd is added up once for all rows and joins the sums in the drain.
-// In hardware a sign travels up the tree: s a + t b is t (s t a + b), so that b's lookup is a bare multiplexer, which a
-// carry cell does beside its addition, and every adder has one carry to take.
+// In hardware sign_tree.v adds them up: it takes every other lookup without a sign, a bare multiplexer, which a carry cell
+// does beside its addition.
 // The sum P over n planes of +-1 is 2 u-sum - (2^n - 1) S; the drain turns it into D.
 // Ports and beat order: docs/core.md. Cycles per step: the code's width.
 // SPDX-License-Identifier: Apache-2.0
@@ -118,13 +118,12 @@ module tile_lut #(
         end
 
 `ifdef YOSYS
-    // The tree: node 1 is the root, node t adds nodes 2 t and 2 t + 1, cell k is node Cells + k. A node's sign is that of
-    // its last cell, so each cell but the row's last is the last one of exactly one left operand: w1 has there, instead of
-    // the cell's own sign, whether that operand is negated. A node is 2 M + odd; odd is the same in all rows.
+    // What sign_tree.v asks for: at a cell's sign bit w1 has whether an operand is negated; which nodes are odd is the same in
+    // all rows.
     reg  [2*Cells-1:1]            odd1;
     wire [2*Cells-1:1]            odd_next;
     wire [Rows*Lanes-1:0]         w_next;
-    genvar                        gr, gk, gt, gl;
+    genvar                        gr, gk, gt;
     generate
         for (gk = 0; gk < Cells; gk = gk + 1) begin : g_odd_cell
             assign odd_next[Cells+gk] = !even_next[(gk+1)*TableK-1];
@@ -155,34 +154,19 @@ module tile_lut #(
 `ifdef YOSYS
     /*verilator tracing_on*/
     localparam Bits = TableK == 2 ? 8 : 9;  // of H
-    localparam L    = $clog2(Cells);
-    wire [Rows*32-1:0]     beat;            // M of the roots, with their signs
-    wire [Rows-1:0]        one;             // the ones that still miss
+    wire [Rows*32-1:0]     beat;            // the rows' sums of H,
+    wire [Rows-1:0]        one;             // and the ones that they still miss
     generate
         for (gr = 0; gr < Rows; gr = gr + 1) begin : g_row
-            wire [2*Cells*16-1:0] node;
+            wire [Cells*Bits-1:0] h;
+            wire [Cells-1:0]      neg;
             for (gk = 0; gk < Cells; gk = gk + 1) begin : g_cell
                 wire [TableK-1:0] w = w1[gr*Lanes+gk*TableK+:TableK];
-                wire [Bits-1:0]   h;
-                assign h = table1[(gk*Entries+{{32-TableK+1{1'b0}}, w[TableK-2:0]})*32+:Bits];
-                assign node[(Cells+gk)*16+:16] = {{16-Bits{h[Bits-1]}}, h};
+                assign h[gk*Bits+:Bits] = table1[(gk*Entries+{{32-TableK+1{1'b0}}, w[TableK-2:0]})*32+:Bits];
+                assign neg[gk]          = w[TableK-1];
             end
-            for (gl = 0; gl < L; gl = gl + 1) begin : g_level       // sums of 2^(L - gl) cells
-                localparam From = 1 << gl;
-                localparam W    = Bits + L - gl - 1;                // of the operands
-                for (gt = From; gt < 2 * From; gt = gt + 1) begin : g_add
-                    localparam Last = ((2 * gt + 1 - 2 * From) << (L - gl - 1)) - 1;    // the left operand's last cell
-                    wire         neg   = w1[gr*Lanes+(Last+1)*TableK-1];
-                    wire         carry = odd1[2*gt] ? odd1[2*gt+1] : neg;
-                    wire [W-1:0] a     = node[2*gt*16+:W];
-                    wire [W-1:0] b     = node[(2*gt+1)*16+:W];
-                    // a carry chain has no free carry input: it enters by one more bit
-                    wire [W+1:0] both  = {{a[W-1], a} ^ {W+1{neg}}, 1'b1} + {b[W-1], b, carry};
-                    assign node[gt*16+:16] = {{15-W{both[W+1]}}, both[W+1:1]};
-                end
-            end
-            assign beat[gr*32+:32] = {{16{node[31]}}, node[31:16]} ^ {32{w1[gr*Lanes+Lanes-1]}};
-            assign one[gr]         = w1[gr*Lanes+Lanes-1] && !odd1[1];
+            sign_tree #(.Leaves(Cells), .Bits(Bits)) tree (
+                .leaf_i(h), .neg_i(neg), .odd_i(odd1), .sum_o(beat[gr*32+:32]), .one_o(one[gr]));
         end
     endgenerate
 `else

@@ -4,8 +4,7 @@
 // entries of a table that is built online, once for all rows. The table is folded: an entry is nothing, a2, a1, a1 + a2 or
 // a1 - a2, and a0 on top of it, or taken off it, or neither. So four sums are kept beside a0, and a lookup is a multiplexer
 // of four and one adder: a multiplexer of 14 would cost twice as much in four-input LUTs. The code of an entry says just that.
-// In hardware a sign travels up the tree: s a + t b is t (s t a + b), so that half of the signs cost nothing, and each adder
-// has one carry to take where its left operand is complemented.
+// In hardware sign_tree.v adds the cells up: half of the signs cost nothing there.
 // What differs from the paper: the folding, and that one lookup unit serves each cell of each row. Five weights in eight bits
 // (G = 5) would need 122 entries, or as many adders as three in five, to stream 4 % less.
 // Ports and code words: docs/core.md. Cycles per step: 1.
@@ -91,17 +90,15 @@ module tile_tlut #(
     reg [Rows*32-1:0]     p, p_next;
     wire [31:0]           keep = {32{!first1}};
 `ifdef YOSYS
-    // Node 1 is the root, node t adds nodes 2 t and 2 t + 1, cell k is node Cells + k. A node's sign is that of its last
-    // cell, so each cell but the row's last is the last one of exactly one left operand: neg1 has there, instead of the
-    // cell's own sign, whether that operand is negated. Carry chains have no free carry input: it enters by one more bit.
-    localparam L = $clog2(Cells);
+    // neg1 has at a cell whether an operand is negated, as sign_tree.v asks
     wire [All-1:0]        neg_next;
-    wire [Rows*32-1:0]    beat;             // the roots
-    genvar                gr, gk, gl, gt;
+    wire [Rows*32-1:0]    beat;             // the rows' sums,
+    wire [Rows-1:0]       one;              // and the ones that they still miss
+    genvar                gr, gk;
     integer               r;
     generate
         for (gr = 0; gr < Rows; gr = gr + 1) begin : g_row
-            wire [2*Cells*18-1:0] node;
+            wire [Cells*10-1:0] value;
             for (gk = 0; gk < Cells; gk = gk + 1) begin : g_cell
                 localparam Other = (gk | (gk + 1)) % Cells;         // last cell of the other operand
                 localparam At    = gr * Cells + gk;
@@ -111,28 +108,18 @@ module tile_tlut #(
                 wire [9:0]  a      = ({{2{a0[gk*32+7]}}, a0[gk*32+:8]} & {10{third1[At]}}) ^ {10{minus1[At]}};
                 wire [10:0] sum    = {entry[8], entry, 1'b1} + {a, minus1[At]};
                 assign neg_next[At] = neg[At] ^ (gk < Cells - 1 && neg[gr*Cells+Other]);
-                assign node[(Cells+gk)*18+:18] = {{8{sum[10]}}, sum[10:1]};
+                assign value[gk*10+:10] = sum[10:1];
             end
-            for (gl = 0; gl < L; gl = gl + 1) begin : g_level       // sums of 2^(L - gl) cells
-                localparam From = 1 << gl;
-                localparam W    = 10 + L - gl - 1;                  // of the operands
-                for (gt = From; gt < 2 * From; gt = gt + 1) begin : g_add
-                    localparam Last = ((2 * gt + 1 - 2 * From) << (L - gl - 1)) - 1;    // the left operand's last cell
-                    wire         comp  = neg1[gr*Cells+Last];
-                    wire [W-1:0] a     = node[2*gt*18+:W];
-                    wire [W-1:0] b     = node[(2*gt+1)*18+:W];
-                    wire [W+1:0] both  = {{a[W-1], a} ^ {W+1{comp}}, 1'b1} + {b[W-1], b, comp};
-                    assign node[gt*18+:18] = {{17-W{both[W+1]}}, both[W+1:1]};
-                end
-            end
-            assign beat[gr*32+:32] = {{14{node[35]}}, node[35:18]} ^ {32{neg1[gr*Cells+Cells-1]}};
+            sign_tree #(.Leaves(Cells), .Bits(10)) tree (
+                .leaf_i(value), .neg_i(neg1[gr*Cells+:Cells]), .odd_i({2*Cells-1{1'b0}}),
+                .sum_o(beat[gr*32+:32]), .one_o(one[gr]));
         end
     endgenerate
     always @* begin
         p_next = p;
         if (v1)
             for (r = 0; r < Rows; r = r + 1)
-                p_next[r*32+:32] = ({{{8{p[r*32+23]}}, p[r*32+:24]} & keep, 1'b1} + {beat[r*32+:32], neg1[r*Cells+Cells-1]}) >> 1;
+                p_next[r*32+:32] = ({{{8{p[r*32+23]}}, p[r*32+:24]} & keep, 1'b1} + {beat[r*32+:32], one[r]}) >> 1;
     end
 `else
     // The tree is walked leaf by leaf, level l keeping its left operand in t[l]: scalars simulate fastest.
