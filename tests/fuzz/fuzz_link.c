@@ -111,8 +111,8 @@ static void operate(struct peer *p, uint8_t op, const uint8_t **data, size_t *si
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct link_timing timing = { 5000000, 1000000000 };
-    static struct peer p; /* large: not on the stack */
+    static const struct link_timing timing = { 5000000, 20000000 }; /* the least: four timeouts */
+    static struct peer p;                                           /* large: not on the stack */
     memset(&p, 0, sizeof p);
     link_host_init(&p.host, &timing, sink, &p);
     while (size) {
