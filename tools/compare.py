@@ -168,7 +168,7 @@ def build_toggles(where, root):
 
 def build_cores(kinds, where, root):
     """accel with small cores of the kinds, compiled fast rather than to run fast."""
-    models = " ".join(k.model(r, u) for k in kinds for r, u in k.sizes(4))
+    models = " ".join(k.model(r, u) for k in kinds for r, u in k.sizes(2))
     stamp = os.path.join(where, "models")
     if not os.path.exists(stamp) or open(stamp).read() != models:
         os.makedirs(where, exist_ok=True)
@@ -201,7 +201,7 @@ def expect_refusal(toggles, netlist, trace):
 def switching(kind, wanted, cores, toggles, where):
     """Weighted toggles per multiply-accumulate of one job, for each format and pruning that the kind takes."""
     found = {}
-    for (rows, _), netlist in zip(kind.sizes(4), kind.blif):
+    for (rows, _), netlist in zip(kind.sizes(2), kind.blif):
         for f, pruning in wanted:
             trace = os.path.join(where, "%s-%d-%s.fst" % (kind.name, rows, f))
             uri = "sim:pe=%s,rows=%d,lanes=%d,trace=%s" % (kind.name, rows, kind.lanes, trace)
@@ -282,7 +282,7 @@ def measure(build, where, progress):
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         cores = pool.submit(timed, "small cores", build_cores, kinds, os.path.join(where, "cores"), root)
         ran = [pool.submit(jobs_of, k) for k in kinds]
-        todo = [(k, "gates", r, u) for k in kinds for r, u in reversed(k.sizes(4))]
+        todo = [(k, "gates", r, u) for k in kinds for r, u in reversed(k.sizes(2))]
         todo += [(k, "ecp5", r, u) for k in kinds for r, u in reversed(k.sizes(2))]
         areas = [(t, pool.submit(area, *t)) for t in sorted(todo, key=lambda t: -t[2] * t[0].lanes)]
         for (kind, tech, rows, _), a in areas:
