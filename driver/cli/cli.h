@@ -39,18 +39,28 @@ enum {
     FLAG_VECTORS,
     FLAG_SAMPLE,
     FLAG_PRUNING,
+    FLAG_FILES, /* arguments that are no flags: models */
+    FLAG_REFERENCE,
+    FLAG_TRIALS,
+    FLAG_PLANS,
 };
-#define FLAG(name) (1u << FLAG_##name)
+#define FLAG(name) (UINT64_C(1) << FLAG_##name)
 
 enum { MAX_LIST = 32 };
 
 struct options {
-    unsigned given; /* FLAG bits that were on the command line */
+    uint64_t given; /* FLAG bits that were on the command line */
     const char *devices[MAX_LIST];
     unsigned device_count;
     const char *kinds[MAX_LIST];
     unsigned kind_count;
-    const char *model, *prompt, *text, *save, *vectors, *pruning;
+    const char *files[MAX_LIST]; /* models to compare */
+    unsigned file_count;
+    const char *trials[MAX_LIST]; /* "int4:64" */
+    unsigned trial_count;
+    const char *plans[MAX_LIST];
+    unsigned plan_count;
+    const char *model, *prompt, *text, *save, *vectors, *pruning, *reference;
     uint64_t count, seed, chunks, jobs;
     double temperature, top_p;
     uint32_t top_k, context, group;
@@ -62,7 +72,7 @@ struct options {
 
 struct command {
     const char *name, *summary, *about;
-    unsigned flags;       /* FLAG bits it takes */
+    uint64_t flags;       /* FLAG bits it takes */
     uint64_t count, jobs; /* defaults of -n and --jobs */
     int (*run)(const struct options *o);
 };
@@ -127,5 +137,6 @@ int run_bench(const struct options *given);
 int run_selftest(const struct options *o);
 int run_compare(const struct options *given);
 int run_bringup(const struct options *o);
+int run_eval(const struct options *o);
 
 #endif

@@ -25,6 +25,14 @@ static const struct command commands[] = {
     { "perplexity", "measure how well a model predicts a text",
       "Counts as llama.cpp does: whole chunks of 512 tokens, the second half of each scored.",
       LLM | FLAG(DEVICE) | FLAG(TEXT) | FLAG(CHUNKS), 0, 0, run_perplexity },
+    { "eval", "compare models and formats with a reference",
+      "Scores a text with each model and prints perplexity, KL divergence to the reference, how\n"
+      "often the likeliest token is the reference's, and what each costs: a table, or JSON for\n"
+      "tools/eval_page.py. A model of float tensors has a line for each --format and --plan. The\n"
+      "reference is --ref, else the first model of float tensors. Cycles are those of -d.",
+      FLAG(FILES) | FLAG(REFERENCE) | FLAG(TEXT) | FLAG(TRIALS) | FLAG(PLANS) | FLAG(GROUP) |
+          FLAG(CHUNKS) | FLAG(DEVICE) | FLAG(SAVE) | FLAG(COUNT) | REPORT,
+      4, 0, run_eval },
     { "verify", "compare the logits of two devices bit for bit",
       "Runs the prompt and -n tokens on both devices and compares every logit. Prints\n"
       "\"identical\" and exits with 0 only if all are equal; exits with 3 at the first that is\n"

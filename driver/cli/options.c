@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct flag {
-    unsigned bit;
+    uint64_t bit;
     const char *brief, *name, *value, *help;
 };
 
@@ -43,14 +43,18 @@ static const struct flag flags[] = {
     { FLAG(PRUNING), NULL, "--pruning", "NAME", "dense, half or 2:4 (default: all three)" },
     { FLAG(SAMPLE), NULL, "--sample", NULL,
       "one small job for each device and format, to be traced" },
+    { FLAG(REFERENCE), NULL, "--ref", "FILE", "model to compare with, in float arithmetic" },
+    { FLAG(TRIALS), NULL, "--format", "NAME[:GROUP]",
+      "format for float tensors; may be given more than once" },
+    { FLAG(PLANS), NULL, "--plan", "FILE", "formats by tensor name; may be given more than once" },
     { FLAG(JSON), NULL, "--json", NULL, "write one JSON object instead of text" },
 };
 enum { FLAGS = sizeof flags / sizeof *flags };
 
 void print_command_help(const struct command *c)
 {
-    printf("accel %s - %s\n\nUsage: accel %s [flags]\n\n%s\n\nFlags:\n", c->name, c->summary,
-           c->name, c->about);
+    printf("accel %s - %s\n\nUsage: accel %s%s [flags]\n\n%s\n\nFlags:\n", c->name, c->summary,
+           c->name, c->flags & FLAG(FILES) ? " MODEL..." : "", c->about);
     for (size_t i = 0; i < FLAGS; i++) {
         char left[40];
         if (!(flags[i].bit & c->flags))
@@ -89,8 +93,17 @@ static bool get_double(const char *s, double low, double high, double *v)
     return true;
 }
 
+/* One more value of a flag that may be given more than once. */
+static const char *append(const char **list, unsigned *count, const char *v)
+{
+    if (*count == MAX_LIST)
+        return "at most 32 of them";
+    list[(*count)++] = v;
+    return *v ? NULL : "a file name";
+}
+
 /* Store one flag's value. Returns what was expected instead, or NULL. */
-static const char *store(struct options *o, unsigned bit, const char *v)
+static const char *store(struct options *o, uint64_t bit, const char *v)
 {
     uint64_t n = 0;
     switch (bit) {
@@ -107,6 +120,10 @@ static const char *store(struct options *o, unsigned bit, const char *v)
     case FLAG(PROMPT): o->prompt = v; return NULL;
     case FLAG(SAVE): o->save = v; return *v ? NULL : "a file name";
     case FLAG(TEXT): o->text = v; return *v ? NULL : "a file name";
+    case FLAG(FILES): return append(o->files, &o->file_count, v);
+    case FLAG(REFERENCE): o->reference = v; return *v ? NULL : "a file name";
+    case FLAG(TRIALS): return append(o->trials, &o->trial_count, v) ? "at most 32 formats" : NULL;
+    case FLAG(PLANS): return append(o->plans, &o->plan_count, v);
     case FLAG(VECTORS): o->vectors = v; return *v ? NULL : "a file name";
     case FLAG(PRUNING):
         o->pruning = v;
@@ -195,6 +212,12 @@ int parse_options(const struct command *c, int argc, char **argv, struct options
         }
         const char *equals = strncmp(arg, "--", 2) == 0 ? strchr(arg, '=') : NULL;
         const struct flag *f = find_flag(c, arg, equals ? (size_t)(equals - arg) : strlen(arg));
+        if (!f && arg[0] != '-' && (c->flags & FLAG(FILES))) {
+            const char *wrong = store(o, FLAG(FILES), arg);
+            if (wrong)
+                return usage_error("\"%.80s\": expected %s", arg, wrong);
+            continue;
+        }
         if (!f)
             return usage_error("%s takes no \"%s\"; see accel %s --help", c->name, arg, c->name);
         o->given |= f->bit;

@@ -17,14 +17,51 @@ static int set_input(struct accel_llm *llm, size_t i, const float *v, size_t cou
                           "%s: the model computes values that are not finite; its weights are "
                           "damaged",
                           gguf_path(llm->model->file));
-    llm->scale[i] = accel_quantize_activations(v, count, llm->q + i * llm->q_stride);
+    if (llm->inputs)
+        memcpy(llm->inputs + i * llm->q_stride, v, count * sizeof *v);
+    else
+        llm->scale[i] = accel_quantize_activations(v, count, llm->q + i * llm->q_stride);
     return ACCEL_OK;
+}
+
+void llama_product(const float *w, size_t rows, size_t cols, const float *x, size_t x_stride,
+                   size_t n, float *y, size_t y_stride)
+{
+    enum { PART = 16, AT_ONCE = 4 };
+    for (size_t first = 0; first < n; first += AT_ONCE) {
+        size_t many = n - first < AT_ONCE ? n - first : AT_ONCE;
+        const float *from[AT_ONCE];
+        for (size_t i = 0; i < AT_ONCE; i++)
+            from[i] = x + (first + (i < many ? i : 0)) * x_stride;
+        for (size_t m = 0; m < rows; m++) {
+            const float *row = w + m * cols;
+            float sum[AT_ONCE][PART] = { { 0 } };
+            size_t c = 0;
+            for (; c + PART <= cols; c += PART)
+                for (size_t i = 0; i < AT_ONCE; i++)
+                    for (size_t k = 0; k < PART; k++)
+                        sum[i][k] += row[c + k] * from[i][c + k];
+            for (size_t i = 0; i < many; i++) {
+                for (size_t k = c; k < cols; k++)
+                    sum[i][k - c] += row[k] * from[i][k];
+                for (size_t half = PART / 2; half; half /= 2)
+                    for (size_t k = 0; k < half; k++)
+                        sum[i][k] += sum[i][k + half];
+                y[(first + i) * y_stride + m] = sum[i][0];
+            }
+        }
+    }
 }
 
 /* y[i] = W x[i] for columns first .. first + n - 1 of the quantized input. */
 static int run_linear(struct accel_llm *llm, const struct linear *l, size_t first, size_t n,
                       float *y, size_t y_stride, struct accel_error *err)
 {
+    if (l->real) {
+        llama_product(l->real, l->rows, l->cols, llm->inputs + first * llm->q_stride, llm->q_stride,
+                      n, y, y_stride);
+        return ACCEL_OK;
+    }
     for (uint32_t part = 0; part < l->parts; part++) {
         for (size_t done = 0; done < n;) {
             size_t left = n - done;

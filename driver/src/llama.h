@@ -5,6 +5,7 @@
 
 #include "accel_llm.h"
 #include "model.h"
+#include "plan.h"
 
 enum { LINEAR_PARTS = 3 };
 
@@ -18,6 +19,7 @@ struct linear {
     uint32_t first[LINEAR_PARTS]; /* first output row of each part */
     uint32_t max_n[LINEAR_PARTS]; /* columns the device takes in one job of this part */
     const char *name;             /* of the first tensor, for messages */
+    float *real;                  /* [rows][cols], multiplied here instead of by jobs; or NULL */
 };
 
 struct llama_layer {
@@ -30,7 +32,7 @@ struct accel_llm {
     accel_dev *dev;
     accel_dev *host;            /* cpu:, for matrices that dev refuses; NULL while there are none */
     struct accel_error refused; /* why, of the first one */
-    bool strict;
+    bool strict, float_math;
     uint64_t deadline_ns;
     struct llama_layer *layers;
     float *output_norm;
@@ -47,8 +49,20 @@ struct accel_llm {
     float *scores; /* [context] */
     int8_t *q;     /* [batch][q_stride], quantized input of a linear layer */
     float *scale;  /* [batch] */
+    float *inputs; /* [batch][q_stride], float_math: q's place; else NULL */
     size_t y_stride, q_stride;
 };
+
+/* What accel_llm_open does not offer. */
+struct llama_how {
+    bool float_math;         /* no jobs: float32 weights by float32 activations, to compare with */
+    const struct plan *plan; /* formats of float tensors by name; NULL: all as the options say */
+};
+int llama_open(const accel_model *model, accel_dev *dev, const struct accel_llm_options *options,
+               const struct llama_how *how, accel_llm **llm, struct accel_error *err);
+/* y[i][m] = sum over c of w[m][c] * x[i][c], over 16 partial sums: c goes to sum c % 16. */
+void llama_product(const float *w, size_t rows, size_t cols, const float *x, size_t x_stride,
+                   size_t n, float *y, size_t y_stride);
 
 /* One head's attention, all sums in ascending order of their index:
  *     scores[t] = (sum over d of q[d] * keys[d][t]) * scale;  w = softmax(scores[0..count-1])
@@ -64,7 +78,8 @@ void attention_angles(float *rope, uint32_t context, const struct accel_model_in
                       const float *freqs);
 
 /* Pack every matrix (llama_load.c). On failure llm is left for accel_llm_free. */
-int llama_load(struct accel_llm *llm, accel_format format, uint32_t group, struct accel_error *err);
+int llama_load(struct accel_llm *llm, accel_format format, uint32_t group, const struct plan *plan,
+               struct accel_error *err);
 void linear_free(struct linear *l);
 
 #endif

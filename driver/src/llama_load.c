@@ -3,6 +3,7 @@
 #include "llama.h"
 
 #include "fmath.h"
+#include "ggml_blocks.h"
 #include "internal.h"
 
 #include <stdlib.h>
@@ -16,6 +17,8 @@ void linear_free(struct linear *l)
 {
     for (uint32_t i = 0; i < l->parts; i++)
         accel_unload(l->w[i]);
+    free(l->real);
+    l->real = NULL;
     l->parts = 0;
 }
 
@@ -81,16 +84,50 @@ static int add_part(struct accel_llm *llm, struct linear *l, const accel_matrix 
     return ACCEL_OK;
 }
 
+/* The tensors' rows as floats, one below the other. */
+static int load_real(struct accel_llm *llm, struct linear *l,
+                     const struct gguf_tensor *const *tensors, uint32_t count,
+                     struct accel_error *err)
+{
+    size_t rows = 0, bytes;
+    for (uint32_t i = 0; i < count; i++)
+        rows += (size_t)tensors[i]->ne[1];
+    l->cols = (uint32_t)tensors[0]->ne[0];
+    if (!mul_size(rows, l->cols, &bytes) || !mul_size(bytes, sizeof *l->real, &bytes) ||
+        !(l->real = malloc(bytes)))
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for weights as floats");
+    for (uint32_t i = 0; i < count; i++) {
+        const struct gguf_tensor *t = tensors[i];
+        size_t row_bytes = t->size / (size_t)t->ne[1];
+        for (size_t m = 0; m < t->ne[1]; m++, l->rows++)
+            if (ggml_dequantize_row(t->type, (const uint8_t *)t->data + m * row_bytes,
+                                    l->real + (size_t)l->rows * l->cols, l->cols) ||
+                !fm_all_finite(l->real + (size_t)l->rows * l->cols, l->cols))
+                return accel_fail(err, ACCEL_E_CORRUPT,
+                                  "%s: tensor %.*s has values that are not finite or cannot be "
+                                  "decoded",
+                                  gguf_path(llm->model->file),
+                                  (int)(t->name.len < 60 ? t->name.len : 60), t->name.data);
+    }
+    llm->info.weights += (uint64_t)rows * l->cols;
+    return ACCEL_OK;
+}
+
 /* Tensors that read the same activations: one stacked job if they agree, else one a tensor. */
 static int load_linear(struct accel_llm *llm, struct linear *l,
                        const struct gguf_tensor *const *tensors, uint32_t count,
-                       accel_format format, uint32_t group, struct accel_error *err)
+                       accel_format format, uint32_t group, const struct plan *plan,
+                       struct accel_error *err)
 {
     accel_matrix *mats[LINEAR_PARTS] = { NULL }, *stacked = NULL;
     const accel_matrix *list[LINEAR_PARTS];
     int rc = ACCEL_OK;
+    if (llm->float_math)
+        return load_real(llm, l, tensors, count, err);
     for (uint32_t i = 0; i < count; i++) {
-        if ((rc = model_matrix(llm->model, tensors[i], format, group, &mats[i], err)))
+        struct plan_choice c = { format, group };
+        plan_find(plan, tensors[i]->name.data, tensors[i]->name.len, &c);
+        if ((rc = model_matrix(llm->model, tensors[i], c.format, c.group, &mats[i], err)))
             goto out;
         list[i] = mats[i];
     }
@@ -118,25 +155,27 @@ static int load_norm(struct accel_llm *llm, const struct gguf_tensor *tensor, fl
     return model_floats(llm->model, tensor, *out, err);
 }
 
-int llama_load(struct accel_llm *llm, accel_format format, uint32_t group, struct accel_error *err)
+int llama_load(struct accel_llm *llm, accel_format format, uint32_t group, const struct plan *plan,
+               struct accel_error *err)
 {
     const struct accel_model *m = llm->model;
     const struct gguf_tensor *head = m->output ? m->output : m->token_embd;
     int rc = load_norm(llm, m->output_norm, &llm->output_norm, err);
-    if (rc || (rc = load_linear(llm, &llm->head, &head, 1, format, group, err)))
+    if (rc || (rc = load_linear(llm, &llm->head, &head, 1, format, group, plan, err)))
         return rc;
     for (uint32_t i = 0; i < m->info.layers; i++) {
         const struct model_layer *from = &m->layers[i];
         struct llama_layer *to = &llm->layers[i];
         const struct gguf_tensor *qkv[3] = { from->q, from->k, from->v };
         const struct gguf_tensor *gate_up[2] = { from->gate, from->up };
-        rc = from->qkv ? load_linear(llm, &to->qkv, &from->qkv, 1, format, group, err)
-                       : load_linear(llm, &to->qkv, qkv, 3, format, group, err);
+        rc = from->qkv ? load_linear(llm, &to->qkv, &from->qkv, 1, format, group, plan, err)
+                       : load_linear(llm, &to->qkv, qkv, 3, format, group, plan, err);
         if (rc || (rc = load_norm(llm, from->attn_norm, &to->attn_norm, err)) ||
             (rc = load_norm(llm, from->ffn_norm, &to->ffn_norm, err)) ||
-            (rc = load_linear(llm, &to->attn_output, &from->attn_output, 1, format, group, err)) ||
-            (rc = load_linear(llm, &to->gate_up, gate_up, 2, format, group, err)) ||
-            (rc = load_linear(llm, &to->down, &from->down, 1, format, group, err)))
+            (rc = load_linear(llm, &to->attn_output, &from->attn_output, 1, format, group, plan,
+                              err)) ||
+            (rc = load_linear(llm, &to->gate_up, gate_up, 2, format, group, plan, err)) ||
+            (rc = load_linear(llm, &to->down, &from->down, 1, format, group, plan, err)))
             return rc;
     }
     return ACCEL_OK;
@@ -173,10 +212,12 @@ static int make_buffers(struct accel_llm *llm, struct accel_error *err)
     llm->row = array(llm->q_stride, 1, 1, sizeof *llm->row);
     llm->scores = array(context, 1, 1, sizeof *llm->scores);
     llm->q = array(batch, llm->q_stride, 1, sizeof *llm->q);
+    if (llm->float_math)
+        llm->inputs = array(batch, llm->q_stride, 1, sizeof *llm->inputs);
     llm->scale = array(batch, 1, 1, sizeof *llm->scale);
     llm->layers = array(h->layers, 1, 1, sizeof *llm->layers);
     if (!llm->rope || !llm->keys || !llm->values || !llm->x || !llm->y || !llm->row ||
-        !llm->scores || !llm->q || !llm->scale || !llm->layers)
+        !llm->scores || !llm->q || (llm->float_math && !llm->inputs) || !llm->scale || !llm->layers)
         return accel_fail(err, ACCEL_E_NOMEM,
                           "out of memory for a context of %u tokens: choose a smaller one",
                           context);
@@ -206,6 +247,13 @@ int accel_llm_open(const accel_model *model, accel_dev *dev,
                    const struct accel_llm_options *options, accel_llm **llm,
                    struct accel_error *err)
 {
+    struct llama_how how = { 0 };
+    return llama_open(model, dev, options, &how, llm, err);
+}
+
+int llama_open(const accel_model *model, accel_dev *dev, const struct accel_llm_options *options,
+               const struct llama_how *how, accel_llm **llm, struct accel_error *err)
+{
     struct accel_llm_options o = { 0 };
     struct accel_caps caps;
     if (!model || !dev || !llm)
@@ -229,6 +277,7 @@ int accel_llm_open(const accel_model *model, accel_dev *dev,
     l->dev = dev;
     l->deadline_ns = o.deadline_ns;
     l->strict = o.strict != 0;
+    l->float_math = how->float_math;
     l->info.context = o.context                               ? o.context
                       : model->info.context < DEFAULT_CONTEXT ? model->info.context
                                                               : DEFAULT_CONTEXT;
@@ -239,7 +288,7 @@ int accel_llm_open(const accel_model *model, accel_dev *dev,
         l->info.batch = l->info.context;
     int rc;
     if ((rc = make_buffers(l, err)) || (rc = make_angles(l, err)) ||
-        (rc = llama_load(l, o.format, o.group, err)))
+        (rc = llama_load(l, o.format, o.group, how->plan, err)))
         goto out;
     if (l->info.host_weights == l->info.weights && l->info.weights) {
         rc = accel_fail(err, ACCEL_E_UNSUPPORTED, "%s", l->refused.text);
@@ -278,5 +327,6 @@ void accel_llm_free(accel_llm *llm)
     free(llm->scores);
     free(llm->q);
     free(llm->scale);
+    free(llm->inputs);
     free(llm);
 }

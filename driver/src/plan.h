@@ -1,0 +1,46 @@
+/* plan.h - which weight format each tensor of a model gets: a text that people can read and write.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_PLAN_H
+#define ACCEL_PLAN_H
+
+#include "accel.h"
+
+enum { PLAN_NAME = 96, PLAN_MOST = 4096 };
+
+struct plan_choice {
+    accel_format format;
+    uint32_t group; /* as in accel.h: 0 is a row */
+};
+
+struct plan_entry {
+    char name[PLAN_NAME]; /* of a tensor, or "*" for all that have no line of their own */
+    struct plan_choice choice;
+};
+
+struct plan {
+    struct plan_entry *entries;
+    uint32_t count;
+};
+
+/* "int4:64", or "int4" for a group of fallback_group. err says what is wrong.
+ * @return ACCEL_OK, _E_ARG */
+int plan_parse_choice(const char *text, uint32_t fallback_group, struct plan_choice *choice,
+                      struct accel_error *err);
+/* "int4:64" into text of 32 bytes; returns it. */
+const char *plan_print_choice(struct plan_choice choice, char *text);
+
+/* Lines "NAME = FORMAT:GROUP"; # begins a comment. label is used in messages.
+ * @return ACCEL_OK, _E_CORRUPT (names the line), _E_NOMEM */
+int plan_parse(const char *text, size_t len, const char *label, struct plan *plan,
+               struct accel_error *err);
+int plan_add(struct plan *plan, const char *name, size_t len, struct plan_choice choice,
+             struct accel_error *err);
+void plan_free(struct plan *plan);
+
+/* Overwrites *choice if the plan (NULL is fine) has one for this tensor. */
+void plan_find(const struct plan *plan, const char *name, size_t len, struct plan_choice *choice);
+
+/* Bits that a matrix takes in this format: codes, group headers and codebooks, no padding. */
+uint64_t plan_bits(struct plan_choice choice, uint64_t rows, uint64_t cols);
+
+#endif

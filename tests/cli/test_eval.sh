@@ -1,0 +1,80 @@
+#!/bin/sh
+# test_eval.sh - accel eval as a user calls it, and its page.
+# SPDX-License-Identifier: Apache-2.0
+#
+# Prints a line "ok NAME" or "not ok NAME" for each test. $ACCEL: the command to test (default build/accel).
+# $ACCEL_SHARED: folder with reference models (default ../shared).
+set -u
+ACCEL=${ACCEL:-build/accel}
+S=${ACCEL_SHARED:-../shared}/data/stories260K
+TERNARY=models/stories-ternary-tq2_0.gguf
+TEXT=models/heldout.txt
+T=$(mktemp -d) || exit 1
+trap 'rm -rf "$T"' EXIT
+failed=0
+
+report() { # 0 or 1, name
+    if [ "$1" -eq 0 ]; then
+        echo "ok $2"
+    else
+        echo "not ok $2: exit code $rc"
+        sed 's/^/    /' "$T/out" "$T/err" | head -20
+        failed=1
+    fi
+}
+# expect NAME STATUS FILE PATTERN ARGS...: the exit code, and a line of out or err.
+expect() {
+    name=$1 want=$2 file=$3 pattern=$4
+    shift 4
+    "$ACCEL" eval "$@" >"$T/out" 2>"$T/err"
+    rc=$?
+    [ "$rc" -eq "$want" ] && grep -q -e "$pattern" "$T/$file"
+    report $? "$name"
+}
+check() { # PYTHON: true of the JSON d?
+    python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not ('"$1"'))' "$T/out"
+}
+
+expect "eval without a model is a usage error" 2 err 'eval MODEL' -f "$TEXT"
+expect "eval without a text is a usage error" 2 err '-f FILE' "$TERNARY"
+expect "a model that is not there is named" 13 err 'nowhere.gguf' nowhere.gguf -f "$TEXT"
+printf 'short' >"$T/short"
+expect "a text shorter than a chunk is refused" 11 err 'one chunk needs 512' "$TERNARY" -f "$T/short"
+expect "a quantized model alone has a perplexity and no reference" 0 out '"reference": null' "$TERNARY" \
+    -f "$TEXT" --chunks 1 --json
+check 'len(d["rows"]) == 1 and "kl" not in d["rows"][0] and 1.1 < d["rows"][0]["perplexity"] < 1.5 and d["rows"][0]["pareto"]'
+report $? "its line has no divergence"
+
+if [ -e "$S/stories260K-F32.gguf" ]; then
+    printf '* = int4:32\nblk.0.ffn_down.weight = int8:16\n' >"$T/mixed.plan"
+    expect "formats, plans and ggml's types share a table" 0 out '^stories260K-Q4_0.gguf' "$S/stories260K-F32.gguf" \
+        "$S/stories260K-Q4_0.gguf" -f "$S/stories260K-samples-dev.txt" --chunks 2 --format int8 --format int4:32 \
+        --plan "$T/mixed.plan" --save "$T/eval.json"
+    cp "$T/eval.json" "$T/out"
+    check '[r["format"] for r in d["rows"]] == ["float", "int8:32", "int4:32", "mixed.plan", "-"]'
+    report $? "the reference comes first, then each format, plan and file"
+    check '(lambda f, a, b, m, q: f["kl"] == 0 and a["kl"] < m["kl"] < b["kl"] and b["bits_per_weight"] < m["bits_per_weight"] < a["bits_per_weight"]
+            and abs(f["perplexity"] - 4.09) < 0.5 and q["same_top"] < 1)(*d["rows"])'
+    report $? "more bits are nearer to the reference, and the plan lies between"
+    expect "an unknown format is refused with its name" 2 err 'no format "int9"' "$S/stories260K-F32.gguf" \
+        -f "$S/stories260K-samples-dev.txt" --chunks 1 --format int9
+    printf 'a b c\n' >"$T/bad.plan"
+    expect "a wrong plan is refused with its line" 15 err 'bad.plan: line 1' "$S/stories260K-F32.gguf" \
+        -f "$S/stories260K-samples-dev.txt" --chunks 1 --plan "$T/bad.plan"
+    expect "a model of another vocabulary is refused" 11 err 'vocabulary of 1024' "$S/stories260K-F32.gguf" "$TERNARY" \
+        -f "$S/stories260K-samples-dev.txt" --chunks 1
+    if "$ACCEL" list | grep -q '^sim:pe=mac'; then
+        expect "cycles are those of the device" 0 out '"cycles_per_token": [1-9]' "$S/stories260K-F32.gguf" -d sim:pe=mac \
+            -f "$S/stories260K-samples-dev.txt" --chunks 1 -n 1 --json
+    else
+        echo "ok cycles are those of the device # SKIP built without the simulator"
+    fi
+    PYTHONDONTWRITEBYTECODE=1 python3 tools/eval_page.py "$T/eval.json" "$T/eval.html" >"$T/out" 2>"$T/err"
+    rc=$?
+    [ $rc -eq 0 ] && grep -q '<svg' "$T/eval.html" && grep -q 'mixed.plan' "$T/eval.html" &&
+        ! grep -qiE '(src|href) *=|<script|<link|@import|url\(' "$T/eval.html"
+    report $? "the page has a plot and loads nothing"
+else
+    echo "ok formats, plans and ggml's types share a table # SKIP no models in $S"
+fi
+exit $failed
