@@ -6,6 +6,8 @@
  * that, so a layout is written down once. */
 #include "ggml_blocks.h"
 
+#include "quant/layout.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
@@ -311,7 +313,7 @@ int ggml_dequantize_row(uint32_t type, const void *row, float *out, size_t n)
 {
     const struct ggml_block_type *t = ggml_find_block_type(type);
     if (!t)
-        return ACCEL_E_UNSUPPORTED;
+        return quant_dequantize_row(type, row, out, n);
     const struct ggml_type_info *size = ggml_type_find(type);
     if (!row || !out || n % size->block_len != 0)
         return ACCEL_E_ARG;

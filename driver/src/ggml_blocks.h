@@ -16,7 +16,7 @@ struct ggml_block_type {
 /* The entry of a type id that this library decodes, or NULL. */
 const struct ggml_block_type *ggml_find_block_type(uint32_t id);
 
-/* Decode n weights of one row to floats, as ggml does. n is a multiple of the block length.
+/* Decode n weights of one row to floats, as ggml does; of the types in quant/layout.h, too. n is a multiple of the block length.
  * @return ACCEL_OK, _E_ARG (n, NULL), _E_UNSUPPORTED (type) */
 int ggml_dequantize_row(uint32_t type, const void *row, float *out, size_t n);
 

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "ggml_types.h"
 
+#include "quant/layout.h"
+
 #include <stddef.h>
 
 /* In order of id, so that ggml_type_find can bisect. Ids that are missing were retired. */
@@ -67,7 +69,9 @@ const char *ggml_type_name(uint32_t id)
 bool ggml_row_bytes(uint32_t id, uint64_t n, uint64_t *bytes)
 {
     const struct ggml_type_info *t = ggml_type_find(id);
-    if (!t || n % t->block_len)
+    if (!t)
+        return quant_row_bytes(id, n, bytes);
+    if (n % t->block_len)
         return false;
     return !__builtin_mul_overflow(n / t->block_len, (uint64_t)t->block_bytes, bytes);
 }

@@ -59,7 +59,7 @@ struct ggml_type_info {
 const struct ggml_type_info *ggml_type_find(uint32_t id);
 /* "Q4_K"; "?" for an unknown id. Static storage. */
 const char *ggml_type_name(uint32_t id);
-/* Bytes of one row of n weights. False if the id is unknown, n is no whole number of blocks, or
+/* Bytes of one row of n weights, of the types in quant/layout.h, too. False if the id is unknown, n is no whole number of blocks, or
  * the product does not fit. */
 bool ggml_row_bytes(uint32_t id, uint64_t n, uint64_t *bytes);
 

@@ -7,6 +7,7 @@
 
 #include "ggml_types.h"
 #include "internal.h"
+#include "quant/layout.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -505,11 +506,28 @@ static int refuse_split(struct reader *r)
                       r->f->label, no == UINT64_MAX ? no : no + 1, count);
 }
 
+/* Types of our own may change their layout: the file says which one it has. */
+static int check_own_type(const struct reader *r)
+{
+    uint64_t version = 0;
+    if (gguf_get_u64(r->f, QUANT_VERSION_KEY, &version) && version == QUANT_VERSION)
+        return ACCEL_OK;
+    return accel_fail(r->err, ACCEL_E_UNSUPPORTED,
+                      "%s: %s has a tensor type of libaccel's, but metadata key '" QUANT_VERSION_KEY
+                      "' is not %d: quantize the model again with this version of accel",
+                      r->f->label, r->what, QUANT_VERSION);
+}
+
 /* Shape and type of the tensor just read; sets size. */
 static int check_shape(const struct reader *r, struct gguf_tensor *t)
 {
     const struct ggml_type_info *info = ggml_type_find(t->type);
-    if (!info)
+    struct quant_type own;
+    bool ours = quant_type_read(t->type, &own);
+    int rc = ours ? check_own_type(r) : ACCEL_OK;
+    if (rc)
+        return rc;
+    if (!info && !ours)
         return accel_fail(r->err, ACCEL_E_UNSUPPORTED,
                           "%s: %s has type id %" PRIu32 ", which is unknown or retired: quantize "
                           "the model again to a current type",
@@ -520,7 +538,7 @@ static int check_shape(const struct reader *r, struct gguf_tensor *t)
                               "%s: %s has %" PRId64 " as its dimension %" PRIu32 ": the file is "
                               "corrupt, fetch it again",
                               r->f->label, r->what, (int64_t)t->ne[d], d);
-    if (t->ne[0] % info->block_len)
+    if (info && t->ne[0] % info->block_len)
         return accel_fail(r->err, ACCEL_E_CORRUPT,
                           "%s: %s has rows of %" PRIu64 " weights, no multiple of %s's block of "
                           "%" PRIu32 ": quantize the model again",

@@ -18,7 +18,7 @@ struct gguf_tensor {
     struct gguf_str name;
     uint32_t n_dims;
     uint64_t ne[4];   /* fastest first; missing dims are 1, none is 0 */
-    uint32_t type;    /* enum ggml_type id, known to ggml_types.h */
+    uint32_t type;    /* enum ggml_type id, known to ggml_types.h or quant/layout.h */
     const void *data; /* aligned to 8 bytes or more */
     size_t size;      /* bytes; checked against the file and the shape */
 };

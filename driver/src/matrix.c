@@ -3,6 +3,7 @@
 #include "matrix.h"
 
 #include "ggml_blocks.h"
+#include "quant/layout.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -462,6 +463,9 @@ int accel_matrix_from_ggml(uint32_t ggml_type, const void *data, size_t size, ui
     accel_no_error(err);
     if (!data || !mat)
         return accel_fail(err, ACCEL_E_ARG, "matrix: data and mat must be given");
+    struct quant_type own;
+    if (quant_type_read(ggml_type, &own))
+        return quant_matrix_load(ggml_type, data, size, rows, cols, mat, err);
     const struct ggml_block_type *type = ggml_find_block_type(ggml_type);
     if (!type)
         return accel_fail(err, ACCEL_E_UNSUPPORTED,

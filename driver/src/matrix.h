@@ -93,6 +93,11 @@ void quantizer_free(struct quantizer *q); /* NULL is fine */
 int quantize_row(const struct quantizer *q, struct accel_matrix *m, uint32_t row, const float *w,
                  struct aligner *a, struct accel_error *err);
 
+/* The row's codebook of 2^bits values in -127..127 (times *scale) of least squared error, each weight's error
+ * times weight[c] (NULL: all alike). */
+void quantizer_fit_book(unsigned bits, const float *w, const float *weight, uint32_t count,
+                        int8_t *book, double *scale);
+
 /* Nearest integer, halves to even, for |v| < 2^51. */
 static inline double round_even(double v)
 {

@@ -5,6 +5,7 @@
 #include "fmath.h"
 #include "ggml_blocks.h"
 #include "internal.h"
+#include "quant/layout.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +28,18 @@ int accel_model_get_tensor(const accel_model *model, size_t index, struct accel_
     size_t n = t->name.len < sizeof info->name - 1 ? t->name.len : sizeof info->name - 1;
     memset(info, 0, sizeof *info);
     memcpy(info->name, t->name.data, n);
-    strncpy(info->type, ggml_type_name(t->type), sizeof info->type - 1);
+    struct quant_type own;
+    bool ours = quant_type_read(t->type, &own);
+    if (ours)
+        quant_type_name(t->type, info->type);
+    else
+        strncpy(info->type, ggml_type_name(t->type), sizeof info->type - 1);
     info->cols = t->ne[0];
     info->rows = t->ne[1] * t->ne[2] * t->ne[3];
     info->bytes = t->size;
     info->is_matrix = is_matrix(t) && !(t == model->token_embd && model->output);
     const struct ggml_block_type *block = ggml_find_block_type(t->type);
-    info->keeps_codes = block && block->format != 0;
+    info->keeps_codes = ours || (block && block->format != 0);
     return ACCEL_OK;
 }
 

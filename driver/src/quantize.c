@@ -340,20 +340,19 @@ static void best_values(const double *border, double n, double sum, int count, i
     }
 }
 
-static void codebook_row(struct accel_matrix *m, uint32_t row, const float *w, double *scale)
+void quantizer_fit_book(unsigned bits, const float *w, const float *weight, uint32_t count,
+                        int8_t *book, double *scale)
 {
-    const unsigned bits = accel_format_bits(m->format);
-    int8_t *book = m->codebook + ((size_t)row << bits);
-    struct range r = find_range(w, m->cols);
-    struct levels levels = { .count = 0 };
+    struct range r = find_range(w, count);
     double n[BORDERS] = { 0.0 }, sum[BORDERS] = { 0.0 }, border[BORDERS];
     double s = float32(fmax(fabs(r.min), fabs(r.max)) / BOOK_MAX);
     double below = 0.0, below_sum = 0.0;
-    for (uint32_t c = 0; c < m->cols; c++) { /* between two borders, by the lower one */
+    for (uint32_t c = 0; c < count; c++) { /* between two borders, by the lower one */
         double v = s > 0.0 ? clamp(w[c] / s, -BOOK_MAX, BOOK_MAX) : 0.0;
+        double counts = weight ? (double)weight[c] : 1.0;
         int at = (int)floor(2.0 * v) + 2 * BOOK_MAX;
-        n[at] += 1.0;
-        sum[at] += v;
+        n[at] += counts;
+        sum[at] += counts * v;
     }
     for (int b = 0; b < BORDERS; b++) {
         border[b] = (b - 2 * BOOK_MAX) * below - 2.0 * below_sum;
@@ -361,6 +360,16 @@ static void codebook_row(struct accel_matrix *m, uint32_t row, const float *w, d
         below_sum += sum[b];
     }
     best_values(border, below, below_sum, 1 << bits, book);
+    *scale = s;
+}
+
+static void codebook_row(struct accel_matrix *m, uint32_t row, const float *w, double *scale)
+{
+    const unsigned bits = accel_format_bits(m->format);
+    int8_t *book = m->codebook + ((size_t)row << bits);
+    struct levels levels = { .count = 0 };
+    double s;
+    quantizer_fit_book(bits, w, NULL, m->cols, book, &s);
     for (unsigned c = 0; c < 1u << bits; c++)
         add_level(&levels, book[c], c);
     level_codes(&levels, w, m->cols, s, m->codes + (size_t)row * m->cols);

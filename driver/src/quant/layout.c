@@ -1,0 +1,399 @@
+/* layout.c - tensor types of our own in GGUF files: the codes and headers that a device runs.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "layout.h"
+
+#include "matrix.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* id: 0x41 in the top byte, 3 bits of group, mx above them, the format's 20 bits below */
+#define ID_TOP    0x41000000u
+#define ID_MX     0x00800000u
+#define GROUP_AT  20
+#define FORMAT_OF 0xFFFFFu
+
+static const uint32_t group_sizes[8] = { 0, 16, 32, 48, 64, 96, 128, 256 };
+
+static bool has_zero(accel_format f)
+{
+    return (f & 0xF00u) == ACCEL_CODING_UNSIGNED;
+}
+
+static bool has_book(accel_format f)
+{
+    return f == ACCEL_CODEBOOK3 || f == ACCEL_CODEBOOK4;
+}
+
+uint32_t quant_type_id(accel_format format, uint32_t group, bool mx)
+{
+    uint32_t g = 0;
+    while (g < 8 && group_sizes[g] != group)
+        g++;
+    if (g == 8 || !accel_format_valid(format) || (has_book(format) && group != 0))
+        return 0;
+    bool floats = (format & 0xF00u) == ACCEL_CODING_FLOAT || format == ACCEL_INT(8);
+    if (mx && (!floats || group == 0))
+        return 0;
+    return ID_TOP | (mx ? ID_MX : 0) | g << GROUP_AT | format;
+}
+
+bool quant_type_read(uint32_t id, struct quant_type *type)
+{
+    type->format = id & FORMAT_OF;
+    type->group = group_sizes[id >> GROUP_AT & 7u];
+    type->mx = (id & ID_MX) != 0;
+    return id == quant_type_id(type->format, type->group, type->mx) && id != 0;
+}
+
+const char *quant_type_name(uint32_t id, char *buf)
+{
+    struct quant_type t;
+    if (!quant_type_read(id, &t))
+        snprintf(buf, QUANT_NAME, "?");
+    else if (t.group)
+        snprintf(buf, QUANT_NAME, "%s%s/%u", t.mx ? "mx:" : "", accel_format_name(t.format),
+                 t.group & 511u);
+    else
+        snprintf(buf, QUANT_NAME, "%s", accel_format_name(t.format));
+    return buf;
+}
+
+/* ---- the row ---- */
+
+uint32_t quant_groups(const struct quant_type *t, uint32_t n)
+{
+    return t->group ? (n + t->group - 1) / t->group : 1;
+}
+
+/* Five ternary digits fit a byte; other codes are packed as bits. */
+static uint64_t code_bytes(accel_format f, uint64_t n)
+{
+    if (f == ACCEL_TERNARY)
+        return (n + 4) / 5;
+    return (n * accel_format_bits(f) + 7) / 8;
+}
+
+bool quant_row_bytes(uint32_t id, uint64_t n, uint64_t *bytes)
+{
+    struct quant_type t;
+    if (!quant_type_read(id, &t) || n == 0 || n > UINT32_MAX)
+        return false;
+    uint64_t groups = quant_groups(&t, (uint32_t)n);
+    *bytes = groups + code_bytes(t.format, n);
+    if (t.mx)
+        return true;
+    *bytes += 2;
+    if (has_zero(t.format))
+        *bytes += groups;
+    if (accel_format_has_sel(t.format))
+        *bytes += (groups + 3) / 4;
+    if (has_book(t.format))
+        *bytes += 1u << accel_format_bits(t.format);
+    return true;
+}
+
+float quant_bf16(float v)
+{
+    uint32_t u;
+    memcpy(&u, &v, sizeof u);
+    if ((u & 0x7F800000u) == 0x7F800000u)
+        return v;
+    uint32_t up = u + 0x7FFFu + (u >> 16 & 1u);
+    if ((up & 0x7F800000u) == 0x7F800000u)
+        up = u; /* the largest finite ones are cut instead */
+    up &= 0xFFFF0000u;
+    memcpy(&v, &up, sizeof v);
+    return v;
+}
+
+int32_t quant_offset(const struct quant_type *t, int8_t sc, uint8_t zero)
+{
+    return -(int32_t)round_even(ldexp((double)(sc * zero), (int)accel_format_bits(t->format) - 8));
+}
+
+int quant_fraction(accel_format f)
+{
+    if (f == ACCEL_INT(8))
+        return 6; /* as MXINT8 */
+    if ((f & 0xF00u) != ACCEL_CODING_FLOAT)
+        return 0;
+    int e = (int)(f >> 16 & 15u), m = (int)accel_format_bits(f) - 1 - e;
+    int bias = e == 1 ? 1 : (1 << (e - 1)) - 1;
+    return bias - 1 + m;
+}
+
+double quant_power(accel_format f, uint8_t power)
+{
+    return ldexp(1.0, (int)power - 127 - quant_fraction(f));
+}
+
+static void pack_codes(accel_format f, const uint8_t *codes, uint32_t n, uint8_t *out)
+{
+    unsigned bits = accel_format_bits(f), have = 0;
+    uint32_t word = 0;
+    if (f == ACCEL_TERNARY) {
+        for (uint32_t i = 0; i < n; i += 5) {
+            unsigned v = 0;
+            for (uint32_t j = 5; j-- > 0;)
+                v = v * 3 + (i + j < n ? codes[i + j] : 0u);
+            *out++ = (uint8_t)v;
+        }
+        return;
+    }
+    if (bits == 4) {
+        for (uint32_t i = 0; i + 1 < n; i += 2)
+            out[i / 2] = (uint8_t)(codes[i] | (unsigned)codes[i + 1] << 4);
+        if (n & 1u)
+            out[n / 2] = codes[n - 1];
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        word |= (uint32_t)codes[i] << have;
+        for (have += bits; have >= 8; have -= 8, word >>= 8)
+            *out++ = (uint8_t)word;
+    }
+    if (have)
+        *out = (uint8_t)word;
+}
+
+static void unpack_codes(accel_format f, const uint8_t *in, uint32_t n, uint8_t *codes)
+{
+    unsigned bits = accel_format_bits(f), have = 0;
+    uint32_t word = 0;
+    if (f == ACCEL_TERNARY) {
+        for (uint32_t i = 0; i < n; in++) {
+            unsigned v = *in;
+            for (uint32_t j = 0; j < 5 && i < n; j++, v /= 3)
+                codes[i++] = (uint8_t)(v % 3);
+        }
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        if (have < bits) {
+            word |= (uint32_t)*in++ << have;
+            have += 8;
+        }
+        codes[i] = (uint8_t)(word & ((1u << bits) - 1));
+        word >>= bits;
+        have -= bits;
+    }
+}
+
+void quant_row_write(const struct quant_type *t, uint32_t n, const struct quant_row *row,
+                     uint8_t *out)
+{
+    uint32_t groups = quant_groups(t, n);
+    if (t->mx) {
+        memcpy(out, row->power, groups);
+        pack_codes(t->format, row->codes, n, out + groups);
+        return;
+    }
+    uint32_t scale;
+    memcpy(&scale, &row->row_scale, sizeof scale);
+    *out++ = (uint8_t)(scale >> 16);
+    *out++ = (uint8_t)(scale >> 24);
+    memcpy(out, row->sc, groups);
+    out += groups;
+    if (has_zero(t->format)) {
+        memcpy(out, row->zero, groups);
+        out += groups;
+    }
+    if (accel_format_has_sel(t->format)) {
+        memset(out, 0, (groups + 3) / 4);
+        for (uint32_t g = 0; g < groups; g++)
+            out[g / 4] = (uint8_t)(out[g / 4] | (unsigned)row->sel[g] << 2 * (g % 4));
+        out += (groups + 3) / 4;
+    }
+    if (has_book(t->format)) {
+        memcpy(out, row->book, (size_t)1 << accel_format_bits(t->format));
+        out += (size_t)1 << accel_format_bits(t->format);
+    }
+    pack_codes(t->format, row->codes, n, out);
+}
+
+void quant_row_read(const struct quant_type *t, uint32_t n, const uint8_t *in,
+                    struct quant_row *row)
+{
+    uint32_t groups = quant_groups(t, n);
+    if (t->mx) {
+        row->row_scale = 0.0f;
+        memcpy(row->power, in, groups);
+        unpack_codes(t->format, in + groups, n, row->codes);
+        return;
+    }
+    uint32_t scale = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 24;
+    memcpy(&row->row_scale, &scale, sizeof scale);
+    in += 2;
+    memcpy(row->sc, in, groups);
+    in += groups;
+    if (has_zero(t->format)) {
+        memcpy(row->zero, in, groups);
+        in += groups;
+    }
+    if (accel_format_has_sel(t->format)) {
+        for (uint32_t g = 0; g < groups && row->sel; g++)
+            row->sel[g] = in[g / 4] >> 2 * (g % 4) & 3u;
+        in += (groups + 3) / 4;
+    }
+    if (has_book(t->format)) {
+        memcpy(row->book, in, (size_t)1 << accel_format_bits(t->format));
+        in += (size_t)1 << accel_format_bits(t->format);
+    }
+    unpack_codes(t->format, in, n, row->codes);
+}
+
+/* ---- rows as floats and as matrices ---- */
+
+/* The largest exponent of a row; groups more than 15 below cannot be told from 0 by a shift of 4 bits. */
+static int base_power(const struct quant_row *r, uint32_t groups, uint8_t *base)
+{
+    uint8_t low = 255, high = 0;
+    for (uint32_t g = 0; g < groups; g++) {
+        low = r->power[g] < low ? r->power[g] : low;
+        high = r->power[g] > high ? r->power[g] : high;
+    }
+    *base = low;
+    return high == 255 || high - low > SH_MAX ? ACCEL_E_CORRUPT : ACCEL_OK;
+}
+
+/* The headers of one row, as a matrix has them. */
+static int set_headers(const struct quant_type *t, struct accel_matrix *m, uint32_t row,
+                       const struct quant_row *r)
+{
+    size_t at = (size_t)row * m->groups;
+    if (t->mx) {
+        uint8_t base;
+        int rc = base_power(r, m->groups, &base);
+        double scale = rc ? 0.0 : quant_power(t->format, base);
+        for (uint32_t g = 0; g < m->groups && !rc; g++) {
+            m->sc[at + g] = 1;
+            m->sh[at + g] = (uint8_t)(r->power[g] - base);
+        }
+        m->row_scale[row] = (float)scale;
+        return rc || scale < 0x1p-126 ? ACCEL_E_CORRUPT : ACCEL_OK;
+    }
+    m->row_scale[row] = r->row_scale;
+    for (uint32_t g = 0; g < m->groups; g++) {
+        m->sc[at + g] = r->sc[g];
+        m->oc[at + g] = has_zero(t->format) ? quant_offset(t, r->sc[g], r->zero[g]) : 0;
+    }
+    return isfinite(r->row_scale) ? ACCEL_OK : ACCEL_E_CORRUPT;
+}
+
+static int read_rows(const struct quant_type *t, struct accel_matrix *m, const uint8_t *data,
+                     size_t row_bytes, uint32_t *bad)
+{
+    int8_t *sc = calloc(m->groups, 1);
+    uint8_t *bytes = calloc(m->groups, 1);
+    int rc = sc && bytes ? ACCEL_OK : ACCEL_E_NOMEM;
+    for (uint32_t i = 0; i < m->rows && !rc; i++) {
+        struct quant_row r = {
+            .sc = sc,
+            .power = bytes,
+            .zero = bytes,
+            .sel = m->sel ? m->sel + (size_t)i * m->groups : NULL,
+            .book = m->codebook ? m->codebook + ((size_t)i << accel_format_bits(t->format)) : NULL,
+            .codes = m->codes + (size_t)i * m->cols,
+        };
+        quant_row_read(t, m->cols, data + (size_t)i * row_bytes, &r);
+        rc = set_headers(t, m, i, &r);
+        *bad = i;
+    }
+    free(sc);
+    free(bytes);
+    return rc;
+}
+
+int quant_matrix_load(uint32_t id, const void *data, size_t size, uint32_t rows, uint32_t cols,
+                      accel_matrix **mat, struct accel_error *err)
+{
+    struct quant_type t;
+    struct accel_matrix *m = NULL;
+    uint64_t row_bytes, want;
+    uint32_t bad = 0;
+    if (!quant_type_read(id, &t))
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "tensor type 0x%x is none of libaccel's", id);
+    int rc = matrix_check_shape(t.format, rows, cols, t.group, err);
+    if (rc)
+        return rc;
+    if (!quant_row_bytes(id, cols, &row_bytes) || __builtin_mul_overflow(rows, row_bytes, &want) ||
+        want != size)
+        return accel_fail(
+            err, ACCEL_E_CORRUPT,
+            "a tensor of %u x %u has %zu bytes, which is not what its type needs; the file is truncated "
+            "or its shape is wrong",
+            rows, cols, size);
+    rc = matrix_new(t.format, rows, cols, t.group, &m, err);
+    if (rc)
+        return rc;
+    rc = read_rows(&t, m, data, (size_t)row_bytes, &bad);
+    if (rc) {
+        accel_matrix_free(m);
+        return rc == ACCEL_E_NOMEM
+                   ? accel_fail(err, rc, "out of memory: a matrix of %u x %u", rows, cols)
+                   : accel_fail(
+                         err, rc,
+                         "matrix row %u: a scale is not finite or out of range; the file is damaged",
+                         bad);
+    }
+    /* The exact parts are checked as any caller's are: a file's bytes may say anything. */
+    struct accel_matrix_parts parts = { .format = t.format,
+                                        .rows = rows,
+                                        .cols = cols,
+                                        .group = t.group,
+                                        .codes = m->codes,
+                                        .sc = m->sc,
+                                        .sh = m->sh,
+                                        .oc = has_zero(t.format) ? m->oc : NULL,
+                                        .row_scale = m->row_scale,
+                                        .sel = m->sel,
+                                        .codebook = m->codebook };
+    rc = accel_matrix_from_codes(&parts, mat, err);
+    accel_matrix_free(m);
+    if (rc == ACCEL_E_ARG) { /* not the caller's numbers but the file's */
+        rc = ACCEL_E_CORRUPT;
+        if (err)
+            err->status = rc;
+    }
+    return rc;
+}
+
+int quant_dequantize_row(uint32_t id, const void *row, float *out, size_t n)
+{
+    struct quant_type t;
+    struct k_tables *tables = NULL;
+    struct accel_matrix *m = NULL;
+    int32_t k[256];
+    uint64_t bytes;
+    uint32_t bad;
+    if (!quant_type_read(id, &t))
+        return ACCEL_E_UNSUPPORTED;
+    if (!row || !out || !quant_row_bytes(id, n, &bytes))
+        return ACCEL_E_ARG;
+    int rc = matrix_new(t.format, 1, (uint32_t)n, t.group, &m, NULL);
+    if (rc)
+        return rc;
+    rc = read_rows(&t, m, row, (size_t)bytes, &bad);
+    if (!rc && !(tables = malloc(sizeof *tables)))
+        rc = ACCEL_E_NOMEM;
+    if (rc)
+        goto out;
+    matrix_tables(t.format, tables);
+    for (uint32_t at = 0; at < n;) {
+        uint32_t g = t.group ? at / t.group : 0, end = t.group ? (g + 1) * t.group : (uint32_t)n;
+        end = end < n ? end : (uint32_t)n;
+        uint32_t count = end - at < 256 ? end - at : 256;
+        matrix_decode(m, tables, 0, at, count, k);
+        for (uint32_t i = 0; i < count; i++)
+            out[at + i] = (float)((double)m->row_scale[0] * (double)(1u << m->sh[g]) *
+                                  ((double)m->sc[g] * k[i] + (double)m->oc[g]));
+        at += count;
+    }
+out:
+    free(tables);
+    accel_matrix_free(m);
+    return rc;
+}

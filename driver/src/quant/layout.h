@@ -1,0 +1,66 @@
+/* layout.h - tensor types of our own in GGUF files: the codes and headers that a device runs.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * docs/quantize.md describes the layout. A type id says all that the size of a row depends on, so such a
+ * tensor is read like one of ggml's: rows of equal size, one after the other. */
+#ifndef ACCEL_QUANT_LAYOUT_H
+#define ACCEL_QUANT_LAYOUT_H
+
+#include "internal.h"
+
+#define QUANT_VERSION     1 /* of the layout; a file says it under QUANT_VERSION_KEY */
+#define QUANT_VERSION_KEY "accel.quant.version"
+
+enum { QUANT_NAME = 16 };
+
+/* What a type id says. */
+struct quant_type {
+    accel_format format;
+    uint32_t group; /* 0: one group a row */
+    bool mx;        /* scales are powers of two, a byte each; no row scale */
+};
+
+/* The id of a type, or 0 if there is none: format or group illegal, mx of anything but floats and int8,
+ * a codebook with groups. */
+uint32_t quant_type_id(accel_format format, uint32_t group, bool mx);
+/* False if the id is none of ours. */
+bool quant_type_read(uint32_t id, struct quant_type *type);
+/* "uint4/32", "mx:e2m3/32"; fits QUANT_NAME. Returns buf. */
+const char *quant_type_name(uint32_t id, char *buf);
+/* Bytes of a row of n weights. False if the id is none of ours or the size overflows. */
+bool quant_row_bytes(uint32_t id, uint64_t n, uint64_t *bytes);
+
+/* One row taken apart. The arrays are the caller's; those that the type does not have stay untouched and may
+ * be NULL.
+ *     value = row_scale * (sc * k + oc),   oc = -(sc * zero / 2^(8 - bits), halves to even)
+ * and with mx: value = 2^(exponent - 127) * k * 2^-f, f as docs/contract.md has it. */
+struct quant_row {
+    float row_scale; /* a bfloat16 number; mx: not used */
+    int8_t *sc;      /* [groups] */
+    uint8_t *power;  /* [groups], mx only: exponent + 127 */
+    uint8_t *zero;   /* [groups], UINT formats only */
+    uint8_t *sel;    /* [groups], 0..3, formats with selector only */
+    int8_t *book;    /* [2^bits], codebooks only */
+    uint8_t *codes;  /* [n] */
+};
+int32_t quant_offset(const struct quant_type *type, int8_t sc, uint8_t zero);
+/* f of a format that mx may have; docs/contract.md */
+int quant_fraction(accel_format format);
+/* 2^(power - 127 - f) */
+double quant_power(accel_format format, uint8_t power);
+uint32_t quant_groups(const struct quant_type *type, uint32_t n);
+void quant_row_write(const struct quant_type *type, uint32_t n, const struct quant_row *row,
+                     uint8_t *out);
+void quant_row_read(const struct quant_type *type, uint32_t n, const uint8_t *in,
+                    struct quant_row *row);
+
+/* Nearest bfloat16 number, halves to even; finite for finite v. */
+float quant_bf16(float v);
+
+/* A row as floats. @return ACCEL_OK, _E_ARG, _E_UNSUPPORTED (id), _E_NOMEM */
+int quant_dequantize_row(uint32_t id, const void *row, float *out, size_t n);
+/* A tensor as a matrix, exactly. @return ACCEL_OK, _E_CORRUPT, _E_OVERFLOW, _E_NOMEM */
+int quant_matrix_load(uint32_t id, const void *data, size_t size, uint32_t rows, uint32_t cols,
+                      accel_matrix **mat, struct accel_error *err);
+
+#endif
