@@ -1,7 +1,7 @@
 // group_scale.v - acc += (sc * D + oc * S) << sh for one slice of rows a cycle, exactly.
 //
 //   cycle 0  D slice accepted, header read        cycle 2  shifted; accumulator read
-//   cycle 1  products                             cycle 3  added; written back, or out if the chunk is the last
+//   cycle 1  products                             cycle 3  added; written back, or on to requant if the chunk is the last
 //
 // Accumulators of all columns live in a memory; those of a row tile's last chunk go to the result stream
 // instead of back. A row tile's last chunks may be outliers', whose D come from another source. One slice may follow the other at once even for the same accumulator: the sum written
@@ -127,8 +127,10 @@ module group_scale #(
     endgenerate
 
     // ---- control along the pipeline; address of an accumulator: column, slice
-    reg              v1, v2, v3, v4;
-    reg              first1, first2, last1, last2, end1, end2, end3, end4;
+    localparam Late = Requant != 0 ? 7 : 1; // stages of requant
+    reg              v1, v2;
+    reg              first1, first2, last1, last2, end1, end2;
+    reg  [Late:1]    late, late_end;        // results in requant; the job's last
     reg  [Aw-1:0]    at1, at2, at_prev;
     wire [Aw-1:0]    at0;
     reg              prev;                  // the slice before the one in cycle 3 was written to at_prev
@@ -139,19 +141,19 @@ module group_scale #(
             assign at0 = c_col;
         end
     endgenerate
-    assign en = !(v4 && !r_ready_i);
+    integer k;
+    assign en = !(late[Late] && !r_ready_i);
     always @(posedge clk_i)
         if (rst_i) begin
             v1   <= 1'b0;
             v2   <= 1'b0;
-            v3   <= 1'b0;
-            v4   <= 1'b0;
+            late <= {Late{1'b0}};
             prev <= 1'b0;
         end else if (en) begin
             v1   <= accept;
             v2   <= v1;
-            v3   <= v2 && last2;            // results only: through requant
-            v4   <= v3;
+            late[1] <= v2 && last2;
+            for (k = 2; k <= Late; k = k + 1) late[k] <= late[k-1];
             prev <= v2 && !last2;
         end
     always @(posedge clk_i)
@@ -164,13 +166,13 @@ module group_scale #(
             last2  <= last1;
             end2   <= end1;
             at2    <= at1;
-            end3   <= end2;
-            end4   <= end3;
+            late_end[1] <= end2;
+            for (k = 2; k <= Late; k = k + 1) late_end[k] <= late_end[k-1];
             at_prev <= at2;
         end
     wire forward = prev && at_prev == at2;
-    assign r_valid_o  = v4;
-    assign job_done_o = v4 && r_ready_i && end4;
+    assign r_valid_o  = late[Late];
+    assign job_done_o = late[Late] && r_ready_i && late_end[Late];
 
     // ---- one scaler and its accumulators per row of the slice
     wire [ScaleUnits-1:0] overflow;
@@ -257,13 +259,10 @@ module group_scale #(
                     .mul_i(mul2), .shift_i(shift2), .data_o(r_o[u*48+:48]));
             end else begin : g_no_rq
                 wire unused_ok = &{1'b0, mul_i[u*31+:31], shift_i[u*6+:6]};
-                reg [47:0] out1, out2;
+                reg [47:0] out;
                 always @(posedge clk_i)
-                    if (en) begin
-                        out1 <= sum[47:0];
-                        out2 <= out1;
-                    end
-                assign r_o[u*48+:48] = out2;
+                    if (en && v2 && last2) out <= sum[47:0];
+                assign r_o[u*48+:48] = out;
             end
         end
     endgenerate

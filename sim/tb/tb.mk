@@ -17,7 +17,8 @@ TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40 plane_gather_4:plane
                          plane_gather_4x4:plane_gather:Width=40:Planes=4:Extra=4:Ctl=8
 TB_TOPS_walk_buffer   := walk_buffer:walk_buffer:Depth=8:Width=8
 TB_TOPS_weight_buffer := weight_buffer:weight_buffer:Depth=8:Width=24
-TB_TOPS_act_buffer    := act_buffer_16x16:act_buffer:Lanes=16:Depth=16 act_buffer_256x4:act_buffer:Lanes=256:Depth=4
+TB_TOPS_act_buffer    := act_buffer_16x16:act_buffer:Lanes=16:Depth=16 act_buffer_12x32:act_buffer:Lanes=12:Depth=32 \
+                         act_buffer_256x4:act_buffer:Lanes=256:Depth=4
 TB_TOPS_outliers      := outliers_8x16:outliers:Rows=8:Lanes=16:ScaleUnits=2:Depth=16 \
                          outliers_4x24:outliers:Rows=4:Lanes=24:ScaleUnits=4:Depth=32:DBits=30
 TB_TOPS_sign_tree     := sign_tree_1x8:sign_tree:Leaves=1:Bits=8 sign_tree_2x8:sign_tree:Leaves=2:Bits=8 sign_tree_16x9:sign_tree:Leaves=16:Bits=9

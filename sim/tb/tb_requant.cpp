@@ -43,11 +43,13 @@ Op random_op(tb::Rng &rng)
     return op;
 }
 
+constexpr size_t STAGES = 7;
+
 void job(tb::Job &job)
 {
     tb::Dut<Vrequant> dut(job);
     tb::Stall valid = job.stall(), en = job.stall();
-    std::deque<std::pair<bool, Op>> pipe; /* the two stages */
+    std::deque<std::pair<bool, Op>> pipe; /* the stages */
     for (int t = 0; t < 25000; t++) {
         const Op op = random_op(job.rng);
         const bool v = !valid.now(), move = !en.now();
@@ -62,10 +64,10 @@ void job(tb::Job &job)
         dut.alive();
         if (move) {
             pipe.emplace_back(v, op);
-            if (pipe.size() > 2)
+            if (pipe.size() > STAGES)
                 pipe.pop_front();
         }
-        if (pipe.size() == 2 && pipe.front().first) {
+        if (pipe.size() == STAGES && pipe.front().first) {
             const Op &o = pipe.front().second;
             const int64_t got = tb::get_signed(dut->data_o, 0, 48);
             CHECK(got == o.want(), "%lld * %u >> %u (pass %d) gave %lld, expected %lld",
