@@ -43,6 +43,14 @@ enum {
     FLAG_REFERENCE,
     FLAG_TRIALS,
     FLAG_PLANS,
+    FLAG_OUTPUT,
+    FLAG_TYPE,
+    FLAG_HEAD,
+    FLAG_BITS,
+    FLAG_CALIBRATION,
+    FLAG_SELF,
+    FLAG_NEAREST,
+    FLAG_THREADS,
 };
 #define FLAG(name) (UINT64_C(1) << FLAG_##name)
 
@@ -61,13 +69,15 @@ struct options {
     const char *plans[MAX_LIST];
     unsigned plan_count;
     const char *model, *prompt, *text, *save, *vectors, *pruning, *reference;
+    const char *output, *type, *head, *calibration;
     uint64_t count, seed, chunks, jobs;
     double temperature, top_p;
     uint32_t top_k, context, group;
     accel_format formats[MAX_LIST];
     unsigned format_count;
-    double clock_mhz, link_mbs, deadline_ms;
-    bool json, sample;
+    double clock_mhz, link_mbs, deadline_ms, bits;
+    unsigned threads;
+    bool json, sample, self, nearest;
 };
 
 struct command {
@@ -138,5 +148,6 @@ int run_selftest(const struct options *o);
 int run_compare(const struct options *given);
 int run_bringup(const struct options *o);
 int run_eval(const struct options *o);
+int run_quantize(const struct options *o);
 
 #endif

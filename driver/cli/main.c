@@ -33,6 +33,15 @@ static const struct command commands[] = {
       FLAG(FILES) | FLAG(REFERENCE) | FLAG(TEXT) | FLAG(TRIALS) | FLAG(PLANS) | FLAG(GROUP) |
           FLAG(CHUNKS) | FLAG(DEVICE) | FLAG(SAVE) | FLAG(COUNT) | REPORT,
       4, 0, run_eval },
+    { "quantize", "make a low-bit model of one of float tensors",
+      "Writes the model anew with its matrices in the type that --format names, or in the best\n"
+      "that fits --bits. With --calib or --self-calib the codes are chosen to keep what the matrices\n"
+      "put out (GPTQ, then scales and codes in turn); else each weight takes the nearest value, with\n"
+      "scales searched for. docs/quantize.md has the rest.",
+      FLAG(FILES) | FLAG(OUTPUT) | FLAG(TYPE) | FLAG(HEAD) | FLAG(BITS) | FLAG(CALIBRATION) |
+          FLAG(SELF) | FLAG(NEAREST) | FLAG(COUNT) | FLAG(PLANS) | FLAG(SEED) | FLAG(THREADS) |
+          REPORT,
+      8192, 0, run_quantize },
     { "verify", "compare the logits of two devices bit for bit",
       "Runs the prompt and -n tokens on both devices and compares every logit. Prints\n"
       "\"identical\" and exits with 0 only if all are equal; exits with 3 at the first that is\n"

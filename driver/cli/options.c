@@ -46,6 +46,19 @@ static const struct flag flags[] = {
     { FLAG(REFERENCE), NULL, "--ref", "FILE", "model to compare with, in float arithmetic" },
     { FLAG(TRIALS), NULL, "--format", "NAME[:GROUP]",
       "format for float tensors; may be given more than once" },
+    { FLAG(OUTPUT), "-o", "--output", "FILE", "the new model" },
+    { FLAG(TYPE), NULL, "--format", "NAME[:GROUP]",
+      "type of the matrices: a weight format and its group, a ggml type (q4_0 q4_1 q5_0 q5_1 q8_0 tq1_0 "
+      "tq2_0 mxfp4 f16 bf16 f32), mxfp6e2m3, mxfp6e3m2, mxfp8 or mxint8" },
+    { FLAG(HEAD), NULL, "--head", "NAME[:GROUP]",
+      "type of token_embd and output (default: as the others)" },
+    { FLAG(BITS), NULL, "--bits", "B",
+      "most bits a weight, headers and all, 1.5 to 9 (default 4.5)" },
+    { FLAG(CALIBRATION), NULL, "--calib", "FILE", "text to learn the inputs of each matrix from" },
+    { FLAG(SELF), NULL, "--self-calib", NULL, "let the model write that text, by the seed" },
+    { FLAG(NEAREST), NULL, "--rtn", NULL,
+      "round to nearest even so; the text only weighs the inputs" },
+    { FLAG(THREADS), NULL, "--threads", "N", "threads (default: one for each processor)" },
     { FLAG(PLANS), NULL, "--plan", "FILE", "formats by tensor name; may be given more than once" },
     { FLAG(JSON), NULL, "--json", NULL, "write one JSON object instead of text" },
 };
@@ -123,6 +136,16 @@ static const char *store(struct options *o, uint64_t bit, const char *v)
     case FLAG(FILES): return append(o->files, &o->file_count, v);
     case FLAG(REFERENCE): o->reference = v; return *v ? NULL : "a file name";
     case FLAG(TRIALS): return append(o->trials, &o->trial_count, v) ? "at most 32 formats" : NULL;
+    case FLAG(OUTPUT): o->output = v; return *v ? NULL : "a file name";
+    case FLAG(TYPE): o->type = v; return *v ? NULL : "a type";
+    case FLAG(HEAD): o->head = v; return *v ? NULL : "a type";
+    case FLAG(CALIBRATION): o->calibration = v; return *v ? NULL : "a file name";
+    case FLAG(BITS): return get_double(v, 1.5, 9, &o->bits) ? NULL : "a number from 1.5 to 9";
+    case FLAG(THREADS):
+        if (!get_u64(v, 64, &n) || n == 0)
+            return "a whole number, 1 to 64";
+        o->threads = (unsigned)n;
+        return NULL;
     case FLAG(PLANS): return append(o->plans, &o->plan_count, v);
     case FLAG(VECTORS): o->vectors = v; return *v ? NULL : "a file name";
     case FLAG(PRUNING):
@@ -226,6 +249,10 @@ int parse_options(const struct command *c, int argc, char **argv, struct options
                 return usage_error("%s takes no value", f->name);
             if (f->bit == FLAG(SAMPLE))
                 o->sample = true;
+            else if (f->bit == FLAG(SELF))
+                o->self = true;
+            else if (f->bit == FLAG(NEAREST))
+                o->nearest = true;
             else
                 o->json = true;
             continue;

@@ -57,6 +57,7 @@ struct kv {
     uint64_t count;       /* of an array */
     const uint8_t *value; /* the scalar, the string's length, or the first element */
     size_t *strings;      /* of an array of strings: where each begins, from value */
+    size_t begin, end;    /* the pair's bytes in the file, key and all */
 };
 
 struct gguf_file {
@@ -461,10 +462,11 @@ static int read_metadata(struct reader *r, uint64_t n_kv)
         f->kv = p;
         if (rc)
             return no_memory(r);
-        f->kv[f->n_kv] = (struct kv){ .type = VALUE_TYPES };
+        f->kv[f->n_kv] = (struct kv){ .type = VALUE_TYPES, .begin = r->pos };
         rc = read_kv(r, &f->kv[f->n_kv++]); /* counted even if it fails: close frees it */
         if (rc)
             return rc;
+        f->kv[f->n_kv - 1].end = r->pos;
     }
     return index_names(r, "metadata key", f->kv, sizeof *f->kv, f->n_kv, &f->kv_order);
 }
@@ -959,4 +961,17 @@ bool gguf_array_u64(const struct gguf_file *f, const char *key, uint64_t i, uint
     const struct kv *kv = find(f, key);
     const uint8_t *p = element(kv, i);
     return p && number_u64(p, kv->elem, v);
+}
+
+/* ---- the bytes themselves ---- */
+
+bool gguf_raw_pair(const struct gguf_file *f, size_t i, struct gguf_str *key,
+                   struct gguf_str *bytes)
+{
+    if (i >= f->n_kv)
+        return false;
+    *key = f->kv[i].key;
+    *bytes = (struct gguf_str){ (const char *)f->base + f->kv[i].begin,
+                                f->kv[i].end - f->kv[i].begin };
+    return true;
 }

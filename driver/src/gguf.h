@@ -53,6 +53,10 @@ bool gguf_array_str(const struct gguf_file *f, const char *key, uint64_t i, stru
 bool gguf_array_f64(const struct gguf_file *f, const char *key, uint64_t i, double *v);
 bool gguf_array_u64(const struct gguf_file *f, const char *key, uint64_t i, uint64_t *v);
 
+/* The i-th pair's key and its bytes as they are in the file, key and type included. False behind the last. */
+bool gguf_raw_pair(const struct gguf_file *f, size_t i, struct gguf_str *key,
+                   struct gguf_str *bytes);
+
 /* Text from a file made fit for a message: anything but printable ASCII as \xHH, "..." where cap
  * cuts it. Writes and returns buf; cap >= 8. */
 const char *gguf_escape(struct gguf_str s, char *buf, size_t cap);

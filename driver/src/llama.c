@@ -58,6 +58,11 @@ static int run_linear(struct accel_llm *llm, const struct linear *l, size_t firs
                       float *y, size_t y_stride, struct accel_error *err)
 {
     if (l->real) {
+        int rc = llm->tap ? llm->tap(llm->tap_user, l, llm->inputs + first * llm->q_stride,
+                                     llm->q_stride, n)
+                          : ACCEL_OK;
+        if (rc)
+            return rc;
         llama_product(l->real, l->rows, l->cols, llm->inputs + first * llm->q_stride, llm->q_stride,
                       n, y, y_stride);
         return ACCEL_OK;
@@ -139,8 +144,8 @@ static int attend(struct accel_llm *llm, uint32_t layer, size_t i, size_t pos,
     return set_input(llm, i, llm->row, h->heads * hd, err);
 }
 
-static int run_layer(struct accel_llm *llm, uint32_t layer, size_t n, size_t pos,
-                     struct accel_error *err)
+int llama_run_layer(struct accel_llm *llm, uint32_t layer, size_t n, size_t pos,
+                    struct accel_error *err)
 {
     const struct llama_layer *l = &llm->layers[layer];
     size_t ff = llm->model->info.ff;
@@ -171,27 +176,38 @@ static int run_layer(struct accel_llm *llm, uint32_t layer, size_t n, size_t pos
     return ACCEL_OK;
 }
 
-/* n tokens from position pos on; logits for the last `want` of them. */
-static int run_batch(struct accel_llm *llm, const uint32_t *ids, size_t n, size_t pos, size_t want,
-                     float *logits, struct accel_error *err)
+int llama_embed(struct accel_llm *llm, const uint32_t *ids, size_t n, struct accel_error *err)
 {
     const struct accel_model_info *h = &llm->model->info;
     const struct gguf_tensor *t = llm->model->token_embd;
     size_t row_bytes = t->size / h->vocab;
-    int rc;
-    for (size_t i = 0; i < n; i++)
-        if ((rc = ggml_dequantize_row(t->type, (const uint8_t *)t->data + ids[i] * row_bytes,
-                                      llm->x + i * h->embd, h->embd)))
+    for (size_t i = 0; i < n; i++) {
+        int rc = ggml_dequantize_row(t->type, (const uint8_t *)t->data + ids[i] * row_bytes,
+                                     llm->x + i * h->embd, h->embd);
+        if (rc)
             return accel_fail(err, rc, "%s: token_embd.weight cannot be decoded",
                               gguf_path(llm->model->file));
-    for (uint32_t layer = 0; layer < h->layers; layer++)
-        if ((rc = run_layer(llm, layer, n, pos, err)))
-            return rc;
-    if (want == 0)
-        return ACCEL_OK;
-    if ((rc = norm_inputs(llm, llm->output_norm, n - want, n, err)))
+    }
+    return ACCEL_OK;
+}
+
+int llama_run_head(struct accel_llm *llm, size_t n, size_t want, float *logits,
+                   struct accel_error *err)
+{
+    int rc = norm_inputs(llm, llm->output_norm, n - want, n, err);
+    if (rc)
         return rc;
-    return run_linear(llm, &llm->head, n - want, want, logits, h->vocab, err);
+    return run_linear(llm, &llm->head, n - want, want, logits, llm->model->info.vocab, err);
+}
+
+/* n tokens from position pos on; logits for the last `want` of them. */
+static int run_batch(struct accel_llm *llm, const uint32_t *ids, size_t n, size_t pos, size_t want,
+                     float *logits, struct accel_error *err)
+{
+    int rc = llama_embed(llm, ids, n, err);
+    for (uint32_t layer = 0; layer < llm->model->info.layers && !rc; layer++)
+        rc = llama_run_layer(llm, layer, n, pos, err);
+    return rc || want == 0 ? rc : llama_run_head(llm, n, want, logits, err);
 }
 
 int accel_llm_eval(accel_llm *llm, const uint32_t *ids, size_t count, size_t want, float *logits,

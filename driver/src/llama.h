@@ -27,6 +27,9 @@ struct llama_layer {
     struct linear qkv, attn_output, gate_up, down;
 };
 
+/* May change the inputs, n columns of l->cols values. Not ACCEL_OK: the evaluation ends with that. */
+typedef int llama_tap(void *user, const struct linear *l, float *x, size_t stride, size_t n);
+
 struct accel_llm {
     const struct accel_model *model;
     accel_dev *dev;
@@ -43,13 +46,15 @@ struct accel_llm {
     float *keys;   /* [layers][kv_heads][head_dim][context] */
     float *values; /* [layers][kv_heads][context][head_dim] */
 
-    float *x;      /* [batch][embd], the residual stream */
-    float *y;      /* [batch][y_stride], what a job returned */
-    float *row;    /* [widest cols], one token's input of a linear layer */
-    float *scores; /* [context] */
-    int8_t *q;     /* [batch][q_stride], quantized input of a linear layer */
-    float *scale;  /* [batch] */
-    float *inputs; /* [batch][q_stride], float_math: q's place; else NULL */
+    float *x;       /* [batch][embd], the residual stream */
+    float *y;       /* [batch][y_stride], what a job returned */
+    float *row;     /* [widest cols], one token's input of a linear layer */
+    float *scores;  /* [context] */
+    int8_t *q;      /* [batch][q_stride], quantized input of a linear layer */
+    float *scale;   /* [batch] */
+    float *inputs;  /* [batch][q_stride], float_math: q's place; else NULL */
+    llama_tap *tap; /* float_math: sees the inputs of every linear layer; NULL: nobody does */
+    void *tap_user;
     size_t y_stride, q_stride;
 };
 
@@ -60,6 +65,13 @@ struct llama_how {
 };
 int llama_open(const accel_model *model, accel_dev *dev, const struct accel_llm_options *options,
                const struct llama_how *how, accel_llm **llm, struct accel_error *err);
+/* The forward pass in parts: embeddings of n tokens into llm->x; a layer on llm->x, for tokens at position pos
+ * and following; the logits of all of them. */
+int llama_embed(struct accel_llm *llm, const uint32_t *ids, size_t n, struct accel_error *err);
+int llama_run_layer(struct accel_llm *llm, uint32_t layer, size_t n, size_t pos,
+                    struct accel_error *err);
+int llama_run_head(struct accel_llm *llm, size_t n, size_t want, float *logits,
+                   struct accel_error *err);
 /* y[i][m] = sum over c of w[m][c] * x[i][c], over 16 partial sums: c goes to sum c % 16. */
 void llama_product(const float *w, size_t rows, size_t cols, const float *x, size_t x_stride,
                    size_t n, float *y, size_t y_stride);

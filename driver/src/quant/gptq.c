@@ -15,7 +15,8 @@
 #include <string.h>
 
 enum { ROUNDS = 6, SC_LIMIT = 127 };
-#define DAMPING 0.01 /* of the mean of H's diagonal */
+#define DAMPING            0.01 /* of the mean of H's diagonal */
+#define CORRECTION_DAMPING 0.05
 
 struct gptq {
     uint32_t cols;
@@ -169,6 +170,56 @@ void gptq_free(struct gptq *g)
 const float *gptq_weights(const struct gptq *g)
 {
     return g->diagonal;
+}
+
+int quant_correct(const float *hessian, const float *cross, uint32_t rows, uint32_t cols, float *w,
+                  struct accel_error *err)
+{
+    size_t n = cols, bytes;
+    double *a = NULL, *v = calloc(n, sizeof *v), mean = 0;
+    int rc = ACCEL_E_NOMEM;
+    if (!v || !mul_size(n, n, &bytes) || !mul_size(bytes, sizeof *a, &bytes) ||
+        !(a = malloc(bytes)))
+        goto out;
+    for (size_t i = 0; i < n; i++)
+        mean += (double)hessian[i * n + i] / (double)n;
+    for (size_t i = 0; i < n * n; i++)
+        a[i] = (double)hessian[i];
+    for (size_t i = 0; i < n; i++)
+        a[i * n + i] += CORRECTION_DAMPING * mean + 1e-30;
+    rc = ACCEL_E_ARG;
+    if (!cholesky(a, n))
+        goto out;
+    for (uint32_t r = 0; r < rows; r++) {
+        float *row = w + (size_t)r * n;
+        memset(v, 0, n * sizeof *v);
+        for (size_t i = 0; i < n; i++) {
+            const float *x = cross + i * n, *y = hessian + i * n;
+            double f = (double)row[i];
+            for (size_t j = 0; j < n && f != 0.0; j++)
+                v[j] += f * (double)(x[j] - y[j]);
+        }
+        for (size_t i = 0; i < n; i++) { /* L y = v */
+            double sum = v[i];
+            for (size_t j = 0; j < i; j++)
+                sum -= a[i * n + j] * v[j];
+            v[i] = sum / a[i * n + i];
+        }
+        for (size_t i = n; i-- > 0;) { /* L^T z = y */
+            v[i] /= a[i * n + i];
+            for (size_t j = 0; j < i; j++)
+                v[j] -= a[i * n + j] * v[i];
+        }
+        for (size_t i = 0; i < n; i++)
+            row[i] += (float)v[i];
+    }
+    rc = ACCEL_OK;
+out:
+    free(a);
+    free(v);
+    return rc == ACCEL_E_NOMEM ? accel_fail(err, rc, "out of memory: a hessian of %u inputs", cols)
+           : rc ? accel_fail(err, rc, "the calibration's sums over %u inputs are not finite", cols)
+                : ACCEL_OK;
 }
 
 /* ---- a row ---- */
@@ -351,11 +402,24 @@ void gptq_row(const struct gptq *g, struct row_work *r, const float *w)
     }
 }
 
-double gptq_error(const struct gptq *g, struct row_work *r, const float *w)
+void gptq_error(const struct gptq *g, struct row_work *r, const float *w, double *error,
+                double *norm)
 {
-    double sum = 0;
+    *error = *norm = 0;
     set_gradient(g, r, w); /* what the moves summed up has rounding in it */
-    for (size_t i = 0; i < g->cols; i++)
-        sum += (double)(r->value[i] - w[i]) * (double)r->grad[i];
-    return sum;
+    for (size_t i = 0; i < g->cols; i++) {
+        const float *h = g->h + i * g->cols;
+        float part[8] = { 0 };
+        double sum = 0;
+        size_t j = 0;
+        *error += (double)(r->value[i] - w[i]) * (double)r->grad[i];
+        for (; j + 8 <= g->cols; j += 8)
+            for (size_t k = 0; k < 8; k++)
+                part[k] += h[j + k] * w[j + k];
+        for (; j < g->cols; j++)
+            part[0] += h[j] * w[j];
+        for (size_t k = 0; k < 8; k++)
+            sum += (double)part[k];
+        *norm += (double)w[i] * sum;
+    }
 }

@@ -54,7 +54,7 @@ const char *quant_type_name(uint32_t id, char *buf)
     if (!quant_type_read(id, &t))
         snprintf(buf, QUANT_NAME, "?");
     else if (t.group)
-        snprintf(buf, QUANT_NAME, "%s%s/%u", t.mx ? "mx:" : "", accel_format_name(t.format),
+        snprintf(buf, QUANT_NAME, "%s%s:%u", t.mx ? "mx-" : "", accel_format_name(t.format),
                  t.group & 511u);
     else
         snprintf(buf, QUANT_NAME, "%s", accel_format_name(t.format));

@@ -25,7 +25,7 @@ struct quant_type {
 uint32_t quant_type_id(accel_format format, uint32_t group, bool mx);
 /* False if the id is none of ours. */
 bool quant_type_read(uint32_t id, struct quant_type *type);
-/* "uint4/32", "mx:e2m3/32"; fits QUANT_NAME. Returns buf. */
+/* "uint4:32", "mx-e2m3:32"; fits QUANT_NAME. Returns buf. */
 const char *quant_type_name(uint32_t id, char *buf);
 /* Bytes of a row of n weights. False if the id is none of ours or the size overflows. */
 bool quant_row_bytes(uint32_t id, uint64_t n, uint64_t *bytes);

@@ -26,6 +26,7 @@ struct quant_tensor {
     size_t size;
     double bits;  /* bits per weight, headers and all */
     double error; /* sum of squared errors, weighted by what is known of the inputs */
+    double norm;  /* the same of the weights themselves */
 };
 
 /* w: [rows][cols], all finite. type: quant_type_id's, or one of ggml's that quant_ggml_find knows (which have
@@ -87,5 +88,10 @@ struct gptq;
 /* @return ACCEL_OK, _E_NOMEM, _E_ARG (not finite) */
 int gptq_new(const float *hessian, uint32_t cols, struct gptq **out, struct accel_error *err);
 void gptq_free(struct gptq *g);
+/* Weights that make up for inputs q that are not the f they were: with hessian = sum of q q^T and cross = sum of
+ * f q^T, w += w (cross - hessian) hessian^-1, damped; what w f was is then what w q comes nearest to.
+ * w: [rows][cols]. @return ACCEL_OK, _E_NOMEM, _E_ARG (not finite) */
+int quant_correct(const float *hessian, const float *cross, uint32_t rows, uint32_t cols, float *w,
+                  struct accel_error *err);
 
 #endif

@@ -172,7 +172,7 @@ struct job {
     int rc;
     uint32_t bad; /* the first row that failed */
     struct accel_error why;
-    double *errors; /* [rows], summed in order at the end */
+    double *errors, *norms; /* [rows], summed in order at the end */
 };
 
 static void work_free(struct row_work *r)
@@ -237,14 +237,21 @@ static int check_row(const struct job *j, uint32_t row, struct accel_error *err)
     return ACCEL_OK;
 }
 
-static double plain_error(const struct job *j, const float *value, const float *w)
+/* The eight partial sums are for vector units. */
+static void plain_error(const struct job *j, const float *value, const float *w, double *error,
+                        double *norm)
 {
-    double sum = 0;
+    float e[8] = { 0 }, n[8] = { 0 };
+    *error = *norm = 0;
     for (uint32_t c = 0; c < j->cols; c++) {
-        double e = (double)(value[c] - w[c]);
-        sum += e * e * (j->weight ? (double)j->weight[c] : 1.0);
+        float d = value[c] - w[c], weight = j->weight ? j->weight[c] : 1.0f;
+        e[c % 8] += d * d * weight;
+        n[c % 8] += w[c] * w[c] * weight;
     }
-    return sum;
+    for (unsigned i = 0; i < 8; i++) {
+        *error += (double)e[i];
+        *norm += (double)n[i];
+    }
 }
 
 static int quantize_one(struct job *j, struct row_work *r, uint32_t row, struct accel_error *err)
@@ -257,7 +264,8 @@ static int quantize_one(struct job *j, struct row_work *r, uint32_t row, struct 
     if (!j->ours) {
         quant_ggml_row(j->type, w, j->cols, out);
         rc = ggml_dequantize_row(j->type, out, r->value, j->cols);
-        j->errors[row] = rc ? 0.0 : plain_error(j, r->value, w);
+        if (!rc)
+            plain_error(j, r->value, w, &j->errors[row], &j->norms[row]);
         return rc;
     }
     if (j->own.format == ACCEL_OLIVE4 || j->own.format == ACCEL_OLIVE4F) {
@@ -278,7 +286,10 @@ static int quantize_one(struct job *j, struct row_work *r, uint32_t row, struct 
                 row_set_code(r, c, w[c]);
     }
     quant_row_write(&j->own, j->cols, &r->row, out);
-    j->errors[row] = j->gptq ? gptq_error(j->gptq, r, w) : plain_error(j, r->value, w);
+    if (j->gptq)
+        gptq_error(j->gptq, r, w, &j->errors[row], &j->norms[row]);
+    else
+        plain_error(j, r->value, w, &j->errors[row], &j->norms[row]);
     return ACCEL_OK;
 }
 
@@ -371,7 +382,7 @@ int quant_matrix(uint32_t type, enum quant_method method, uint32_t rows, uint32_
     j.row_bytes = (size_t)row_bytes;
     if (!mul_size(rows, j.row_bytes, &size) || !mul_size(rows, sizeof *j.errors, &bytes) ||
         !(j.data = malloc(size)) || !(j.errors = calloc(1, bytes)) ||
-        !(j.levels = calloc(4, sizeof *j.levels))) {
+        !(j.norms = calloc(1, bytes)) || !(j.levels = calloc(4, sizeof *j.levels))) {
         rc = accel_fail(err, ACCEL_E_NOMEM, "out of memory: quantizing %u x %u weights", rows,
                         cols);
         goto out;
@@ -398,8 +409,10 @@ int quant_matrix(uint32_t type, enum quant_method method, uint32_t rows, uint32_
     *out = (struct quant_tensor){
         .type = type, .data = j.data, .size = size, .bits = 8.0 * (double)row_bytes / (double)cols
     };
-    for (uint32_t i = 0; i < rows; i++)
+    for (uint32_t i = 0; i < rows; i++) {
         out->error += j.errors[i];
+        out->norm += j.norms[i];
+    }
     j.data = NULL;
     rc = ACCEL_OK;
 out:
@@ -407,6 +420,7 @@ out:
     free(diag);
     free(j.levels);
     free(j.errors);
+    free(j.norms);
     free(j.data);
     return rc;
 }

@@ -37,7 +37,8 @@ void row_set_code(struct row_work *r, uint32_t c, float v);
 void gptq_row(const struct gptq *g, struct row_work *r, const float *w);
 /* The damped hessian's diagonal: how much each input counts. */
 const float *gptq_weights(const struct gptq *g);
-/* e^T H e for e = value - w. */
-double gptq_error(const struct gptq *g, struct row_work *r, const float *w);
+/* e^T H e for e = value - w, and w^T H w. */
+void gptq_error(const struct gptq *g, struct row_work *r, const float *w, double *error,
+                double *norm);
 
 #endif
