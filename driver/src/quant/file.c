@@ -170,14 +170,15 @@ static int read_rows(const struct gguf_tensor *t, uint64_t first, uint64_t n, fl
         float most = 0.0f, part[8] = { 0 };
         if (ggml_dequantize_row(t->type, (const uint8_t *)t->data + r * row_bytes, w, cols))
             return accel_fail(err, ACCEL_E_NOMEM, "out of memory: a row of %zu weights", cols);
-        for (size_t c = 0; c < cols;
-             c++) { /* NaN fails every comparison, so it is looked for apart */
+        uint32_t bad = 0;
+        for (size_t c = 0; c < cols; c++) {
             float v = fabsf(w[c]);
-            part[c % 8] = v <= part[c % 8] ? part[c % 8] : v;
+            bad |= !(v <= FLT_MAX);
+            part[c % 8] = v > part[c % 8] ? v : part[c % 8];
         }
         for (unsigned i = 0; i < 8; i++)
-            most = part[i] <= most ? most : part[i];
-        for (size_t c = 0; c < cols && !(most <= FLT_MAX); c++)
+            most = part[i] > most ? part[i] : most;
+        for (size_t c = 0; c < cols && bad; c++)
             if (!isfinite(w[c]))
                 return accel_fail(
                     err, ACCEL_E_CORRUPT,
