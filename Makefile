@@ -65,6 +65,11 @@ LIBS_test_usb := $(if $(USB_LIBS),$(shell pkg-config --libs umockdev-1.0 2>/dev/
 CFLAGS_test_usb := $(if $(LIBS_test_usb),$(shell pkg-config --cflags umockdev-1.0 | sed 's/-I/-isystem /g'))
 LIBS_test_usb += $(if $(LIBS_test_usb),-Wl$(comma)--push-state$(comma)--no-as-needed -lumockdev-preload -Wl$(comma)--pop-state)
 
+# GLPK solves for formats: the command uses it where it is, the library never does.
+GLPK_LIBS := $(if $(wildcard /usr/include/glpk.h /usr/local/include/glpk.h),-lglpk)
+GLPK_CFLAGS := $(if $(GLPK_LIBS),-DACCEL_WITH_GLPK)
+LIBS_test_allocate := $(GLPK_LIBS)
+
 LIB_SRC  := $(filter-out $(if $(USB_LIBS),,driver/src/backend/usb.c),$(sort $(wildcard driver/src/*.c driver/src/*/*.c)) driver/src/backend/cuda/pack.c)
 CLI_SRC  := $(sort $(wildcard driver/cli/*.c))
 UNIT_SRC := $(filter-out $(if $(strip $(LIBS_test_usb)),,tests/unit/test_usb.c),$(sort $(wildcard tests/unit/test_*.c)))
@@ -104,7 +109,7 @@ endif
 
 WARN     := -Wall -Wextra -Wconversion -Wshadow
 # -ffp-contract=off: a fused multiply-add would make floats depend on the processor.
-BASE     := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fPIC -Idriver/include -Idriver/src -I$(B)/gen $(USB_CFLAGS) $(WARN) \
+BASE     := -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -fPIC -Idriver/include -Idriver/src -I$(B)/gen $(USB_CFLAGS) $(GLPK_CFLAGS) $(WARN) \
             $(if $(filter 1,$(WERROR)),-Werror) $(SIM_CFLAGS) $(CUDA_CFLAGS)
 SANITIZE := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 CFLAGS   ?=
@@ -132,7 +137,8 @@ endef
 define programs
 $(B)/$(1)/accel: $(CLI_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS) $(CUDA_OBJS)
 	$$(call say,LD,$$@)
-	$$(Q)$$(LINK) $(2) $$(LDFLAGS) -o $$@ -Wl,--start-group $$^ -Wl,--end-group $$(LIBS)
+	$$(Q)$$(LINK) $(2) $$(LDFLAGS) -o $$@ -Wl,--start-group $$^ -Wl,--end-group $$(GLPK_LIBS) $$(LIBS)
+$(B)/$(1)/unit/test_allocate: $(B)/$(1)/driver/cli/allocate_solve.o
 $(B)/$(1)/unit/%: $(B)/$(1)/tests/unit/%.o $(HELP_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS) $(CUDA_OBJS)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
