@@ -102,10 +102,61 @@ static void improve(const struct allocate_problem *p, struct allocate_solution *
     }
 }
 
-/* ---- the linear programs ---- */
+/* ---- the linear programs ----
+ *
+ * A pick's square is itself, and two choices of one unit never meet. So x'Gx = lambda sum(loss x) + x'Rx, where
+ * R = G without the pairs inside units, less lambda times loss on its diagonal. Lambda is as large as leaves R
+ * positive semidefinite: the more of the loss is linear, the nearer are the planes below the rest. If that is
+ * nothing, R = G. */
+
+/* One product with N = L^-1/2 G L^-1/2 - I without the pairs inside units, L the losses. */
+static void times_pairs(const struct allocate_problem *p, const double *v, double *out)
+{
+    size_t all = (size_t)p->units * p->choices;
+    for (size_t i = 0; i < all; i++) {
+        out[i] = 0;
+        for (size_t k = 0; k < all && p->loss[i] > 0; k++)
+            if (k / p->choices != i / p->choices && p->loss[k] > 0)
+                out[i] += p->pair[i * all + k] / sqrt(p->loss[i] * p->loss[k]) * v[k];
+    }
+}
+
+/* Lambda: 1 and the least eigenvalue of N, by power iterations on N - c, c its row sums' bound. */
+static double find_lambda(const struct allocate_problem *p, double *v, double *to)
+{
+    enum { STEPS = 200 };
+    size_t all = (size_t)p->units * p->choices;
+    double bound = 0, least = 0;
+    for (size_t i = 0; i < all; i++) {
+        double sum = 0;
+        for (size_t k = 0; k < all && p->loss[i] > 0; k++)
+            if (k / p->choices != i / p->choices && p->loss[k] > 0)
+                sum += fabs(p->pair[i * all + k]) / sqrt(p->loss[i] * p->loss[k]);
+        bound = sum > bound ? sum : bound;
+        v[i] = 1 + (double)(i * 2654435761u % 1000) / 1000;
+    }
+    for (int step = 0; step < STEPS; step++) {
+        double norm = 0, dot = 0, square = 0;
+        times_pairs(p, v, to);
+        for (size_t i = 0; i < all; i++) {
+            dot += v[i] * to[i];
+            square += v[i] * v[i];
+            to[i] -= bound * v[i];
+            norm += to[i] * to[i];
+        }
+        if (!(norm > 0))
+            break;
+        least = dot / square;
+        for (size_t i = 0; i < all; i++)
+            v[i] = to[i] / sqrt(norm);
+    }
+    /* A little less than found, since the iterations end above the eigenvalue. */
+    least -= 0.02 + 0.02 * fabs(least);
+    return least > -1 ? 1 + least : 0;
+}
 
 /* One-hot rows, the budget, and for a quadratic program a last column that all planes push up. */
-static glp_prob *make_program(const struct allocate_problem *p)
+static glp_prob *make_program(const struct allocate_problem *p, double lambda)
 {
     int n = (int)(p->units * p->choices), rows = (int)p->units + 1;
     glp_prob *lp = glp_create_prob();
@@ -121,8 +172,7 @@ static glp_prob *make_program(const struct allocate_problem *p)
         glp_set_col_kind(lp, i, GLP_BV);
         if (barred)
             glp_set_col_bnds(lp, i, GLP_FX, 0, 0);
-        if (!p->pair)
-            glp_set_obj_coef(lp, i, p->loss[i - 1]);
+        glp_set_obj_coef(lp, i, p->loss[i - 1] * (p->pair ? lambda : 1));
     }
     if (p->pair) {
         glp_set_col_bnds(lp, n + 1, GLP_LO, 0, 0);
@@ -154,9 +204,9 @@ failed:
     return NULL;
 }
 
-/* The plane that touches the loss at this pick. */
+/* The plane that touches x'Rx at this pick. */
 static int add_plane(glp_prob *lp, const struct allocate_problem *p,
-                     const struct allocate_solution *s, double *g)
+                     const struct allocate_solution *s, double lambda, double *g)
 {
     int n = (int)(p->units * p->choices), used = 1, row = glp_add_rows(lp, 1);
     int *at = calloc((size_t)n + 2, sizeof *at);
@@ -167,14 +217,24 @@ static int add_plane(glp_prob *lp, const struct allocate_problem *p,
         return ACCEL_E_NOMEM;
     }
     slope(p, s->pick, g);
-    at[1] = n + 1; /* t - g'x >= -x0'Gx0 */
+    double rest = s->loss;
+    for (size_t i = 0; i < (size_t)n && lambda > 0; i++) {
+        uint32_t u = (uint32_t)(i / p->choices);
+        size_t own = (size_t)u * p->choices + s->pick[u];
+        g[i] -= 2 * p->pair[i * (size_t)n + own];
+        if (i == own) {
+            g[i] += 2 * (1 - lambda) * p->loss[i];
+            rest -= lambda * p->loss[i];
+        }
+    }
+    at[1] = n + 1; /* t - g'x >= -x0'Rx0 */
     value[1] = 1;
     for (int i = 1; i <= n; i++)
         if (g[i - 1] != 0) {
             at[++used] = i;
             value[used] = -g[i - 1];
         }
-    glp_set_row_bnds(lp, row, GLP_LO, -s->loss, 0);
+    glp_set_row_bnds(lp, row, GLP_LO, -rest, 0);
     glp_set_mat_row(lp, row, used, at, value);
     free(at);
     free(value);
@@ -207,12 +267,12 @@ static int run_program(glp_prob *lp, double seconds)
 }
 
 static int solve(const struct allocate_problem *p, double seconds, struct allocate_solution *s,
-                 glp_prob *lp, double *g, uint32_t *tried, struct accel_error *err)
+                 glp_prob *lp, double lambda, double *g, uint32_t *tried, struct accel_error *err)
 {
     enum { ROUNDS = 200 };
     struct allocate_solution next = { .pick = tried };
     double until = now() + seconds;
-    s->bound = 0;
+    s->bound = p->pair ? -INFINITY : 0;
     if (!p->pair) {
         int rc = run_program(lp, seconds);
         if (rc < 0)
@@ -223,29 +283,31 @@ static int solve(const struct allocate_problem *p, double seconds, struct alloca
         return ACCEL_OK;
     }
     improve(p, s, g, until);
-    int rc = add_plane(lp, p, s, g);
+    int rc = add_plane(lp, p, s, lambda, g);
     while (!rc && s->rounds < ROUNDS && now() < until && s->bound < s->loss * (1 - 1e-4)) {
         double left = until - now();
         int solved = run_program(lp, left > 0.1 ? left : 0.1);
         if (solved < 0)
             break;
         s->rounds++;
-        double low = glp_mip_obj_val(lp) * (1 - 1e-6);
+        double low = glp_mip_obj_val(lp) - 1e-6 * fabs(glp_mip_obj_val(lp));
         if (solved && low > s->bound)
             s->bound = low;
         take_pick(lp, p, &next);
-        rc = add_plane(lp, p, &next, g);
+        rc = add_plane(lp, p, &next, lambda, g);
         if (!rc && next.cost <= p->budget * (1 + 1e-9)) {
             improve(p, &next, g, until);
             if (next.loss < s->loss) {
                 memcpy(s->pick, next.pick, p->units * sizeof *s->pick);
                 allocate_value(p, s);
             }
-            rc = add_plane(lp, p, &next, g);
+            rc = add_plane(lp, p, &next, lambda, g);
         }
     }
     if (s->bound > s->loss)
         s->bound = s->loss;
+    if (s->bound < 0)
+        s->bound = 0;
     return rc ? accel_fail(err, rc, "out of memory for a linear program") : ACCEL_OK;
 }
 
@@ -255,6 +317,7 @@ int allocate_solve(const struct allocate_problem *p, double seconds, struct allo
     size_t all = (size_t)p->units * p->choices;
     double *g = calloc(all + 1, sizeof *g);
     uint32_t *tried = calloc(p->units + 1, sizeof *tried);
+    double *room = calloc(all + 1, sizeof *room), lambda = 1;
     glp_prob *lp = NULL;
     int rc = ACCEL_OK;
     s->rounds = 0;
@@ -267,19 +330,22 @@ int allocate_solve(const struct allocate_problem *p, double seconds, struct allo
     }
     allocate_value(p, s);
     glp_term_out(GLP_OFF);
-    if (!g || !tried)
-        rc = accel_fail(err, ACCEL_E_NOMEM, "out of memory for a linear program");
-    else if (!(s->cost <= p->budget))
+    if (p->pair && g && room)
+        lambda = find_lambda(p, g, room);
+    if (g && room && tried && s->cost <= p->budget)
+        lp = make_program(p, lambda);
+    if (!(s->cost <= p->budget))
         rc = accel_fail(err, ACCEL_E_ARG, "the budget of %.6g is below the cheapest pick's %.6g",
                         p->budget, s->cost);
-    else if (!(lp = make_program(p)))
+    else if (!lp)
         rc = accel_fail(err, ACCEL_E_NOMEM, "out of memory for a linear program");
     else
-        rc = solve(p, seconds, s, lp, g, tried, err);
+        rc = solve(p, seconds, s, lp, lambda, g, tried, err);
     if (lp)
         glp_delete_prob(lp);
     glp_free_env();
     free(g);
+    free(room);
     free(tried);
     return rc;
 }

@@ -51,6 +51,8 @@ enum {
     FLAG_SELF,
     FLAG_NEAREST,
     FLAG_THREADS,
+    FLAG_BUDGET,
+    FLAG_BY,
 };
 #define FLAG(name) (UINT64_C(1) << FLAG_##name)
 
@@ -70,6 +72,7 @@ struct options {
     unsigned plan_count;
     const char *model, *prompt, *text, *save, *vectors, *pruning, *reference;
     const char *output, *type, *head, *calibration;
+    const char *budget, *by;
     uint64_t count, seed, chunks, jobs;
     double temperature, top_p;
     uint32_t top_k, context, group;
@@ -149,5 +152,6 @@ int run_compare(const struct options *given);
 int run_bringup(const struct options *o);
 int run_eval(const struct options *o);
 int run_quantize(const struct options *o);
+int run_allocate(const struct options *o);
 
 #endif

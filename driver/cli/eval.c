@@ -13,7 +13,7 @@
 enum { CHUNK_TOKENS = 512, MAX_ROWS = 256 };
 
 struct row {
-    char model[128], how[64]; /* file without its folder; "int4:64", a plan's name, or "-" */
+    char model[128], how[64]; /* file without its folder; "int4/64", a plan's name, or "-" */
     struct eval_score score;
     uint64_t file_bytes, weights;
     double bits;                /* stored for each weight of a matrix */
@@ -55,14 +55,13 @@ static bool all_floats(const accel_model *model)
     return true;
 }
 
-/* What the matrices take: blocks as in the file, float tensors in the format they are given. */
-static void count_bits(const accel_model *model, struct plan_choice fallback,
-                       const struct plan *plan, struct row *r)
+/* What the matrices take: as in the file, or if there is a plan, float tensors in the formats they get. */
+static void count_bits(const accel_model *model, const struct plan *plan, struct row *r)
 {
     double bits = 0;
     for (size_t i = 0; i < model->info.tensors; i++) {
         struct accel_tensor_info t;
-        struct plan_choice c = fallback;
+        struct plan_choice c = { 0 };
         if (accel_model_get_tensor(model, i, &t))
             continue;
         r->file_bytes += t.bytes;
@@ -70,22 +69,21 @@ static void count_bits(const accel_model *model, struct plan_choice fallback,
             continue;
         plan_find(plan, t.name, strlen(t.name), &c);
         r->weights += t.rows * t.cols;
-        bits += t.keeps_codes ? (double)t.bytes * 8 : (double)plan_bits(c, t.rows, t.cols);
+        bits += c.format && !t.keeps_codes ? plan_bits(c, t.rows, t.cols) : (double)t.bytes * 8;
     }
     r->bits = r->weights ? bits / (double)r->weights : 0;
 }
 
 static int open_one(const accel_model *model, accel_dev *dev, uint32_t context,
-                    struct plan_choice c, const struct llama_how *how, accel_llm **llm,
-                    struct accel_error *err)
+                    const struct llama_how *how, accel_llm **llm, struct accel_error *err)
 {
-    struct accel_llm_options lo = { .format = c.format, .group = c.group, .context = context };
+    struct accel_llm_options lo = { .context = context };
     return llama_open(model, dev, &lo, how, llm, err);
 }
 
 /* Bytes and cycles of a token by itself, on the device that was asked for. */
-static int measure_device(struct table *t, const accel_model *model, struct plan_choice c,
-                          const struct llama_how *how, struct row *r)
+static int measure_device(struct table *t, const accel_model *model, const struct llama_how *how,
+                          struct row *r)
 {
     struct accel_error err = { 0 };
     struct accel_llm_info info;
@@ -100,7 +98,7 @@ static int measure_device(struct table *t, const accel_model *model, struct plan
         err.status = ACCEL_E_NOMEM;
         goto failed;
     }
-    err.status = open_one(model, dev, CHUNK_TOKENS, c, how, &llm, &err);
+    err.status = open_one(model, dev, CHUNK_TOKENS, how, &llm, &err);
     if (err.status == ACCEL_E_UNSUPPORTED)
         goto out; /* this kind does not run this format: the columns stay empty */
     if (err.status)
@@ -130,8 +128,9 @@ out:
 }
 
 static int add_row(struct table *t, const accel_model *model, const char *path, const char *label,
-                   struct plan_choice c, const struct llama_how *how)
+                   const struct plan *plan)
 {
+    struct llama_how how = { .plan = plan };
     struct accel_error err = { 0 };
     struct accel_llm_info info;
     accel_llm *llm = NULL;
@@ -141,9 +140,9 @@ static int add_row(struct table *t, const accel_model *model, const char *path, 
     *r = (struct row){ .token_bytes = -1, .cycles = -1 };
     snprintf(r->model, sizeof r->model, "%s", base_name(path));
     snprintf(r->how, sizeof r->how, "%s", label);
-    count_bits(model, c, how->plan, r);
+    count_bits(model, plan, r);
     int rc = EXIT_OK;
-    if ((err.status = open_one(model, t->cpu, t->text.chunk, c, how, &llm, &err)) ||
+    if ((err.status = open_one(model, t->cpu, t->text.chunk, &how, &llm, &err)) ||
         (err.status = eval_score_model(llm, &t->text, 0, show, r->model, &r->score, &err))) {
         rc = report_error(&err);
         goto out;
@@ -151,7 +150,7 @@ static int add_row(struct table *t, const accel_model *model, const char *path, 
     accel_llm_get_info(llm, &info);
     r->token_bytes = (double)(info.code_bits + info.header_bits) / 8;
     if (t->o->given & FLAG(DEVICE))
-        rc = measure_device(t, model, c, how, r);
+        rc = measure_device(t, model, &how, r);
     progress_clear();
     t->count++;
 out:
@@ -159,8 +158,20 @@ out:
     return rc;
 }
 
+/* All float tensors in one format. */
+static int add_format(struct table *t, const accel_model *model, const char *path, const char *text)
+{
+    struct accel_error err = { 0 };
+    struct plan_entry all = { .name = "*" };
+    struct plan plan = { &all, 1 };
+    char label[32];
+    if (plan_parse_choice(text, t->o->group, &all.choice, &err))
+        return usage_error("--format: %s", err.text);
+    return add_row(t, model, path, plan_print_choice(all.choice, label), &plan);
+}
+
 static int add_plan(struct table *t, const accel_model *model, const char *path,
-                    const char *plan_path, struct plan_choice c)
+                    const char *plan_path)
 {
     struct accel_error err = { 0 };
     struct plan plan = { 0 };
@@ -173,8 +184,7 @@ static int add_plan(struct table *t, const accel_model *model, const char *path,
     free(text);
     if (err.status)
         return report_error(&err);
-    struct llama_how how = { .plan = &plan };
-    rc = add_row(t, model, path, base_name(plan_path), c, &how);
+    rc = add_row(t, model, path, base_name(plan_path), &plan);
     plan_free(&plan);
     return rc;
 }
@@ -183,29 +193,20 @@ static int add_plan(struct table *t, const accel_model *model, const char *path,
 static int add_model(struct table *t, const char *path)
 {
     struct accel_error err = { 0 };
-    struct llama_how how = { 0 };
-    struct plan_choice c = { ACCEL_INT(8), t->o->group };
     const struct options *o = t->o;
     accel_model *model = NULL;
     if (accel_model_open(path, &model, &err))
         return report_error(&err);
     int rc = EXIT_OK;
     if (!all_floats(model)) {
-        rc = add_row(t, model, path, "-", c, &how);
+        rc = add_row(t, model, path, "-", NULL);
     } else {
-        for (unsigned i = 0; i < o->trial_count && !rc; i++) {
-            char label[32];
-            if (plan_parse_choice(o->trials[i], o->group, &c, &err))
-                rc = usage_error("--format: %s", err.text);
-            else
-                rc = add_row(t, model, path, plan_print_choice(c, label), c, &how);
-        }
+        for (unsigned i = 0; i < o->trial_count && !rc; i++)
+            rc = add_format(t, model, path, o->trials[i]);
         for (unsigned i = 0; i < o->plan_count && !rc; i++)
-            rc = add_plan(t, model, path, o->plans[i], c);
-        if (!o->trial_count && !o->plan_count) {
-            char label[32];
-            rc = add_row(t, model, path, plan_print_choice(c, label), c, &how);
-        }
+            rc = add_plan(t, model, path, o->plans[i]);
+        if (!o->trial_count && !o->plan_count)
+            rc = add_format(t, model, path, "int8");
     }
     accel_model_free(model);
     return rc;
@@ -216,7 +217,6 @@ static int begin(struct table *t, const char *text, size_t len)
 {
     const struct options *o = t->o;
     struct accel_error err = { 0 };
-    struct plan_choice c = { ACCEL_INT(8), 32 };
     struct llama_how how = { .float_math = true };
     struct eval_score score;
     accel_model *model = NULL;
@@ -239,21 +239,14 @@ static int begin(struct table *t, const char *text, size_t len)
     if (!t->compared)
         goto out;
     snprintf(t->reference, sizeof t->reference, "%s", base_name(gguf_path(model->file)));
-    if ((err.status = open_one(model, t->cpu, t->text.chunk, c, &how, &llm, &err)) ||
+    if ((err.status = open_one(model, t->cpu, t->text.chunk, &how, &llm, &err)) ||
         (err.status = eval_score_model(llm, &t->text, 1, show, t->reference, &score, &err)))
         goto out;
     t->rows[0] = (struct row){ .token_bytes = -1, .cycles = -1, .score = score };
     struct row *r = &t->rows[t->count++];
     snprintf(r->model, sizeof r->model, "%s", t->reference);
     snprintf(r->how, sizeof r->how, "float");
-    count_bits(model, c, NULL, r);
-    r->bits = 0;
-    for (size_t i = 0; i < model->info.tensors; i++) {
-        struct accel_tensor_info info;
-        if (accel_model_get_tensor(model, i, &info) == ACCEL_OK && info.is_matrix)
-            r->bits += (double)info.bytes * 8;
-    }
-    r->bits /= (double)r->weights;
+    count_bits(model, NULL, r);
     progress_clear();
 out:
     accel_llm_free(llm);

@@ -42,6 +42,14 @@ static const struct command commands[] = {
           FLAG(SELF) | FLAG(NEAREST) | FLAG(COUNT) | FLAG(PLANS) | FLAG(SEED) | FLAG(THREADS) |
           REPORT,
       8192, 0, run_quantize },
+    { "allocate", "pick a format for each matrix under a budget",
+      "Measures what each matrix of a float model loses in each --format, alone and with the others,\n"
+      "and writes the picks that lose least within --budget as a plan for accel quantize and eval.\n"
+      "Bytes and cycles are those of -d. Default formats: int2:32, fp3:64, int3:32, codebook3,\n"
+      "int4:64, int4:32, codebook4, int5:64, int6:64, int8:64.",
+      FLAG(MODEL) | FLAG(TRIALS) | FLAG(GROUP) | FLAG(BUDGET) | FLAG(BY) | FLAG(NEAREST) |
+          FLAG(CALIBRATION) | FLAG(CHUNKS) | FLAG(SEED) | FLAG(OUTPUT) | FLAG(DEVICE) | REPORT,
+      0, 0, run_allocate },
     { "verify", "compare the logits of two devices bit for bit",
       "Runs the prompt and -n tokens on both devices and compares every logit. Prints\n"
       "\"identical\" and exits with 0 only if all are equal; exits with 3 at the first that is\n"

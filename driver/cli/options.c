@@ -46,7 +46,7 @@ static const struct flag flags[] = {
     { FLAG(REFERENCE), NULL, "--ref", "FILE", "model to compare with, in float arithmetic" },
     { FLAG(TRIALS), NULL, "--format", "NAME[:GROUP]",
       "format for float tensors; may be given more than once" },
-    { FLAG(OUTPUT), "-o", "--output", "FILE", "the new model" },
+    { FLAG(OUTPUT), "-o", "--output", "FILE", "file to write" },
     { FLAG(TYPE), NULL, "--format", "NAME[:GROUP]",
       "type of the matrices: a weight format and its group, a ggml type (q4_0 q4_1 q5_0 q5_1 q8_0 tq1_0 "
       "tq2_0 mxfp4 f16 bf16 f32), mxfp6e2m3, mxfp6e3m2, mxfp8 or mxint8" },
@@ -60,6 +60,9 @@ static const struct flag flags[] = {
       "round to nearest even so; the text only weighs the inputs" },
     { FLAG(THREADS), NULL, "--threads", "N", "threads (default: one for each processor)" },
     { FLAG(PLANS), NULL, "--plan", "FILE", "formats by tensor name; may be given more than once" },
+    { FLAG(BUDGET), NULL, "--budget", "N(bits|bytes|cycles)",
+      "what the picks may take: bits a weight, bytes or cycles a token" },
+    { FLAG(BY), NULL, "--by", "NAME", "hawq, loss, clado or bisect (default clado)" },
     { FLAG(JSON), NULL, "--json", NULL, "write one JSON object instead of text" },
 };
 enum { FLAGS = sizeof flags / sizeof *flags };
@@ -75,14 +78,14 @@ void print_command_help(const struct command *c)
         snprintf(left, sizeof left, "%s%s%s %s", flags[i].brief ? flags[i].brief : "",
                  flags[i].brief ? ", " : "    ", flags[i].name,
                  flags[i].value ? flags[i].value : "");
-        printf("  %-24s %s", left, flags[i].help);
+        printf("  %-28s %s", left, flags[i].help);
         if (flags[i].bit == FLAG(COUNT))
             printf(" (default %llu)", (unsigned long long)c->count);
         if (flags[i].bit == FLAG(JOBS))
             printf(" (default %llu)", (unsigned long long)c->jobs);
         putchar('\n');
     }
-    printf("  %-24s %s\n", "-h, --help", "this text");
+    printf("  %-28s %s\n", "-h, --help", "this text");
 }
 
 static bool get_u64(const char *s, uint64_t high, uint64_t *v)
@@ -133,6 +136,8 @@ static const char *store(struct options *o, uint64_t bit, const char *v)
     case FLAG(PROMPT): o->prompt = v; return NULL;
     case FLAG(SAVE): o->save = v; return *v ? NULL : "a file name";
     case FLAG(TEXT): o->text = v; return *v ? NULL : "a file name";
+    case FLAG(BUDGET): o->budget = v; return NULL;
+    case FLAG(BY): o->by = v; return NULL;
     case FLAG(FILES): return append(o->files, &o->file_count, v);
     case FLAG(REFERENCE): o->reference = v; return *v ? NULL : "a file name";
     case FLAG(TRIALS): return append(o->trials, &o->trial_count, v) ? "at most 32 formats" : NULL;

@@ -23,6 +23,7 @@ static void add_units(struct allocate *a, struct linear *l,
         u->rows = (uint32_t)t->ne[1];
         u->cols = (uint32_t)t->ne[0];
         u->w = l->real + first * l->cols;
+        u->linear = l;
         first += t->ne[1];
     }
 }
@@ -104,14 +105,51 @@ static double log_sum(const float *logits, uint32_t vocab)
     return top + fm_log_d(sum);
 }
 
+/* Sums of products of inputs, for each unit that reads them first. */
+static int add_products(void *user, const struct linear *l, float *x, size_t x_stride, size_t n)
+{
+    struct allocate *a = user;
+    uint32_t u = 0, cols = l->cols;
+    while (u < a->unit_count && (a->units[u].linear != l || !a->units[u].owner))
+        u++;
+    if (u == a->unit_count)
+        return ACCEL_OK;
+    for (size_t t = 0; t < n; t++) {
+        const float *v = x + t * x_stride;
+        for (uint32_t i = 0; i < cols; i++) {
+            float *row = a->units[u].hessian + (size_t)i * cols;
+            for (uint32_t k = 0; v[i] != 0 && k < cols; k++)
+                row[k] += v[i] * v[k];
+        }
+    }
+    return ACCEL_OK;
+}
+
+static int make_hessians(struct allocate *a, struct accel_error *err)
+{
+    for (uint32_t i = 0; i < a->unit_count; i++) {
+        struct allocate_unit *u = &a->units[i];
+        if (i && u[-1].linear == u->linear) {
+            u->hessian = u[-1].hessian;
+            continue;
+        }
+        u->owner = true;
+        if (!(u->hessian = calloc(u->cols, u->cols * sizeof *u->hessian)))
+            return accel_fail(err, ACCEL_E_NOMEM, "out of memory for what %.60s reads", u->name);
+    }
+    a->llm->tap = add_products;
+    a->llm->tap_user = a;
+    return ACCEL_OK;
+}
+
 /* The logits that all others are compared with. */
 static int measure_base(struct allocate *a, struct accel_error *err)
 {
     uint32_t vocab = a->llm->model->info.vocab, each = a->chunk - 1;
     size_t tokens = (size_t)a->chunks * each;
-    a->logits = calloc(tokens, vocab * sizeof *a->logits);
-    a->norms = calloc(tokens, sizeof *a->norms);
-    a->scratch = calloc(each, vocab * sizeof *a->scratch);
+    a->logits = calloc(tokens + 1, vocab * sizeof *a->logits);
+    a->norms = calloc(tokens + 1, sizeof *a->norms);
+    a->scratch = calloc((size_t)each + 1, vocab * sizeof *a->scratch);
     if (!a->logits || !a->norms || !a->scratch)
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory for the logits of %zu tokens", tokens);
     for (uint32_t c = 0; c < a->chunks; c++) {
@@ -121,18 +159,19 @@ static int measure_base(struct allocate *a, struct accel_error *err)
         if (rc)
             return rc;
     }
+    a->llm->tap = NULL;
     for (size_t i = 0; i < tokens; i++)
         a->norms[i] = log_sum(a->logits + i * vocab, vocab);
     return ACCEL_OK;
 }
 
 int allocate_open(const accel_model *model, accel_dev *dev, const char *text, size_t len,
-                  uint32_t chunk, uint32_t chunks, uint64_t seed, struct allocate *a,
-                  struct accel_error *err)
+                  uint32_t chunk, uint32_t chunks, uint64_t seed, enum quant_method method,
+                  struct allocate *a, struct accel_error *err)
 {
     struct llama_how how = { .float_math = true };
     struct accel_llm_options options = { .context = chunk };
-    *a = (struct allocate){ .chunk = chunk, .chunks = chunks };
+    *a = (struct allocate){ .chunk = chunk, .chunks = chunks, .method = method };
     if (chunk < 2 || !chunks)
         return accel_fail(err, ACCEL_E_ARG, "calibration needs chunks of two tokens and more");
     int rc = llama_open(model, dev, &options, &how, &a->llm, err);
@@ -145,6 +184,8 @@ int allocate_open(const accel_model *model, accel_dev *dev, const char *text, si
         list_units(a);
     if (!rc)
         rc = text ? take_text(a, text, len, err) : make_text(a, seed, err);
+    if (!rc && method == QUANT_GPTQ)
+        rc = make_hessians(a, err);
     if (!rc)
         rc = measure_base(a, err);
     if (rc)
@@ -155,6 +196,9 @@ int allocate_open(const accel_model *model, accel_dev *dev, const char *text, si
 void allocate_close(struct allocate *a)
 {
     accel_llm_free(a->llm);
+    for (uint32_t i = 0; a->units && i < a->unit_count; i++)
+        if (a->units[i].owner)
+            free(a->units[i].hessian);
     free(a->units);
     free(a->ids);
     free(a->logits);
@@ -225,24 +269,25 @@ static float *keep(const struct allocate_unit *u)
     return copy;
 }
 
-static int round_unit(struct allocate_unit *u, struct plan_choice choice, double *error,
-                      struct accel_error *err)
+static int round_unit(const struct allocate *a, struct allocate_unit *u, struct plan_choice choice,
+                      double *error, struct accel_error *err)
 {
+    struct quant_stats stats = { .hessian = u->hessian };
+    struct quant_tensor t = { 0 };
     struct accel_error why = { 0 };
-    accel_matrix *mat;
-    int rc = accel_matrix_quantize(choice.format, choice.group, u->rows, u->cols, u->w, &mat, &why);
-    if (rc)
-        return accel_fail(err, rc, "tensor %.60s: %.150s", u->name, why.text);
+    size_t size = (size_t)u->rows * u->cols;
+    float *before = keep(u);
+    int rc = before ? quant_matrix(plan_type(choice), a->method, u->rows, u->cols, u->w, &stats, 1,
+                                   &t, &why)
+                    : ACCEL_E_NOMEM;
+    if (!rc)
+        rc = quant_tensor_values(&t, u->rows, u->cols, u->w, &why);
+    quant_tensor_free(&t);
     *error = 0;
-    for (uint32_t m = 0; m < u->rows; m++)
-        for (uint32_t c = 0; c < u->cols; c++) {
-            float *w = &u->w[(size_t)m * u->cols + c];
-            double v = accel_matrix_value(mat, m, c), d = v - (double)*w;
-            *error += d * d;
-            *w = (float)v;
-        }
-    accel_matrix_free(mat);
-    return ACCEL_OK;
+    for (size_t i = 0; !rc && i < size; i++)
+        *error += ((double)u->w[i] - (double)before[i]) * ((double)u->w[i] - (double)before[i]);
+    free(before);
+    return rc ? accel_fail(err, rc, "tensor %.60s: %.150s", u->name, why.text) : ACCEL_OK;
 }
 
 int allocate_try(struct allocate *a, uint32_t unit, struct plan_choice choice, float *sketch,
@@ -253,7 +298,7 @@ int allocate_try(struct allocate *a, uint32_t unit, struct plan_choice choice, f
     float *kept = keep(u);
     if (!kept)
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a copy of %.60s", u->name);
-    int rc = round_unit(u, choice, &changed, err);
+    int rc = round_unit(a, u, choice, &changed, err);
     if (!rc)
         rc = allocate_loss(a, sketch, loss, err);
     if (!rc && error)
@@ -261,6 +306,52 @@ int allocate_try(struct allocate *a, uint32_t unit, struct plan_choice choice, f
     memcpy(u->w, kept, (size_t)u->rows * u->cols * sizeof *kept);
     free(kept);
     return rc;
+}
+
+int allocate_round(struct allocate *a, uint32_t unit, struct plan_choice choice, double *error,
+                   struct accel_error *err)
+{
+    struct allocate_unit *u = &a->units[unit];
+    float *kept = keep(u);
+    if (!kept)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a copy of %.60s", u->name);
+    int rc = round_unit(a, u, choice, error, err);
+    memcpy(u->w, kept, (size_t)u->rows * u->cols * sizeof *kept);
+    free(kept);
+    return rc;
+}
+
+static double product(const float *x, const float *y)
+{
+    float part[16];
+    double sum = 0;
+    for (uint32_t i = 0; i < ALLOCATE_SKETCH; i += 1024) {
+        memset(part, 0, sizeof part);
+        for (uint32_t k = i; k < i + 1024; k += 16)
+            for (uint32_t l = 0; l < 16; l++)
+                part[l] += x[k + l] * y[k + l];
+        for (uint32_t l = 0; l < 16; l++)
+            sum += (double)part[l];
+    }
+    return sum;
+}
+
+void allocate_pairs(const float *sketch, const double *loss, uint32_t n, double *pair)
+{
+    for (uint32_t i = 0; i < n; i++)
+        pair[(size_t)i * n + i] = product(sketch + (size_t)i * ALLOCATE_SKETCH,
+                                          sketch + (size_t)i * ALLOCATE_SKETCH);
+    for (uint32_t i = 0; i < n; i++)
+        for (uint32_t k = 0; k < i; k++) {
+            double size = pair[(size_t)i * n + i] * pair[(size_t)k * n + k];
+            double v = size > 0 ? product(sketch + (size_t)i * ALLOCATE_SKETCH,
+                                          sketch + (size_t)k * ALLOCATE_SKETCH) *
+                                      sqrt(loss[i] * loss[k] / size)
+                                : 0;
+            pair[(size_t)i * n + k] = pair[(size_t)k * n + i] = v;
+        }
+    for (uint32_t i = 0; i < n; i++)
+        pair[(size_t)i * n + i] = loss[i];
 }
 
 int allocate_try_all(struct allocate *a, const struct plan_choice *choice, double *loss,
@@ -271,7 +362,7 @@ int allocate_try_all(struct allocate *a, const struct plan_choice *choice, doubl
     int rc = kept ? ACCEL_OK : ACCEL_E_NOMEM;
     for (uint32_t i = 0; i < a->unit_count && !rc; i++) {
         kept[i] = keep(&a->units[i]);
-        rc = kept[i] ? round_unit(&a->units[i], choice[i], &changed, err) : ACCEL_E_NOMEM;
+        rc = kept[i] ? round_unit(a, &a->units[i], choice[i], &changed, err) : ACCEL_E_NOMEM;
     }
     if (rc == ACCEL_E_NOMEM)
         accel_fail(err, rc, "out of memory for a copy of the model");

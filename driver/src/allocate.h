@@ -7,15 +7,22 @@
 
 #include "accel_llm.h"
 #include "plan.h"
+#include "quant/quant.h"
+
+struct linear;
 
 struct allocate_unit {
     char name[PLAN_NAME]; /* of the tensor */
     uint32_t rows, cols;
     float *w; /* [rows][cols], in the model that is measured */
+    const struct linear *linear;
+    float *hessian; /* [cols][cols], for GPTQ; units that read the same inputs share it */
+    bool owner;     /* of the hessian */
 };
 
 struct allocate {
-    accel_llm *llm; /* in float arithmetic */
+    accel_llm *llm;           /* in float arithmetic */
+    enum quant_method method; /* how units are rounded */
     struct allocate_unit *units;
     uint32_t unit_count;
     uint32_t *ids; /* [chunks][chunk] */
@@ -26,10 +33,11 @@ struct allocate {
 };
 
 /* Calibration on text, or if that is NULL on what the model itself says, by this seed.
- * dev: any; used only to ask for what it is. @return ACCEL_OK, _E_ARG, _E_NOMEM, ... */
+ * dev: any; used only to ask for what it is. method: QUANT_GPTQ makes up for errors by the inputs that
+ * calibration sees. @return ACCEL_OK, _E_ARG, _E_NOMEM, ... */
 int allocate_open(const accel_model *model, accel_dev *dev, const char *text, size_t len,
-                  uint32_t chunk, uint32_t chunks, uint64_t seed, struct allocate *a,
-                  struct accel_error *err);
+                  uint32_t chunk, uint32_t chunks, uint64_t seed, enum quant_method method,
+                  struct allocate *a, struct accel_error *err);
 void allocate_close(struct allocate *a);
 
 /* KL divergence of the model with the weights it has now. sketch (ALLOCATE_SKETCH floats, or NULL): the
@@ -42,9 +50,16 @@ int allocate_loss(struct allocate *a, float *sketch, double *loss, struct accel_
  * error (or NULL): the sum of squared changes of weights. */
 int allocate_try(struct allocate *a, uint32_t unit, struct plan_choice choice, float *sketch,
                  double *loss, double *error, struct accel_error *err);
+/* What rounding changes, without measuring: error as above. */
+int allocate_round(struct allocate *a, uint32_t unit, struct plan_choice choice, double *error,
+                   struct accel_error *err);
 /* All units at once, choice[i] for unit i. */
 int allocate_try_all(struct allocate *a, const struct plan_choice *choice, double *loss,
                      struct accel_error *err);
+
+/* Losses of pairs for allocate_solve: pair[i][j] is what changes i and j lose on top of loss[i] + loss[j],
+ * halved; the products of n sketches, each scaled to the loss that was measured. Positive semidefinite. */
+void allocate_pairs(const float *sketch, const double *loss, uint32_t n, double *pair);
 
 /* HAWQ-V2's sensitivity: half of the mean of the Fisher matrix's diagonal, by Hutchinson's estimate over
  * `samples` random directions; times a sum of squared changes it is a loss. */

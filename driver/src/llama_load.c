@@ -84,6 +84,22 @@ static int add_part(struct accel_llm *llm, struct linear *l, const accel_matrix 
     return ACCEL_OK;
 }
 
+/* A tensor's rows as finite floats. */
+static int read_floats(const struct accel_llm *llm, const struct gguf_tensor *t, float *out,
+                       struct accel_error *err)
+{
+    size_t cols = (size_t)t->ne[0], row_bytes = t->size / (size_t)t->ne[1];
+    for (size_t m = 0; m < t->ne[1]; m++)
+        if (ggml_dequantize_row(t->type, (const uint8_t *)t->data + m * row_bytes, out + m * cols,
+                                cols) ||
+            !fm_all_finite(out + m * cols, cols))
+            return accel_fail(err, ACCEL_E_CORRUPT,
+                              "%s: tensor %.*s has values that are not finite or cannot be decoded",
+                              gguf_path(llm->model->file),
+                              (int)(t->name.len < 60 ? t->name.len : 60), t->name.data);
+    return ACCEL_OK;
+}
+
 /* The tensors' rows as floats, one below the other. */
 static int load_real(struct accel_llm *llm, struct linear *l,
                      const struct gguf_tensor *const *tensors, uint32_t count,
@@ -97,20 +113,39 @@ static int load_real(struct accel_llm *llm, struct linear *l,
         !(l->real = malloc(bytes)))
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory for weights as floats");
     for (uint32_t i = 0; i < count; i++) {
-        const struct gguf_tensor *t = tensors[i];
-        size_t row_bytes = t->size / (size_t)t->ne[1];
-        for (size_t m = 0; m < t->ne[1]; m++, l->rows++)
-            if (ggml_dequantize_row(t->type, (const uint8_t *)t->data + m * row_bytes,
-                                    l->real + (size_t)l->rows * l->cols, l->cols) ||
-                !fm_all_finite(l->real + (size_t)l->rows * l->cols, l->cols))
-                return accel_fail(err, ACCEL_E_CORRUPT,
-                                  "%s: tensor %.*s has values that are not finite or cannot be "
-                                  "decoded",
-                                  gguf_path(llm->model->file),
-                                  (int)(t->name.len < 60 ? t->name.len : 60), t->name.data);
+        int rc = read_floats(llm, tensors[i], l->real + (size_t)l->rows * l->cols, err);
+        if (rc)
+            return rc;
+        l->rows += (uint32_t)tensors[i]->ne[1];
     }
     llm->info.weights += (uint64_t)rows * l->cols;
     return ACCEL_OK;
+}
+
+/* One tensor as a matrix; float tensors that the plan names in its format. */
+static int load_matrix(const struct accel_llm *llm, const struct gguf_tensor *t,
+                       accel_format format, uint32_t group, const struct plan *plan,
+                       accel_matrix **mat, struct accel_error *err)
+{
+    const struct ggml_block_type *block = ggml_find_block_type(t->type);
+    struct accel_error why = { 0 };
+    struct plan_choice c = { 0 };
+    size_t bytes;
+    plan_find(plan, t->name.data, t->name.len, &c);
+    if (!c.format || !block || block->format || t->ne[1] > UINT32_MAX || t->ne[0] > UINT32_MAX)
+        return model_matrix(llm->model, t, format, group, mat, err);
+    float *w = mul_size((size_t)t->ne[0], (size_t)t->ne[1], &bytes) &&
+                       mul_size(bytes, sizeof *w, &bytes)
+                   ? malloc(bytes)
+                   : NULL;
+    if (!w)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for weights as floats");
+    int rc = read_floats(llm, t, w, err);
+    if (!rc && (rc = plan_quantize(c, (uint32_t)t->ne[1], (uint32_t)t->ne[0], w, mat, &why)))
+        accel_fail(err, rc, "%s: tensor %.*s: %.120s", gguf_path(llm->model->file),
+                   (int)(t->name.len < 60 ? t->name.len : 60), t->name.data, why.text);
+    free(w);
+    return rc;
 }
 
 /* Tensors that read the same activations: one stacked job if they agree, else one a tensor. */
@@ -125,9 +160,7 @@ static int load_linear(struct accel_llm *llm, struct linear *l,
     if (llm->float_math)
         return load_real(llm, l, tensors, count, err);
     for (uint32_t i = 0; i < count; i++) {
-        struct plan_choice c = { format, group };
-        plan_find(plan, tensors[i]->name.data, tensors[i]->name.len, &c);
-        if ((rc = model_matrix(llm->model, tensors[i], c.format, c.group, &mats[i], err)))
+        if ((rc = load_matrix(llm, tensors[i], format, group, plan, &mats[i], err)))
             goto out;
         list[i] = mats[i];
     }

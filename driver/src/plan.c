@@ -3,6 +3,7 @@
 #include "plan.h"
 
 #include "internal.h"
+#include "quant/quant.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +24,18 @@ static bool parse_group(const char *text, uint32_t *group)
     return false;
 }
 
+uint32_t plan_type(struct plan_choice choice)
+{
+    return quant_type_id(choice.format, choice.group, false);
+}
+
 int plan_parse_choice(const char *text, uint32_t fallback_group, struct plan_choice *choice,
                       struct accel_error *err)
 {
     char format[32];
+    struct plan_choice c = { .group = fallback_group };
     const char *colon = strchr(text, ':');
     size_t len = colon ? (size_t)(colon - text) : strlen(text);
-    struct plan_choice c = { .group = fallback_group };
     if (len >= sizeof format)
         return accel_fail(err, ACCEL_E_ARG, "\"%.40s\" is no weight format", text);
     memcpy(format, text, len);
@@ -43,6 +49,8 @@ int plan_parse_choice(const char *text, uint32_t fallback_group, struct plan_cho
         return accel_fail(err, ACCEL_E_ARG,
                           "\"%.40s\": the group is one of 16, 32, 48, 64, 96, 128, 256 and 0",
                           text);
+    if (c.format == ACCEL_CODEBOOK3 || c.format == ACCEL_CODEBOOK4)
+        c.group = 0; /* a codebook belongs to a row, and so does its scale */
     *choice = c;
     return ACCEL_OK;
 }
@@ -166,15 +174,20 @@ void plan_find(const struct plan *plan, const char *name, size_t len, struct pla
         *choice = e->choice;
 }
 
-uint64_t plan_bits(struct plan_choice choice, uint64_t rows, uint64_t cols)
+double plan_bits(struct plan_choice choice, uint64_t rows, uint64_t cols)
 {
-    unsigned bits = accel_format_bits(choice.format);
-    bool book = choice.format == ACCEL_CODEBOOK3 || choice.format == ACCEL_CODEBOOK4;
-    /* A codebook belongs to a row, and so does its scale. */
-    uint64_t per_row = choice.group && !book ? (cols + choice.group - 1) / choice.group : 1;
-    bool offset = (choice.format & 0xF00U) == ACCEL_CODING_UNSIGNED;
-    uint64_t all = rows * cols * bits + rows * per_row * (offset ? 48 : 16);
-    if (book)
-        all += rows * 8 << bits;
-    return all;
+    uint64_t bytes = 0;
+    quant_row_bytes(plan_type(choice), cols, &bytes);
+    return (double)rows * (double)bytes * 8;
+}
+
+int plan_quantize(struct plan_choice choice, uint32_t rows, uint32_t cols, const float *w,
+                  accel_matrix **mat, struct accel_error *err)
+{
+    struct quant_tensor t = { 0 };
+    int rc = quant_matrix(plan_type(choice), QUANT_RTN, rows, cols, w, NULL, 1, &t, err);
+    if (!rc)
+        rc = quant_matrix_load(t.type, t.data, t.size, rows, cols, mat, err);
+    quant_tensor_free(&t);
+    return rc;
 }

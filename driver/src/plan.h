@@ -22,7 +22,7 @@ struct plan {
     uint32_t count;
 };
 
-/* "int4:64", or "int4" for a group of fallback_group. err says what is wrong.
+/* "int4:64", or "int4" for a group of fallback_group; codebooks have none. err says what is wrong.
  * @return ACCEL_OK, _E_ARG */
 int plan_parse_choice(const char *text, uint32_t fallback_group, struct plan_choice *choice,
                       struct accel_error *err);
@@ -37,10 +37,16 @@ int plan_add(struct plan *plan, const char *name, size_t len, struct plan_choice
              struct accel_error *err);
 void plan_free(struct plan *plan);
 
+/* The choice's tensor type in files, or 0. */
+uint32_t plan_type(struct plan_choice choice);
+
 /* Overwrites *choice if the plan (NULL is fine) has one for this tensor. */
 void plan_find(const struct plan *plan, const char *name, size_t len, struct plan_choice *choice);
 
-/* Bits that a matrix takes in this format: codes, group headers and codebooks, no padding. */
-uint64_t plan_bits(struct plan_choice choice, uint64_t rows, uint64_t cols);
+/* Bits that a matrix takes in a file. */
+double plan_bits(struct plan_choice choice, uint64_t rows, uint64_t cols);
+/* Round a matrix to the choice, each scale searched for the least squared error. */
+int plan_quantize(struct plan_choice choice, uint32_t rows, uint32_t cols, const float *w,
+                  accel_matrix **mat, struct accel_error *err);
 
 #endif

@@ -1,5 +1,5 @@
 #!/bin/sh
-# test_eval.sh - accel eval as a user calls it, and its page.
+# test_eval.sh - accel eval and accel allocate as a user calls them, and the page.
 # SPDX-License-Identifier: Apache-2.0
 #
 # Prints a line "ok NAME" or "not ok NAME" for each test. $ACCEL: the command to test (default build/accel).
@@ -12,6 +12,7 @@ TEXT=models/heldout.txt
 T=$(mktemp -d) || exit 1
 trap 'rm -rf "$T"' EXIT
 failed=0
+command="eval"
 
 report() { # 0 or 1, name
     if [ "$1" -eq 0 ]; then
@@ -26,7 +27,7 @@ report() { # 0 or 1, name
 expect() {
     name=$1 want=$2 file=$3 pattern=$4
     shift 4
-    "$ACCEL" eval "$@" >"$T/out" 2>"$T/err"
+    "$ACCEL" "$command" "$@" >"$T/out" 2>"$T/err"
     rc=$?
     [ "$rc" -eq "$want" ] && grep -q -e "$pattern" "$T/$file"
     report $? "$name"
@@ -76,5 +77,42 @@ if [ -e "$S/stories260K-F32.gguf" ]; then
     report $? "the page has a plot and loads nothing"
 else
     echo "ok formats, plans and ggml's types share a table # SKIP no models in $S"
+fi
+
+# ---- allocate ----
+command=allocate
+expect "allocate without a budget is a usage error" 2 err '--budget 3.5bits' -m "$TERNARY" -o "$T/p"
+expect "a budget without its unit is refused" 2 err 'bits, bytes or cycles' -m "$TERNARY" -o "$T/p" --budget 3.5
+expect "an unknown way to pick is refused" 2 err '--by: no "chance"' -m "$TERNARY" -o "$T/p" --budget 3bits --by chance
+expect "a quantized model is refused" 2 err 'quantized already' -m "$TERNARY" -o "$T/p" --budget 3bits
+if [ -e "$S/stories260K-F32.gguf" ]; then
+    set -- -m "$S/stories260K-F32.gguf" -o "$T/p" --chunks 1 --rtn --format int2:32 --format int4:32 --format int8:64
+    expect "bisection needs no solver" 0 out '"by": "bisect"' "$@" --budget 5bits --by bisect --json
+    check 'd["cost"] <= 5 and d["kl"] < d["uniform_kl"] and d["uniform"] == "int4:32"'
+    report $? "its plan loses less than the best single format"
+    expect "a budget below the narrowest format is refused" 11 err 'budget' "$@" --budget 1bits --by bisect
+    if "$ACCEL" allocate "$@" --budget 5bits --by loss --json >"$T/out" 2>"$T/err"; then
+        check 'd["cost"] <= 5 and d["kl"] < 0.9 * d["uniform_kl"] and d["bound"] <= d["kl_foretold"]'
+        report $? "the picks of the linear program lose less than the best single format"
+        command="eval"
+        expect "eval follows the plan within its budget" 0 out '"format": "p"' "$S/stories260K-F32.gguf" --plan "$T/p" \
+            -f "$S/stories260K-samples-dev.txt" --chunks 1 --json
+        check 'd["rows"][1]["bits_per_weight"] <= 5'
+        report $? "its bits are those that were asked for"
+        command=allocate
+    elif grep -q 'without GLPK' "$T/err"; then
+        echo "ok the picks of the linear program lose less than the best single format # SKIP built without GLPK"
+    else
+        rc=1
+        report 1 "the picks of the linear program lose less than the best single format"
+    fi
+    expect "a device without counters has no cycles to spend" 16 err 'counts no cycles' "$@" --budget 1e6cycles --by bisect -d cpu:
+    if "$ACCEL" list | grep -q '^sim:pe=mac'; then
+        expect "a budget of measured cycles is kept" 0 out '"unit": "cycles"' "$@" --budget 30000cycles --by bisect -d sim:pe=mac --json
+        check '0 < d["cost"] <= 30000'
+        report $? "the plan's cycles are within it"
+    else
+        echo "ok a budget of measured cycles is kept # SKIP built without the simulator"
+    fi
 fi
 exit $failed
