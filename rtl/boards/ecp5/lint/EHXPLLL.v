@@ -1,4 +1,4 @@
-// EHXPLLL.v - for lint only: the ports of the PLL that ulx3s.v uses. yosys brings its own.
+// EHXPLLL.v - for lint only: the ports of the PLL that ecp5_clock.v uses. yosys brings its own.
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 /* verilator lint_off UNUSED */             // a cell without contents uses nothing
@@ -9,10 +9,13 @@ module EHXPLLL #(
     parameter CLKOP_DIV    = 8,
     parameter CLKOP_CPHASE = 0,
     parameter CLKOP_ENABLE = "ENABLED",
+    parameter CLKOS_DIV    = 8,
+    parameter CLKOS_CPHASE = 0,
+    parameter CLKOS_ENABLE = "DISABLED",
     parameter FEEDBK_PATH  = "CLKOP"
 ) (
-    input  wire CLKI, CLKFB, RST, STDBY, PHASESEL0, PHASESEL1, PHASEDIR, PHASESTEP, PHASELOADREG, PLLWAKESYNC, ENCLKOP,
-    output wire CLKOP, LOCK
+    input  wire CLKI, CLKFB, RST, STDBY, PHASESEL0, PHASESEL1, PHASEDIR, PHASESTEP, PHASELOADREG, PLLWAKESYNC, ENCLKOP, ENCLKOS,
+    output wire CLKOP, CLKOS, LOCK
 );
 endmodule
 `default_nettype wire
