@@ -340,10 +340,16 @@ static int parse(const char *params, char *serial, uint32_t *silence_ms, struct 
     return rc;
 }
 
-/* Lets go of the device; false if libusb holds on to a transfer. */
+/* Lets go of the device; false if libusb holds on to a transfer. A transfer refers to its device, also when it is freed:
+ * that has to come first. */
 static bool let_go(struct usb_port *u)
 {
     const bool idle = !u->handle || cancel_all(u);
+    for (unsigned i = 0; i < TRANSFERS && idle; i++) {
+        libusb_free_transfer(u->in[i].transfer);
+        libusb_free_transfer(u->out[i].transfer);
+        u->in[i].transfer = u->out[i].transfer = NULL;
+    }
     if (u->claimed && !u->gone)
         libusb_release_interface(u->handle, 0);
     if (u->handle)
@@ -361,13 +367,8 @@ static void usb_close(struct accel_dev *dev)
     struct usb_port *u = dev->priv;
     dev->priv = NULL;
     remote_close(u->remote);
-    if (!let_go(u))
-        return; /* libusb still writes into u: better lost than used after it was freed */
-    for (unsigned i = 0; i < TRANSFERS; i++) {
-        libusb_free_transfer(u->in[i].transfer);
-        libusb_free_transfer(u->out[i].transfer);
-    }
-    free(u);
+    if (let_go(u)) /* else libusb still writes into u: better lost than used after it was freed */
+        free(u);
 }
 
 /* A context of its own each time: an old one may not have heard what was plugged in since. */
@@ -379,8 +380,12 @@ static int take_hold(struct usb_port *u, const char *serial, struct accel_error 
     }
     u->gone = u->in_halted = u->out_halted = false;
     u->errors = u->next_in = 0;
-    for (unsigned i = 0; i < TRANSFERS; i++)
-        u->in[i].state = u->out[i].state = FREE;
+    for (unsigned i = 0; i < TRANSFERS; i++) {
+        u->in[i] = (struct piece){ .port = u, .transfer = libusb_alloc_transfer(0) };
+        u->out[i] = (struct piece){ .port = u, .transfer = libusb_alloc_transfer(0) };
+        if (!u->in[i].transfer || !u->out[i].transfer)
+            return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening a device at USB");
+    }
     return find(u, serial, err);
 }
 
@@ -405,13 +410,6 @@ static int usb_open(struct accel_dev *dev, const char *params, struct accel_erro
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening usb:%.80s", params);
     dev->priv = u;
     int rc = parse(params, serial, &u->silence_ms, err);
-    for (unsigned i = 0; i < TRANSFERS && !rc; i++) {
-        u->in[i].port = u->out[i].port = u;
-        u->in[i].transfer = libusb_alloc_transfer(0);
-        u->out[i].transfer = libusb_alloc_transfer(0);
-        if (!u->in[i].transfer || !u->out[i].transfer)
-            rc = accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening usb:%.80s", params);
-    }
     if (!rc)
         rc = take_hold(u, serial, err);
     if (!rc) {
