@@ -108,7 +108,11 @@ module tile_tb;
             if (ready_a !== ready_b || d_valid_a !== d_valid_b || ready_a === 1'bx || d_valid_a === 1'bx) bad = bad + 1;
             if (d_valid_a === 1'b1) begin
                 if (d_ready) slices = slices + 1;
-                if (d_a !== d_b || d_sum_a !== d_sum_b || ^d_a === 1'bx) bad = bad + 1;
+                if (d_a !== d_b || d_sum_a !== d_sum_b || ^d_a === 1'bx) begin
+                    bad = bad + 1;
+                    if (bad < 4) $display("cycle %0d, %0d planes, coding %0d: D %h of the RTL, %h of the netlist; sums %h, %h",
+                                          cycle, planes, coding, d_a, d_b, d_sum_a, d_sum_b);
+                end
             end
         end
     endtask

@@ -195,8 +195,12 @@ module tile_laconic #(
                     if (FifoDepth == 1 || wr == q[Pw-1:0]) todo[q*U+:U] <= {U{1'b1}};
             end
         end
+    // Slots are reset only for simulators of four states: a product that is not there is shifted by what lies there.
     always @(posedge clk_i)
-        if (take) begin
+        if (rst_i) begin
+            w_slot <= {FifoDepth*U*12{1'b0}};
+            x_slot <= {FifoDepth*Lanes*12{1'b0}};
+        end else if (take) begin
             sum0 <= sum_i;
             for (q = 0; q < FifoDepth; q = q + 1)
                 if (FifoDepth == 1 || wr == q[Pw-1:0]) begin
