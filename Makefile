@@ -244,6 +244,15 @@ test-asan: $(UNIT_asan) $(B)/asan/accel ## unit and CLI tests under AddressSanit
 test-tsan: $(UNIT_tsan) ## unit tests under ThreadSanitizer (not part of test)
 	@$(RUN_TESTS) --suite tsan $(UNIT_tsan)
 
+# The virtual machine has another processor than this one, and is slow: a small core.
+KERNEL_MAKE := $(MAKE) --no-print-directory B=$(B)/kernel MARCH=x86-64-v2 SIM_OBJS= SIM_CFLAGS= BOARD_MODEL=1:8:32:2:8:2048:128
+.PHONY: test-kernel
+test-kernel: ## accel on a simulated USB board under a Debian kernel in QEMU; minutes (needs ./bootstrap --kernel)
+	@$(KERNEL_MAKE) SIM_LIBS= $(B)/kernel/accel
+	@$(KERNEL_MAKE) $(B)/kernel/accel-usbip
+	@TEST_TIMEOUT=1200 $(RUN_TESTS) --suite kernel --env ACCEL=$(B)/kernel/accel --env USBIP=$(B)/kernel/accel-usbip \
+	    --env OUT=$(B)/kernel tests/kernel.sh
+
 test-cli: all $(BOARD) ## tests of the accel command
 	@$(RUN_TESTS) $(SUITE_cli)
 
@@ -272,7 +281,7 @@ LINT_C     := $(C_SRC)
 # Files that clang-format looks at: all C and C++ of ours.
 LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp \
                        driver/src/backend/cuda/*.cu driver/src/backend/cuda/*.cuh tests/cuda/*.c tests/cuda/*.cu))
-LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/install.sh tests/serial.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
+LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/install.sh tests/serial.sh tests/kernel.sh tests/kernel/guest.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core
 RTL_KINDS  ?= 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
 

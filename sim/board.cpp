@@ -1,9 +1,8 @@
 /* board.cpp - accel-board: the Verilated core and link behind a pseudo terminal, which a host uses like the serial port
  * of a board.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "bad_wire.h"
+#include "soc.h"
 
-#include "Vboard.h"
 #include "verilated.h"
 
 #include <algorithm>
@@ -28,10 +27,6 @@ namespace
 {
 
 constexpr int kSlice = 2000; /* cycles between two looks at the terminal */
-constexpr unsigned kSettled =
-    1000; /* cycles without a byte after which an idle device stays idle */
-constexpr unsigned kStarved = 100000; /* ... and a busy one most likely waits for the host */
-constexpr size_t kBuffered = 4096; /* bytes for a host that does not read; then the device waits */
 
 volatile std::sig_atomic_t stopped = 0;
 
@@ -94,23 +89,12 @@ Options parse(int argc, char **argv)
 class Board
 {
   public:
-    Board(int port, const Options &o)
-        : port_(port), unplug_(o.unplug), down_(o.seed, o.faults), up_(o.seed ^ 0x5555, o.faults)
-    {
-        top_.clk_i = 0;
-        top_.valid_i = 0;
-        top_.ready_i = 0;
-        top_.rst_i = 1;
-        for (int i = 0; i < 2; i++)
-            edge();
-        top_.rst_i = 0;
-    }
+    Board(int port, const Options &o) : port_(port), unplug_(o.unplug), soc_(o.seed, o.faults) {}
 
     void run()
     {
         while (!stopped && wait()) {
-            for (int i = 0; i < kSlice && !asleep(); i++)
-                cycle();
+            soc_.run(kSlice);
             send();
         }
     }
@@ -118,68 +102,37 @@ class Board
   private:
     int port_;
     uint64_t unplug_, received_ = 0;
-    Vboard top_;
-    BadWire down_, up_;
-    unsigned quiet_ = 0; /* cycles since a byte moved */
-
-    bool asleep() const { return down_.bytes.empty() && !top_.busy_o && quiet_ > kSettled; }
-
-    void edge()
-    {
-        top_.clk_i = 0;
-        top_.eval();
-        top_.clk_i = 1;
-        top_.eval();
-    }
-
-    /* The outputs depend on registers alone: they hold since the last edge. */
-    void cycle()
-    {
-        const bool in = !down_.bytes.empty();
-        top_.valid_i = in;
-        if (in) {
-            top_.data_i = down_.bytes.front();
-            down_.bytes.pop_front();
-        }
-        top_.ready_i = up_.bytes.size() < kBuffered;
-        top_.clk_i = 0;
-        top_.eval();
-        const bool out = top_.valid_o && top_.ready_i;
-        if (out)
-            up_.put(top_.data_o);
-        top_.clk_i = 1;
-        top_.eval();
-        quiet_ = in || out ? 0 : quiet_ + 1;
-    }
+    Soc soc_;
 
     /* As much as goes; if the host does not read, later. */
     void send()
     {
-        uint8_t bytes[kBuffered];
-        const size_t count = std::min(up_.bytes.size(), sizeof bytes);
+        uint8_t bytes[Soc::kBuffered];
+        const size_t count = std::min(soc_.up.bytes.size(), sizeof bytes);
         if (!count)
             return;
-        std::copy_n(up_.bytes.begin(), count, bytes);
+        std::copy_n(soc_.up.bytes.begin(), count, bytes);
         const ssize_t n = write(port_, bytes, count);
         if (n > 0)
-            up_.bytes.erase(up_.bytes.begin(), up_.bytes.begin() + n);
+            soc_.up.bytes.erase(soc_.up.bytes.begin(), soc_.up.bytes.begin() + n);
     }
 
     /* Takes what the host sent; waits for it if there is nothing else to do. False: the port is gone. */
     bool wait()
     {
-        struct pollfd p = { port_, (short)(POLLIN | (up_.bytes.empty() ? 0 : POLLOUT)), 0 };
-        const int patience = asleep() ? -1 : quiet_ > kStarved ? 1 : 0;
-        if (poll(&p, 1, up_.bytes.empty() ? patience : patience ? 1 : 0) < 0)
+        struct pollfd p = { port_, (short)(POLLIN | (soc_.up.bytes.empty() ? 0 : POLLOUT)), 0 };
+        const int patience = soc_.asleep() ? -1 : soc_.starved() ? 1 : 0;
+        if (poll(&p, 1, soc_.up.bytes.empty() ? patience : patience ? 1 : 0) < 0)
             return errno == EINTR;
         uint8_t bytes[4096];
-        const ssize_t n = down_.bytes.size() < kBuffered ? read(port_, bytes, sizeof bytes) : 0;
+        const ssize_t n = soc_.down.bytes.size() < Soc::kBuffered ? read(port_, bytes, sizeof bytes)
+                                                                  : 0;
         if (n < 0)
             return errno == EAGAIN || errno == EINTR;
         for (ssize_t i = 0; i < n; i++) {
             if (unplug_ && ++received_ == unplug_)
                 return false;
-            down_.put(bytes[i]);
+            soc_.down.put(bytes[i]);
         }
         return true;
     }

@@ -63,7 +63,7 @@ $(SIM)/runtime.a:
 	    $(CXX) $(SIM_CXXFLAGS) -w -c -o $(SIM)/runtime/$$f.o $(SIM_ROOT)/include/$$f.cpp || exit 1; done
 	$(Q)ar rcs $@ $(SIM)/runtime/*.o
 
-# accel-board: core and link behind a pseudo terminal. Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth of its core.
+# accel-board: core and link behind a pseudo terminal, and below accel-usbip. Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth of its core.
 BOARD_MODEL ?= 2:8:64:4:8:2048:64
 BOARD       := $(B)/accel-board
 BOARD_MK    := $(SIM)/board/Vboard.mk
@@ -73,10 +73,15 @@ $(BOARD_MK): $(shell cat rtl/files.f) rtl/files.f sim/sim.mk
 	$(Q)$(VERILATOR) --cc $(VERILATOR_FLAGS) -Mdir $(@D) --prefix Vboard --top-module accel_soc \
 	    $(foreach p,1:Kind 2:Rows 3:Lanes 4:ScaleUnits 5:MaxN 6:XDepth 7:WDepth,-G$(call field,$p,2)=$(call field,$(BOARD_MODEL),$(call field,$p,1))) \
 	    -GODepth=$(SIM_ODEPTH) -f rtl/files.f
-$(B)/accel-board: sim/board.cpp sim/bad_wire.h $(BOARD_MK) $(SIM)/runtime.a
-	$(call say,CXX,$@)
-	$(Q)cd $(SIM)/board && for f in *.cpp; do \
+BOARD_LIB   := $(SIM)/board/board.a
+$(BOARD_LIB): $(BOARD_MK)
+	$(Q)cd $(@D) && for f in *.cpp; do \
 	    case $$f in *__Slow.cpp|*__Syms.cpp) o=-O1;; *) o=-O3;; esac; \
 	    $(CXX) $(filter-out -I%,$(SIM_CXXFLAGS)) $$o -I. -c -o $${f%.cpp}.o $$f || exit 1; done
-	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -I$(SIM)/board -o $@ $< $(SIM)/board/*.o \
+	$(Q)ar rcs $@ $(@D)/*.o
+
+# accel-usbip: the same as a USB device of the running kernel.
+$(B)/accel-board $(B)/accel-usbip: $(B)/accel-%: sim/%.cpp sim/soc.h sim/bad_wire.h $(BOARD_LIB) $(SIM)/runtime.a | $(LINK_NUMBERS)
+	$(call say,CXX,$@)
+	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -I$(B)/gen -I$(SIM)/board -o $@ $< $(BOARD_LIB) \
 	    $(SIM)/runtime.a $(SIM_LIBS) -lpthread

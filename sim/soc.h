@@ -1,0 +1,78 @@
+/* soc.h - the Verilated core and link between two wires.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_SIM_SOC_H
+#define ACCEL_SIM_SOC_H
+
+#include "bad_wire.h"
+
+#include "Vboard.h"
+
+#include <cstddef>
+
+class Soc
+{
+  public:
+    /* Both wires have a fault about once in `faults` bytes, or none if it is 0. */
+    Soc(uint64_t seed, unsigned faults) : down(seed, faults), up(seed ^ 0x5555, faults)
+    {
+        top_.clk_i = 0;
+        top_.valid_i = 0;
+        top_.ready_i = 0;
+        top_.rst_i = 1;
+        for (int i = 0; i < 2; i++)
+            edge();
+        top_.rst_i = 0;
+    }
+
+    BadWire down, up; /* to the device, to the host */
+    static constexpr size_t kBuffered =
+        4096; /* bytes for a host that does not read; then the device waits */
+
+    /* Nothing will happen before the host sends again. */
+    bool asleep() const { return down.bytes.empty() && !top_.busy_o && quiet_ > kSettled; }
+    /* It most likely waits for the host, though it is busy. */
+    bool starved() const { return quiet_ > kStarved; }
+
+    /* At most so many cycles. */
+    void run(int cycles)
+    {
+        for (int i = 0; i < cycles && !asleep(); i++)
+            cycle();
+    }
+
+  private:
+    static constexpr unsigned kSettled = 1000, kStarved = 100000; /* cycles without a byte */
+
+    Vboard top_;
+    unsigned quiet_ = 0; /* cycles since a byte moved */
+
+    void edge()
+    {
+        top_.clk_i = 0;
+        top_.eval();
+        top_.clk_i = 1;
+        top_.eval();
+    }
+
+    /* The outputs depend on registers alone: they hold since the last edge. */
+    void cycle()
+    {
+        const bool in = !down.bytes.empty();
+        top_.valid_i = in;
+        if (in) {
+            top_.data_i = down.bytes.front();
+            down.bytes.pop_front();
+        }
+        top_.ready_i = up.bytes.size() < kBuffered;
+        top_.clk_i = 0;
+        top_.eval();
+        const bool out = top_.valid_o && top_.ready_i;
+        if (out)
+            up.put(top_.data_o);
+        top_.clk_i = 1;
+        top_.eval();
+        quiet_ = in || out ? 0 : quiet_ + 1;
+    }
+};
+
+#endif
