@@ -248,8 +248,8 @@ test-tsan: $(UNIT_tsan) ## unit tests under ThreadSanitizer (not part of test)
 KERNEL_MAKE := $(MAKE) --no-print-directory B=$(B)/kernel MARCH=x86-64-v2 SIM_OBJS= SIM_CFLAGS= BOARD_MODEL=1:8:32:2:8:2048:128
 .PHONY: test-kernel
 test-kernel: ## accel on a simulated USB board under a Debian kernel in QEMU; minutes (needs ./bootstrap --kernel)
-	@$(KERNEL_MAKE) SIM_LIBS= $(B)/kernel/accel
-	@$(KERNEL_MAKE) $(B)/kernel/accel-usbip
+	+@$(KERNEL_MAKE) SIM_LIBS= $(B)/kernel/accel
+	+@$(KERNEL_MAKE) $(B)/kernel/accel-usbip
 	@TEST_TIMEOUT=1200 $(RUN_TESTS) --suite kernel --env ACCEL=$(B)/kernel/accel --env USBIP=$(B)/kernel/accel-usbip \
 	    --env OUT=$(B)/kernel tests/kernel.sh
 

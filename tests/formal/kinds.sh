@@ -43,7 +43,7 @@ report() {  # STATUS NAME WHAT
 
 # ---- what there is to show
 cc -O1 -std=c11 -D_POSIX_C_SOURCE=200809L -ffp-contract=off -Idriver/include -Idriver/src -o "$out/formats" tests/formal/formats.c \
-    driver/src/{align,format,ggml_blocks,ggml_types,matrix,outliers,quantize,requant,status}.c driver/src/pack/*.c -lm || exit 1
+    driver/src/{align,format,ggml_blocks,ggml_types,matrix,outliers,quantize,requant,status,quant/layout}.c driver/src/pack/*.c -lm || exit 1
 "$out/formats" >"$out/formats.txt" || exit 1
 : "${KINDS:=$(cut -d' ' -f1 "$out/formats.txt" | uniq | tr '\n' ' ')}"
 
@@ -95,10 +95,13 @@ prove() {       # TAG KIND DEFINES LANES BITS CODING TABLE SOURCE...: 0 proved, 
         async2sync; dffunmap; opt_clean; setundef -undriven -anyseq; opt_expr; wreduce; opt_expr; techmap
         opt_expr; opt_merge; opt_clean; aigmap; opt_merge; opt_clean; write_aiger -zinit $tag.aig" >"$tag.out" 2>&1 &&
         [ -s "$tag.aig" ] || return 1
-    timeout "$LIMIT" yosys-abc -c "read_aiger $tag.aig; strash; fold; scorr; frames -F $((cycles + 2)) -i; orpos; dc2; iprove" \
-        >"$tag.iprove" 2>&1
-    grep -aq '^UNSATISFIABLE' "$tag.iprove" && return 0
-    grep -aq '^SATISFIABLE' "$tag.iprove" && return 1
+    # One decision diagram over all inputs, or if that grows too large, sweeping and SAT.
+    local miter="read_aiger $tag.aig; strash; fold; scorr; frames -F $((cycles + 2)) -i; orpos; dc2" how
+    for how in 'collapse -B 20000000; strash; iprove' iprove; do
+        timeout "$LIMIT" yosys-abc -c "$miter; $how" >"$tag.iprove" 2>&1
+        grep -aq '^UNSATISFIABLE' "$tag.iprove" && return 0
+        grep -aq '^SATISFIABLE' "$tag.iprove" && return 1
+    done
     return 2
 }
 
@@ -122,9 +125,10 @@ for kind in $KINDS; do
     while read -r _ name bits coding table _; do
         [ "$bits" -gt 4 ] && continue
         [ "$FULL" = 1 ] || [[ " $quick " == *" $name "* ]] || continue
+        SECONDS=0
         prove "$kind-$name" "$kind" "$defines" "$lanes" "$bits" "$coding" "$table" "${sources[@]}"
         case $? in
-        0) report 0 "$kind is proved exact for all codes and activations" "$name" ;;
+        0) report 0 "$kind is proved exact for all codes and activations" "$name, $SECONDS s" ;;
         1) report 1 "$kind is proved exact for all codes and activations" "$name: see $out/$kind-$name.*" ;;
         *) echo "ok $kind exact for all codes and activations, $name # SKIP no proof within $LIMIT s" ;;
         esac
