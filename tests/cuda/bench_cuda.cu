@@ -1,10 +1,10 @@
 /* bench_cuda.cu - how fast the GPU's kernels are, beside how fast its memory can be read.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   bench_cuda [all] [overlapped] [explore] [format=NAME] [group=N] [rows=N] [n=N] [warps=N] [bytes]
+ *   bench_cuda [all] [overlapped] [explore] [prompt] [format=NAME] [group=N] [rows=N] [n=N] [warps=N] [bytes]
  *
  * all: more formats; overlapped: each launch may begin before the one ahead of it ends; explore: several ways to start
- * each product; bytes: no binary products. The others pick rows and columns of the table.
+ * each product; prompt: 2048 columns, in place of the rest; bytes: no binary products. The others pick rows and columns of the table.
  *
  * Every figure is the median of several runs of a CUDA graph of many launches, divided by the launches. Each launch
  * takes other weights, with their scales, so that at least 400 MB pass before the same are read again: none are in a
@@ -28,6 +28,8 @@ namespace
 
 constexpr size_t kPool = (size_t)2 << 30;
 constexpr int kReplays = 11;
+constexpr int kPromptLaunches = 8;
+constexpr uint32_t kPrompt = 2048;
 
 void check(int e, const char *what)
 {
@@ -190,7 +192,8 @@ double product(Bench &b, const Format &f, uint32_t group, uint32_t rows, uint32_
     const size_t headers = ((size_t)at.tiles * 16 * at.headers * 2 + 511) / 512 * 512;
     *bytes = codes + (size_t)at.tiles * 16 * at.headers * 2;
     cuda_acts_size size;
-    cuda_size_acts(&at, n, &size);
+    const bool tiled = cuda_tiled(&at, n, &b.how);
+    cuda_size_acts(&at, n, tiled, &size);
     uint8_t *scratch, *at_x = nullptr;
     const size_t x_bytes = ((size_t)n * cols + 511) / 512 * 512, results = (size_t)n * rows * 4;
     const size_t all = x_bytes + size.bytes + size.planes + size.sums + results + rows * 4 + 8192;
@@ -206,6 +209,7 @@ double product(Bench &b, const Format &f, uint32_t group, uint32_t rows, uint32_
     x.x = (const int8_t *)take(x_bytes);
     x.n = n;
     x.bytes = take(size.bytes);
+    x.tiled = tiled;
     x.planes = size.planes ? take(size.planes) : nullptr;
     x.sums = size.sums ? (int32_t *)take(size.sums) : nullptr;
     cuda_results y = {};
@@ -213,7 +217,7 @@ double product(Bench &b, const Format &f, uint32_t group, uint32_t rows, uint32_
     y.row_scale = (const float *)take(rows * 4);
     check(cuda_prepare(&at, &x, b.stream), "prepare");
     const size_t slice = codes + headers;
-    const int slices = slices_of(slice);
+    const int slices = n > 256 ? kPromptLaunches : slices_of(slice);
     const double us = time_of(b, slices, [&](int i) {
         cuda_matrix m = {};
         m.at = at;
@@ -256,6 +260,66 @@ Cublas open_cublas(Bench &b)
     return c;
 }
 
+/* int8 products by cuBLASLt's first choice; to: the type of results, int8 (3) or int32 (10). 0: not there. */
+double cublas_int8(Bench &b, uint32_t rows, uint32_t cols, uint32_t n, int to)
+{
+    struct Choice {
+        uint64_t algo[8];
+        size_t space;
+        int state;
+        float waves;
+        int reserved[4];
+    } choice = {};
+    static void *lib = nullptr;
+    const char *names[] = { getenv("CUBLASLT"), "libcublasLt.so.13", "libcublasLt.so.12" };
+    for (const char *name : names)
+        if (!lib && name)
+            lib = dlopen(name, RTLD_NOW);
+    if (!lib)
+        return 0;
+    auto create = (int (*)(void **))dlsym(lib, "cublasLtCreate");
+    auto describe = (int (*)(void **, int, int))dlsym(lib, "cublasLtMatmulDescCreate");
+    auto set = (int (*)(void *, int, const void *, size_t))dlsym(lib,
+                                                                 "cublasLtMatmulDescSetAttribute");
+    auto layout = (int (*)(void **, int, uint64_t, uint64_t, int64_t))dlsym(
+        lib, "cublasLtMatrixLayoutCreate");
+    auto prefer = (int (*)(void **))dlsym(lib, "cublasLtMatmulPreferenceCreate");
+    auto limit = (int (*)(void *, int, const void *, size_t))dlsym(
+        lib, "cublasLtMatmulPreferenceSetAttribute");
+    auto choose = (int (*)(void *, void *, void *, void *, void *, void *, void *, int, Choice *,
+                           int *))dlsym(lib, "cublasLtMatmulAlgoGetHeuristic");
+    auto multiply = (int (*)(void *, void *, const void *, const void *, void *, const void *,
+                             void *, const void *, const void *, void *, void *, void *,
+                             const void *, void *, size_t, cudaStream_t))dlsym(lib,
+                                                                               "cublasLtMatmul");
+    constexpr int kInt32 = 72, kTransposeA = 3, kSpace = 1, kInt8 = 3;
+    const int transpose = 1, one_int = 1, zero_int = 0;
+    const float one_float = 1.0f / 64, zero_float = 0.0f;
+    const void *one = to == 10 ? (const void *)&one_int : &one_float;
+    const void *zero = to == 10 ? (const void *)&zero_int : &zero_float;
+    const size_t space = 32 << 20;
+    void *handle, *desc, *la, *lb, *lc, *pref;
+    int found = 0;
+    if (!create || !describe || !set || !layout || !prefer || !limit || !choose || !multiply ||
+        create(&handle) || describe(&desc, kInt32, to == 10 ? 10 : 0) ||
+        set(desc, kTransposeA, &transpose, 4) || layout(&la, kInt8, cols, rows, cols) ||
+        layout(&lb, kInt8, cols, n, cols) || layout(&lc, to, rows, n, rows) || prefer(&pref) ||
+        limit(pref, kSpace, &space, sizeof space) ||
+        choose(handle, desc, la, lb, lc, lc, pref, 1, &choice, &found) || !found)
+        return 0;
+    uint8_t *memory, *y;
+    check(cudaMalloc(&memory, space), "memory");
+    check(cudaMalloc(&y, (size_t)n * rows * 4), "memory");
+    const size_t slice = (size_t)rows * cols;
+    const double us = time_of(b, kPromptLaunches, [&](int i) {
+        return multiply(handle, desc, one, b.pool + i % 4 * slice, la, b.pool + 4 * slice, lb, zero,
+                        y, lc, y, lc, &choice, memory, space, b.stream);
+    });
+    cudaFree(memory);
+    cudaFree(y);
+    return us;
+}
+
 double cublas_fp16(Bench &b, Cublas &c, uint32_t rows, uint32_t cols, uint32_t n)
 {
     const size_t slice = (size_t)rows * cols * 2;
@@ -264,7 +328,7 @@ double cublas_fp16(Bench &b, Cublas &c, uint32_t rows, uint32_t cols, uint32_t n
     check(cudaMalloc(&xy, (size_t)n * (rows + cols) * 2), "memory");
     check(cudaMemset(xy, 0, (size_t)n * (rows + cols) * 2), "memory");
     constexpr int kHalf = 2, kCompute32f = 68, kDefault = -1;
-    const double us = time_of(b, std::min(slices_of(slice), 48), [&](int i) {
+    const double us = time_of(b, n > 256 ? 4 : std::min(slices_of(slice), 48), [&](int i) {
         return c.gemm(c.handle, 1, 0, (int)rows, (int)n, (int)cols, &one, b.pool + i * slice, kHalf,
                       (int)cols, xy, kHalf, (int)cols, &zero, xy + (size_t)n * cols * 2, kHalf,
                       (int)rows, kCompute32f, kDefault);
@@ -284,13 +348,14 @@ int main(int argc, char **argv)
         { 4096, 4096 }, { 11008, 4096 }, { 8192, 8192 }, { 28672, 8192 }
     };
     Bench b = {};
-    bool all = false, explore = false;
+    bool all = false, explore = false, prompt = false;
     const char *only = nullptr;
     uint32_t only_n = 0, only_rows = 0;
     int only_group = -1;
     for (int i = 1; i < argc; i++) {
         all = all || !strcmp(argv[i], "all");
         explore = explore || !strcmp(argv[i], "explore");
+        prompt = prompt || !strcmp(argv[i], "prompt");
         b.overlapped = b.overlapped || !strcmp(argv[i], "overlapped");
         b.how.bytes_only |= !strcmp(argv[i], "bytes");
         if (!strncmp(argv[i], "format=", 7))
@@ -310,9 +375,41 @@ int main(int argc, char **argv)
     b.how.sms = (uint32_t)sms;
     cudaDeviceProp prop;
     check(cudaGetDeviceProperties(&prop, 0), "no GPU");
+    b.how.wgmma = prop.major == 9 && prop.minor == 0;
     check(cudaStreamCreateWithFlags(&b.stream, cudaStreamNonBlocking), "stream");
     check(cudaMalloc(&b.pool, kPool), "memory");
     fill<<<1024, 256, 0, b.stream>>>((uint4 *)b.pool, kPool / 16);
+    auto rate = [&](double us, const uint32_t *s) {
+        printf("  %9.2f %7.0f     ", us, us > 0 ? 2e-6 * kPrompt * s[0] * s[1] / us : 0.0);
+        fflush(stdout);
+    };
+    if (prompt) {
+        printf("%s, %d columns: microseconds, TOP/s\n%-22s", prop.name, kPrompt, "");
+        for (auto &s : shapes)
+            printf("  %10ux%-12u", s[0], s[1]);
+        Cublas blas = open_cublas(b);
+        printf("\n%-22s", "cuBLAS fp16");
+        for (auto &s : shapes)
+            rate(blas.gemm ? cublas_fp16(b, blas, s[0], s[1], kPrompt) : 0, s);
+        for (int to : { 10, 3 }) {
+            printf("\n%-22s", to == 3 ? "cuBLASLt int8 to int8" : "cuBLASLt int8 to int32");
+            for (auto &s : shapes)
+                rate(cublas_int8(b, s[0], s[1], kPrompt, to), s);
+        }
+        for (const Format &f : formats)
+            for (uint32_t group : { 0u, 128u, 32u }) {
+                if ((only && strcmp(only, f.name)) ||
+                    (only_group >= 0 && (uint32_t)only_group != group))
+                    continue;
+                printf("\n%-16s %5u", f.name, group);
+                for (auto &s : shapes) {
+                    size_t bytes;
+                    rate(product(b, f, group, s[0], s[1], kPrompt, &bytes), s);
+                }
+            }
+        printf("\n");
+        return 0;
+    }
     printf(
         "%s, %d multiprocessors, CUDA %d; microseconds / GB/s of weights and scales / ratio to the "
         "read-only floor%s\n",

@@ -182,6 +182,51 @@ static void long_rows(struct bench *b)
     }
 }
 
+/* Enough columns for tiles: whole ones, a part of one, and the least that go there; odd rows and columns. */
+static void many_columns(struct bench *b)
+{
+    static const uint32_t groups[] = { 0, 16, 32, 48, 96, 128, 256 };
+    const accel_format formats_of[] = { ACCEL_INT(1),   ACCEL_INT(2),      ACCEL_UINT(3),
+                                        ACCEL_INT(4),   ACCEL_UINT(4),     ACCEL_BIP(5),
+                                        ACCEL_INT(6),   ACCEL_UINT(7),     ACCEL_INT(8),
+                                        ACCEL_BIP(8),   ACCEL_TERNARY,     ACCEL_FP4,
+                                        ACCEL_FP3,      ACCEL_FLOAT(2, 1), ACCEL_CODEBOOK4,
+                                        ACCEL_CODEBOOK3 };
+    static const uint32_t columns[] = { 64, 128, 201 };
+    for (size_t f = 0; f < sizeof formats_of / sizeof *formats_of; f++) {
+        char name[128];
+        for (size_t g = 0; g < sizeof groups / sizeof *groups; g++) {
+            if (b->few && (f + g) % 5)
+                continue;
+            const uint32_t rows = 300 - (uint32_t)g, cols = g % 2 ? 1500 : 1536;
+            struct accel_error err = { 0, "" };
+            accel_weights *on_cpu = NULL, *on_gpu = NULL;
+            accel_matrix *mat = random_matrix(&b->rng, formats_of[f], groups[g], rows, cols,
+                                              (int)rng_below(&b->rng, 2));
+            if (g % 3 == 0) {
+                accel_matrix *with = with_outliers(&b->rng, mat, 20);
+                accel_matrix_free(mat);
+                mat = with;
+            }
+            if (accel_load(b->cpu, mat, &on_cpu, &err) || accel_load(b->gpu, mat, &on_gpu, &err)) {
+                snprintf(b->why, sizeof b->why, "%s", err.text);
+            } else {
+                char what[64];
+                snprintf(what, sizeof what, "%u x %u, group %u", rows, cols, groups[g]);
+                for (size_t i = 0; i < (b->few ? 1 : 3); i++)
+                    compare(b, what, on_cpu, on_gpu, rows, cols, columns[i],
+                            (enum accel_out)((i + g) % 3));
+            }
+            accel_unload(on_cpu);
+            accel_unload(on_gpu);
+            accel_matrix_free(mat);
+        }
+        snprintf(name, sizeof name, "%s is the same as on cpu: with 64, 128 and 201 columns",
+                 accel_format_name(formats_of[f]));
+        report(b, name);
+    }
+}
+
 static void a_device_lives_on_after_errors(struct bench *b)
 {
     struct accel_error err = { 0, "" };
@@ -220,6 +265,8 @@ int main(int argc, char **argv)
         return 1;
     }
     formats(&b);
+    if (!b.only)
+        many_columns(&b);
     if (!b.few && !b.only)
         long_rows(&b);
     a_device_lives_on_after_errors(&b);

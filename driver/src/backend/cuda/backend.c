@@ -225,7 +225,8 @@ static cudaError_t job_memory(struct cuda_dev *d, const struct cuda_layout *at,
     const size_t x_bytes = (size_t)job->n * at->cols, count = (size_t)job->n * at->rows;
     const size_t y_bytes = job->requant_mul ? count : count * sizeof *job->acc;
     struct cuda_acts_size size;
-    cuda_size_acts(at, job->n, &size);
+    const bool tiled = cuda_tiled(at, job->n, &d->how);
+    cuda_size_acts(at, job->n, tiled, &size);
     cudaError_t e = grow(&d->x, x_bytes, false);
     if (e == cudaSuccess)
         e = grow(&d->bytes, size.bytes, false);
@@ -244,6 +245,7 @@ static cudaError_t job_memory(struct cuda_dev *d, const struct cuda_layout *at,
     *x = (struct cuda_acts){ .x = d->x.at,
                              .n = job->n,
                              .bytes = size.bytes ? d->bytes.at : NULL,
+                             .tiled = tiled,
                              .planes = size.planes ? d->planes.at : NULL,
                              .sums = size.sums ? d->sums.at : NULL };
     *y = (struct cuda_results){ 0 };
@@ -385,6 +387,7 @@ static int cuda_open(struct accel_dev *dev, const char *params, struct accel_err
     if (e == cudaSuccess)
         e = cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, gpu);
     d->how.sms = (uint32_t)sms;
+    d->how.wgmma = major == 9 && minor == 0;
     if (e == cudaSuccess)
         e = cudaSetDevice(gpu);
     if (e == cudaSuccess)

@@ -18,7 +18,7 @@ CUDA_FLAGS  := -std=c++17 -O3 -Idriver/include -Idriver/src -Xcompiler -fPIC,-Wa
                $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
                -gencode arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
 CUDA_WIDTHS := 1 2 3 4 5 6 7 8 9 10
-CUDA_OBJS   := $(CUDA_WIDTHS:%=$(B)/cuda/bytes_%.o) $(B)/cuda/planes.o $(B)/cuda/kernels.o
+CUDA_OBJS   := $(CUDA_WIDTHS:%=$(B)/cuda/bytes_%.o) $(CUDA_WIDTHS:%=$(B)/cuda/tiles_%.o) $(B)/cuda/planes.o $(B)/cuda/kernels.o
 CUDA_LIBS   := -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lstdc++
 CUDA_CFLAGS := -DACCEL_WITH_CUDA -isystem $(CUDA_HOME)/include
 CUDA_H      := $(wildcard $(CUDA_SRC)/*.h $(CUDA_SRC)/*.cuh) driver/src/internal.h driver/include/accel.h
@@ -28,6 +28,11 @@ $(B)/cuda/bytes_%.o: $(CUDA_SRC)/bytes.cu $(CUDA_H) $(CUDA_SRC)/cuda.mk
 	$(call say,NVCC,$< width $*)
 	@mkdir -p $(@D)
 	$(Q)$(NVCC) $(CUDA_FLAGS) -DACCEL_WIDTH=$* -c -o $@ $<
+# warpgroup products are in no other GPU's instructions, not even as PTX
+$(B)/cuda/tiles_%.o: $(CUDA_SRC)/tiles.cu $(CUDA_H) $(CUDA_SRC)/cuda.mk
+	$(call say,NVCC,$< width $*)
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) $(filter-out -gencode arch=%,$(CUDA_FLAGS)) -gencode arch=compute_90a,code=sm_90a -DACCEL_WIDTH=$* -c -o $@ $<
 $(B)/cuda/%.o: $(CUDA_SRC)/%.cu $(CUDA_H) $(CUDA_SRC)/cuda.mk
 	$(call say,NVCC,$<)
 	@mkdir -p $(@D)

@@ -33,6 +33,18 @@ ACCEL_DECLARE_WIDTH(7);
 ACCEL_DECLARE_WIDTH(8);
 ACCEL_DECLARE_WIDTH(9);
 ACCEL_DECLARE_WIDTH(10);
+/* Warpgroup products for many columns, on GPUs of compute capability 9.0; drain 0, 32 or 128. */
+#define ACCEL_DECLARE_TILES(w) Launch find_tiles_##w(uint32_t drain, bool offset)
+ACCEL_DECLARE_TILES(1);
+ACCEL_DECLARE_TILES(2);
+ACCEL_DECLARE_TILES(3);
+ACCEL_DECLARE_TILES(4);
+ACCEL_DECLARE_TILES(5);
+ACCEL_DECLARE_TILES(6);
+ACCEL_DECLARE_TILES(7);
+ACCEL_DECLARE_TILES(8);
+ACCEL_DECLARE_TILES(9);
+ACCEL_DECLARE_TILES(10);
 /* Binary products of a single column; NULL: none for that width and drain. */
 Launch find_planes(uint32_t width, uint32_t drain, bool offset);
 

@@ -47,6 +47,34 @@ __global__ void bytes_of(cuda_layout at, cuda_acts x)
     }
 }
 
+/* 16 bytes of a token's row of 128 in half a step, a thread; rows in eights swap their chunks. */
+__global__ void tiles_of(cuda_layout at, cuda_acts x)
+{
+    const size_t chunks = (size_t)at.steps * ((x.n + CUDA_TILE_TOKENS - 1) / CUDA_TILE_TOKENS) *
+                          (CUDA_TILE_TOKENS * CUDA_STEP / 16);
+    const bool plain = at.cols % 16 == 0 && (at.group == 0 || at.group == at.pad);
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < chunks;
+         i += (size_t)gridDim.x * blockDim.x) {
+        const uint32_t chunk = i % 8, row = i / 8 % CUDA_TILE_TOKENS;
+        const size_t half = i / 8 / CUDA_TILE_TOKENS; /* of [n / 128][steps] */
+        const uint32_t step = (uint32_t)(half / 2 % at.steps);
+        const uint32_t token = (uint32_t)(half / 2 / at.steps) * CUDA_TILE_TOKENS + row;
+        const uint32_t first = step * CUDA_STEP + (uint32_t)(half % 2) * 128 +
+                               (chunk ^ row % 8) * 16;
+        uint32_t v[4] = {};
+        if (token < x.n && plain && first < at.cols) {
+            const uint4 u = *reinterpret_cast<const uint4 *>(x.x + (size_t)token * at.cols + first);
+            v[0] = u.x, v[1] = u.y, v[2] = u.z, v[3] = u.w;
+        } else if (token < x.n && !plain) {
+            for (uint32_t j = 0; j < 16; j++)
+                v[j / 4] |=
+                    (uint32_t)(uint8_t)padded_at(at, x.x + (size_t)token * at.cols, first + j)
+                    << 8 * (j % 4);
+        }
+        static_cast<uint4 *>(x.bytes)[i] = make_uint4(v[0], v[1], v[2], v[3]);
+    }
+}
+
 __global__ void planes_of(cuda_layout at, cuda_acts x)
 {
     const size_t words = (size_t)at.steps * 64;
@@ -124,13 +152,29 @@ uint32_t grid_for(size_t threads)
 
 } // namespace
 
-void cuda_size_acts(const cuda_layout *at, uint32_t n, cuda_acts_size *size)
+bool cuda_tiled(const cuda_layout *at, uint32_t n, const cuda_how *how)
+{
+    /* sums of a row of as many steps could leave 32 bits */
+    if (!how->wgmma || at->width == CUDA_WIDE || at->drain == 16 ||
+        (at->drain == 0 && at->steps >= CUDA_ROW_STEPS))
+        return false;
+    const uint32_t rows = at->drain ? 128 : 256;
+    return n >= 64 || (n > 16 && at->rows / rows >= how->sms / 4);
+}
+
+void cuda_size_acts(const cuda_layout *at, uint32_t n, bool tiled, cuda_acts_size *size)
 {
     const size_t blocks = blocks_of(n);
     size->bytes = (size_t)at->steps * blocks * 2048;
+    if (tiled)
+        size->bytes = (size_t)at->steps * ((n + CUDA_TILE_TOKENS - 1) / CUDA_TILE_TOKENS) *
+                      (CUDA_TILE_TOKENS * CUDA_STEP);
     size->planes = n == 1 ? (size_t)at->steps * 256 : 0;
     const bool needed = at->has_oc || at->code_offset || at->width == CUDA_TABLE7;
     size->sums = needed ? (size_t)at->headers * blocks * CUDA_TOKENS * 4 : 0;
+    if (needed && tiled) /* whole tiles are read */
+        size->sums = (size_t)at->headers *
+                     ((n + CUDA_TILE_TOKENS - 1) / CUDA_TILE_TOKENS * CUDA_TILE_TOKENS) * 4;
     if (at->width == CUDA_WIDE)
         size->bytes = size->planes = size->sums = 0;
 }
@@ -139,7 +183,11 @@ int cuda_prepare(const cuda_layout *at, const cuda_acts *x, void *stream)
 {
     cudaStream_t s = static_cast<cudaStream_t>(stream);
     const uint32_t blocks = blocks_of(x->n);
-    if (x->bytes)
+    if (x->bytes && x->tiled)
+        tiles_of<<<grid_for((size_t)at->steps * ((x->n + CUDA_TILE_TOKENS - 1) / CUDA_TILE_TOKENS) *
+                            (CUDA_TILE_TOKENS * CUDA_STEP / 16)),
+                   256, 0, s>>>(*at, *x);
+    else if (x->bytes)
         bytes_of<<<grid_for((size_t)at->steps * blocks * 512), 256, 0, s>>>(*at, *x);
     if (x->planes)
         planes_of<<<grid_for((size_t)at->steps * 64), 256, 0, s>>>(*at, *x);
@@ -166,6 +214,22 @@ static Launch find_bytes(uint32_t width, uint32_t drain, uint32_t blocks, bool o
     }
 }
 
+static Launch find_tiles(uint32_t width, uint32_t drain, bool offset)
+{
+    switch (width) {
+    case 1: return find_tiles_1(drain, offset);
+    case 2: return find_tiles_2(drain, offset);
+    case 3: return find_tiles_3(drain, offset);
+    case 4: return find_tiles_4(drain, offset);
+    case 5: return find_tiles_5(drain, offset);
+    case 6: return find_tiles_6(drain, offset);
+    case 7: return find_tiles_7(drain, offset);
+    case 8: return find_tiles_8(drain, offset);
+    case 9: return find_tiles_9(drain, offset);
+    default: return find_tiles_10(drain, offset);
+    }
+}
+
 int cuda_product(const cuda_matrix *m, const cuda_acts *x, const cuda_results *y,
                  const cuda_how *how, void *stream)
 {
@@ -179,6 +243,10 @@ int cuda_product(const cuda_matrix *m, const cuda_acts *x, const cuda_results *y
         return cudaGetLastError();
     }
     const cuda_layout &at = m->at;
+    if (x->tiled) {
+        Start tiles = { 0, how->overlapped != 0, static_cast<cudaStream_t>(stream) };
+        return find_tiles(at.width, at.drain, x->sums)(a, tiles);
+    }
     const bool offset = at.has_oc || (at.code_offset && at.width != CUDA_TABLE7);
     Launch binary = x->planes && !how->bytes_only ? find_planes(at.width, at.drain, offset)
                                                   : nullptr;

@@ -14,7 +14,9 @@ struct cuda_acts {
     const int8_t *x; /* [n][cols] */
     uint32_t n;
     /* second operands of mma.m16n8k32: [n / 16][steps][1 or 2 blocks][4][32 lanes][16 bytes] */
-    void *bytes;
+    void *
+        bytes; /* or, if tiled: [n / 128][steps][2 halves][128][128 bytes], swizzled as wgmma wants it */
+    bool tiled;
     void *planes;  /* [steps][32 lanes][8 bytes]: of mma.m16n8k256; only of a single column */
     int32_t *sums; /* [n / 16][headers][1 or 2 blocks][CUDA_TOKENS]: S; only if it is needed */
 };
@@ -41,16 +43,21 @@ struct cuda_results { /* one of acc, i8 and f32: [n][rows] */
 /* The GPU, and how to start a product on it; what is 0 from warps on: as measured to be best. */
 struct cuda_how {
     uint32_t sms;   /* multiprocessors */
+    int wgmma;      /* of compute capability 9.0 */
     uint32_t warps; /* that share a tile's steps */
     int bytes_only; /* no binary products */
     int overlapped; /* may begin before the kernel ahead of it in the stream ends */
 };
 
+/* Whether n columns are laid out as tiles: faster than passes of 16, and possible. */
+bool cuda_tiled(const struct cuda_layout *at, uint32_t n, const struct cuda_how *how);
+
 /* Bytes that a cuda_acts's arrays need. */
 struct cuda_acts_size {
     size_t bytes, planes, sums;
 };
-void cuda_size_acts(const struct cuda_layout *at, uint32_t n, struct cuda_acts_size *size);
+void cuda_size_acts(const struct cuda_layout *at, uint32_t n, bool tiled,
+                    struct cuda_acts_size *size);
 
 int cuda_prepare(const struct cuda_layout *at, const struct cuda_acts *x, void *stream);
 int cuda_product(const struct cuda_matrix *m, const struct cuda_acts *x,

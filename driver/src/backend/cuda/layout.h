@@ -21,13 +21,14 @@
 extern "C" {
 #endif
 
-#define CUDA_TILE_ROWS 16u
-#define CUDA_STEP      256u
-#define CUDA_ROW_STEPS 512u
-#define CUDA_TOKENS    8u /* columns of a job that one mma takes */
-#define CUDA_WIDE      0u /* widths beside 1..8: k as integers of 16 or 32 bits, plain rows; ... */
-#define CUDA_TABLE     9u /* ... codes of four bits that choose from tables of int8, or ... */
-#define CUDA_TABLE7    10u /* ... from tables of k less the code offset, 0..127: fewer instructions */
+#define CUDA_TILE_ROWS   16u
+#define CUDA_STEP        256u
+#define CUDA_ROW_STEPS   512u
+#define CUDA_TOKENS      8u   /* columns of a job that one mma takes */
+#define CUDA_TILE_TOKENS 128u /* columns that a block of a kernel for many takes */
+#define CUDA_WIDE        0u /* widths beside 1..8: k as integers of 16 or 32 bits, plain rows; ... */
+#define CUDA_TABLE       9u /* ... codes of four bits that choose from tables of int8, or ... */
+#define CUDA_TABLE7      10u /* ... from tables of k less the code offset, 0..127: fewer instructions */
 
 /* Where the table of a group comes from. */
 enum cuda_tables { CUDA_TABLE_ONE, CUDA_TABLE_SEL, CUDA_TABLE_ROW };
