@@ -178,6 +178,7 @@ void plan(cuda_layout *at, const Format &f, uint32_t group, uint32_t rows, uint3
     at->headers = group ? at->steps * (256 / group) : 1;
     at->width = f.width;
     at->sc_low = 4;
+    at->narrow = 1; /* as of quantized weights */
     at->fraction = f.fraction;
     at->code_offset = f.width == CUDA_TABLE7 ? -12 : 0;
 }

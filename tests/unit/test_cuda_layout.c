@@ -132,11 +132,32 @@ static void integers_take_no_more_memory_than_their_bits(void **state)
     }
 }
 
+/* Sums of 32 bits and a float: only where the float can tell the upper bits for every activation. */
+static void sums_are_narrow_for_small_shifts_and_not_for_large_ones(void **state)
+{
+    (void)state;
+    struct rng rng = { 79 };
+    accel_matrix *mat = random_matrix(&rng, ACCEL_INT(4), 128, 4, 8192, 0);
+    for (uint32_t i = 0; i < mat->rows * mat->groups; i++) {
+        mat->sc[i] = i % 2 ? 2047 : -2048;
+        mat->sh[i] = 7;
+    }
+    struct cuda_layout at;
+    cuda_plan(mat, &at);
+    assert_true(at.narrow);
+    for (uint32_t i = 0; i < mat->groups; i++) /* one row is enough */
+        mat->sh[i] = 9;
+    cuda_plan(mat, &at);
+    assert_false(at.narrow);
+    accel_matrix_free(mat);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_code_and_scale_is_found_where_the_kernels_look),
         cmocka_unit_test(integers_take_no_more_memory_than_their_bits),
+        cmocka_unit_test(sums_are_narrow_for_small_shifts_and_not_for_large_ones),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

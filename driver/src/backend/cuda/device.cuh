@@ -34,7 +34,7 @@ ACCEL_DECLARE_WIDTH(8);
 ACCEL_DECLARE_WIDTH(9);
 ACCEL_DECLARE_WIDTH(10);
 /* Warpgroup products for many columns, on GPUs of compute capability 9.0; drain 0, 32 or 128. */
-#define ACCEL_DECLARE_TILES(w) Launch find_tiles_##w(uint32_t drain, bool offset)
+#define ACCEL_DECLARE_TILES(w) Launch find_tiles_##w(uint32_t drain, bool offset, bool narrow)
 ACCEL_DECLARE_TILES(1);
 ACCEL_DECLARE_TILES(2);
 ACCEL_DECLARE_TILES(3);

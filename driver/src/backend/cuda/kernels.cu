@@ -214,19 +214,19 @@ static Launch find_bytes(uint32_t width, uint32_t drain, uint32_t blocks, bool o
     }
 }
 
-static Launch find_tiles(uint32_t width, uint32_t drain, bool offset)
+static Launch find_tiles(uint32_t width, uint32_t drain, bool offset, bool narrow)
 {
     switch (width) {
-    case 1: return find_tiles_1(drain, offset);
-    case 2: return find_tiles_2(drain, offset);
-    case 3: return find_tiles_3(drain, offset);
-    case 4: return find_tiles_4(drain, offset);
-    case 5: return find_tiles_5(drain, offset);
-    case 6: return find_tiles_6(drain, offset);
-    case 7: return find_tiles_7(drain, offset);
-    case 8: return find_tiles_8(drain, offset);
-    case 9: return find_tiles_9(drain, offset);
-    default: return find_tiles_10(drain, offset);
+    case 1: return find_tiles_1(drain, offset, narrow);
+    case 2: return find_tiles_2(drain, offset, narrow);
+    case 3: return find_tiles_3(drain, offset, narrow);
+    case 4: return find_tiles_4(drain, offset, narrow);
+    case 5: return find_tiles_5(drain, offset, narrow);
+    case 6: return find_tiles_6(drain, offset, narrow);
+    case 7: return find_tiles_7(drain, offset, narrow);
+    case 8: return find_tiles_8(drain, offset, narrow);
+    case 9: return find_tiles_9(drain, offset, narrow);
+    default: return find_tiles_10(drain, offset, narrow);
     }
 }
 
@@ -245,7 +245,7 @@ int cuda_product(const cuda_matrix *m, const cuda_acts *x, const cuda_results *y
     const cuda_layout &at = m->at;
     if (x->tiled) {
         Start tiles = { 0, how->overlapped != 0, static_cast<cudaStream_t>(stream) };
-        return find_tiles(at.width, at.drain, x->sums)(a, tiles);
+        return find_tiles(at.width, at.drain, x->sums, at.narrow)(a, tiles);
     }
     const bool offset = at.has_oc || (at.code_offset && at.width != CUDA_TABLE7);
     Launch binary = x->planes && !how->bytes_only ? find_planes(at.width, at.drain, offset)

@@ -49,6 +49,7 @@ struct cuda_layout {
     uint32_t scale_up, plane_up, fraction;
     int32_t code_offset;
     uint32_t has_oc;
+    uint32_t narrow; /* float sums of a row's headers are less than 2^30 off */
 };
 
 /* A matrix laid out, in host memory. */

@@ -56,6 +56,27 @@ static void plan_codes(const struct accel_matrix *mat, const struct k_tables *t,
     }
 }
 
+/* Whether float sums of headers' products, each added with one rounding, are less than 2^30 off. A header adds
+ * products of codes at the tops of bytes, below 2^14, and those of an offset. */
+static bool plan_narrow(const struct accel_matrix *mat, const struct cuda_layout *at)
+{
+    double worst = 0.0;
+    for (uint32_t m = 0; m < mat->rows; m++) {
+        double row = 0.0;
+        for (uint32_t g = 0; g < at->groups; g++) {
+            const size_t h = (size_t)m * at->groups + g;
+            const double sc = mat->sc[h] < 0 ? -mat->sc[h] : mat->sc[h];
+            double offset = sc * (at->code_offset < 0 ? -at->code_offset : at->code_offset);
+            if (mat->asymmetric)
+                offset += mat->oc[h] < 0 ? -(double)mat->oc[h] : mat->oc[h];
+            row += (sc * 32768.0 + offset * (double)(128u << at->fraction)) *
+                   (double)(1u << mat->sh[h]);
+        }
+        worst = row > worst ? row : worst;
+    }
+    return worst * at->pad * (2.0 * at->headers + 2.0) <= 0x1p54;
+}
+
 static void plan(const struct accel_matrix *mat, const struct k_tables *t, struct cuda_layout *at)
 {
     memset(at, 0, sizeof *at);
@@ -78,6 +99,7 @@ static void plan(const struct accel_matrix *mat, const struct k_tables *t, struc
         at->drain = at->pad >= 128 ? 128 : at->pad >= 32 ? 32 : 16;
     at->headers = at->drain ? at->steps * (CUDA_STEP / at->drain) : 1;
     plan_codes(mat, t, at);
+    at->narrow = at->group && plan_narrow(mat, at);
 }
 
 void cuda_plan(const struct accel_matrix *mat, struct cuda_layout *at)

@@ -209,12 +209,13 @@ template <int DR> struct Worker {
             load_table(tables[b].of[1], a.m.tables, a.m.at.tables == CUDA_TABLE_ROW ? row + 8 : 0);
         }
     }
-    __device__ void operands(uint32_t (*to)[4], uint32_t at, int half, int block) const
+    __device__ void operands(uint32_t (*to)[4], uint32_t at, int half, int block, int first = 0,
+                             int end = 4) const
     {
         uint32_t w[kBits * 4];
         half_words(w, at + kActBytes + tile_of(block) * (kBits * 512) + lane * 16, half);
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
+        for (int i = first; i < end; i++) {
             to[i][0] = code_bytes(w, tables[block], half, 2 * i, 0);
             to[i][1] = code_bytes(w, tables[block], half, 2 * i, 1);
             to[i][2] = code_bytes(w, tables[block], half, 2 * i + 1, 0);
@@ -244,8 +245,8 @@ __device__ inline void release(const Pipe &pipe, uint32_t stage)
 }
 
 /* The block's results by way of shared memory, which is free by now: a thread has one row. */
-template <int DR, class Sum>
-__device__ inline void put_sums(Worker<DR> &o, const Pipe &pipe, Sum (*c)[64])
+template <int DR, class Sum, class Cell>
+__device__ inline void put_sums(Worker<DR> &o, const Pipe &pipe, Cell cell)
 {
     using S = Shape<DR>;
     constexpr uint32_t kRows = S::tiles * CUDA_TILE_ROWS, kStride = kRows + 16 / sizeof(Sum);
@@ -258,7 +259,7 @@ __device__ inline void put_sums(Worker<DR> &o, const Pipe &pipe, Sum (*c)[64])
 #pragma unroll
         for (int i = 0; i < 64; i++)
             sums[(i / 4 * 8 + 2 * o.q + i % 2) * kStride + o.tile_of(b) * CUDA_TILE_ROWS + o.r +
-                 i % 4 / 2 * 8] = c[b][i];
+                 i % 4 / 2 * 8] = cell(b, i);
     asm volatile("bar.sync 1, %0;" ::"n"(kWorkers * 128) : "memory");
     const uint32_t thread = threadIdx.x - kStarters, in_block = thread % kRows;
     const uint32_t row = blockIdx.x * kRows + in_block;
@@ -342,11 +343,42 @@ __device__ inline void whole_rows(Worker<0> &o, const Pipe &pipe)
         products_wait<0>();
         release(pipe, s);
     }
-    put_sums<0>(o, pipe, c);
+    put_sums<0, int32_t>(o, pipe, [&](int block, int i) { return c[block][i]; });
 }
 
+/* What sums of a group are multiplied by. */
+struct Factor {
+    int64_t whole;
+    float rounded;
+    Factor() = default;
+    __device__ explicit Factor(int64_t v) : whole(v), rounded((float)v) {}
+};
+
+/* A lane's scaled sums. A multiplication that adds to 64 bits takes as long as four of 32 bits, so that narrow ones
+ * keep the lower 32 bits of the sum and a float that is less than 2^30 away from it. */
+template <bool Narrow> struct Sums {
+    int64_t sum[64] = {};
+    __device__ void add(int i, const Factor &by, int32_t c) { sum[i] += by.whole * c; }
+    __device__ int64_t at(int i) const { return sum[i]; }
+};
+template <> struct Sums<true> {
+    uint32_t low[64] = {};
+    float near[64] = {};
+    __device__ void add(int i, const Factor &by, int32_t c)
+    {
+        low[i] += (uint32_t)by.whole * (uint32_t)c;
+        near[i] = fmaf(by.rounded, (float)c, near[i]);
+    }
+    __device__ int64_t at(int i) const
+    {
+        const int32_t l = (int32_t)low[i];
+        return l + ((int64_t)rint(((double)near[i] - l) * 0x1p-32) << 32);
+    }
+};
+
 /* Headers of 128 or 32 columns: their sums in 32 bits, scaled into 64. */
-template <int DR, bool Offset> __device__ inline void with_groups(Worker<DR> &o, const Pipe &pipe)
+template <int DR, bool Offset, bool Narrow>
+__device__ inline void with_groups(Worker<DR> &o, const Pipe &pipe)
 {
     using S = Shape<DR>;
     constexpr int kHeaders = CUDA_STEP / DR, kProducts = DR / 32;
@@ -357,7 +389,7 @@ template <int DR, bool Offset> __device__ inline void with_groups(Worker<DR> &o,
     const int32_t *oc = static_cast<const int32_t *>(a.m.oc);
     if (oc)
         oc += 2 * row;
-    int64_t acc[1][64] = {};
+    Sums<Narrow> acc;
     for (uint32_t step = 0; step < steps; step++) {
         const uint32_t s = step % S::stages, at = pipe.base + s * S::stage;
         uint32_t words[kHeaders];
@@ -378,7 +410,7 @@ template <int DR, bool Offset> __device__ inline void with_groups(Worker<DR> &o,
                 const int header = half * (kHeaders / 2) + g;
                 if (DR != 128 && by_header) {
                     o.select(o.tables[0], words[header]);
-                    o.operands(operand, at, half, 0);
+                    o.operands(operand, at, half, 0, g, g + 1);
                 }
                 int32_t c[64];
                 products_begin();
@@ -391,21 +423,21 @@ template <int DR, bool Offset> __device__ inline void with_groups(Worker<DR> &o,
                 products_wait<0>();
                 if (half == 1 && g == kHeaders / 2 - 1)
                     release(pipe, s);
-                int64_t offset[2];
+                Factor offset[2];
 #pragma unroll
                 for (int upper = 0; upper < 2; upper++) {
                     const Header h = header_of(words[header], upper, sc_low(a));
-                    const int32_t scale = h.sc << (h.sh + scale_up(a));
+                    const Factor by((int64_t)(h.sc << (h.sh + scale_up(a))));
 #pragma unroll
                     for (int i = 0; i < 32; i++) {
                         const int cell = i / 2 * 4 + upper * 2 + i % 2;
-                        acc[0][cell] += (int64_t)scale * c[cell];
+                        acc.add(cell, by, c[cell]);
                     }
                     if constexpr (Offset) {
-                        offset[upper] = (int64_t)h.sc * a.m.at.code_offset;
+                        int64_t v = (int64_t)h.sc * a.m.at.code_offset;
                         if (oc)
-                            offset[upper] += oc[((size_t)step * 8 * kHeaders + header) * 2 + upper];
-                        offset[upper] <<= h.sh + a.m.at.fraction;
+                            v += oc[((size_t)step * 8 * kHeaders + header) * 2 + upper];
+                        offset[upper] = Factor(v << (h.sh + a.m.at.fraction));
                     }
                 }
                 if constexpr (Offset) {
@@ -413,20 +445,20 @@ template <int DR, bool Offset> __device__ inline void with_groups(Worker<DR> &o,
                     for (int i = 0; i < 8; i++) {
                         const int4 sums = o.sums_of(step * kHeaders + header, i);
                         for (int upper = 0; upper < 2; upper++) {
-                            acc[0][8 * i + 2 * upper] += offset[upper] * sums.x;
-                            acc[0][8 * i + 2 * upper + 1] += offset[upper] * sums.y;
-                            acc[0][8 * i + 4 + 2 * upper] += offset[upper] * sums.z;
-                            acc[0][8 * i + 4 + 2 * upper + 1] += offset[upper] * sums.w;
+                            acc.add(8 * i + 2 * upper, offset[upper], sums.x);
+                            acc.add(8 * i + 2 * upper + 1, offset[upper], sums.y);
+                            acc.add(8 * i + 4 + 2 * upper, offset[upper], sums.z);
+                            acc.add(8 * i + 4 + 2 * upper + 1, offset[upper], sums.w);
                         }
                     }
                 }
             }
         }
     }
-    put_sums<DR>(o, pipe, acc);
+    put_sums<DR, int64_t>(o, pipe, [&](int, int i) { return acc.at(i); });
 }
 
-template <int DR, bool Offset>
+template <int DR, bool Offset, bool Narrow>
 __global__ void __launch_bounds__(kThreads, 1) tiles_kernel(const __grid_constant__ Args a)
 {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
@@ -462,12 +494,12 @@ __global__ void __launch_bounds__(kThreads, 1) tiles_kernel(const __grid_constan
         if constexpr (DR == 0)
             whole_rows(o, pipe);
         else
-            with_groups<DR, Offset>(o, pipe);
+            with_groups<DR, Offset, Narrow>(o, pipe);
     }
 #endif
 }
 
-template <int DR, bool Offset> int launch(const Args &a, const Start &start)
+template <int DR, bool Offset, bool Narrow> int launch(const Args &a, const Start &start)
 {
     constexpr uint32_t tiles = Shape<DR>::tiles;
     cudaLaunchConfig_t config = {};
@@ -481,20 +513,26 @@ template <int DR, bool Offset> int launch(const Args &a, const Start &start)
     config.stream = start.stream;
     config.attrs = &attribute;
     config.numAttrs = start.overlapped ? 1 : 0;
-    const cudaError_t e = cudaFuncSetAttribute(
-        tiles_kernel<DR, Offset>, cudaFuncAttributeMaxDynamicSharedMemorySize, Shape<DR>::shared);
-    return e ? e : cudaLaunchKernelEx(&config, tiles_kernel<DR, Offset>, a);
+    const cudaError_t e = cudaFuncSetAttribute(tiles_kernel<DR, Offset, Narrow>,
+                                               cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                               Shape<DR>::shared);
+    return e ? e : cudaLaunchKernelEx(&config, tiles_kernel<DR, Offset, Narrow>, a);
+}
+
+template <int DR, bool Offset> Launch for_drain(bool narrow)
+{
+    return narrow ? launch<DR, Offset, true> : launch<DR, Offset, false>;
 }
 
 } // namespace
 
 #define FIND_(w) find_tiles_##w
 #define FIND(w)  FIND_(w)
-Launch FIND(ACCEL_WIDTH)(uint32_t drain, bool offset)
+Launch FIND(ACCEL_WIDTH)(uint32_t drain, bool offset, bool narrow)
 {
     if (drain == 0) /* where S counts once, in the end */
-        return launch<0, false>;
+        return launch<0, false, false>;
     if (drain == 128)
-        return offset ? launch<128, true> : launch<128, false>;
-    return offset ? launch<32, true> : launch<32, false>;
+        return offset ? for_drain<128, true>(narrow) : for_drain<128, false>(narrow);
+    return offset ? for_drain<32, true>(narrow) : for_drain<32, false>(narrow);
 }
