@@ -20,8 +20,9 @@ struct calib {
     uint32_t *ids;
     size_t tokens; /* whole sequences */
     uint32_t sequence;
-    float *state[2]; /* [tokens][embd] what goes into the layer at hand: as_is, quantized */
-    float *seen[2];  /* [sequence][widest cols] inputs of the stage at hand */
+    float *state[2];  /* [tokens][embd] what goes into the layer at hand: as_is, quantized */
+    float *seen[2];   /* [sequence][widest cols] inputs of the stage at hand */
+    float *stream[2]; /* [sequence][embd] the residual stream at that time */
     size_t stride;
 };
 
@@ -29,8 +30,9 @@ struct calib {
 
 struct watch {
     const struct linear *stop; /* the stage that is looked at, or NULL */
-    float *out;
+    float *out, *stream;
     size_t stride;
+    const struct accel_llm *llm;
     int8_t *codes; /* NULL: activations stay as they are */
 };
 
@@ -44,6 +46,7 @@ static int watch_inputs(void *user, const struct linear *l, float *x, size_t str
     }
     if (l != w->stop)
         return ACCEL_OK;
+    memcpy(w->stream, w->llm->x, n * w->llm->model->info.embd * sizeof *x);
     for (size_t i = 0; i < n; i++)
         memcpy(w->out + i * w->stride, x + i * stride, l->cols * sizeof *x);
     return STOP;
@@ -68,7 +71,9 @@ static int run_sequence(struct calib *c, unsigned which, uint32_t layer, size_t 
 {
     struct accel_llm *llm = which ? c->quantized : c->as_is;
     size_t embd = c->model->info.embd;
-    struct watch w = { .stop = stop, .stride = c->stride, .codes = which ? llm->q : NULL };
+    struct watch w = {
+        .stop = stop, .stride = c->stride, .codes = which ? llm->q : NULL, .llm = llm
+    };
     int rc = ACCEL_OK;
     llm->tap = watch_inputs;
     llm->tap_user = &w;
@@ -77,6 +82,7 @@ static int run_sequence(struct calib *c, unsigned which, uint32_t layer, size_t 
         float *state = c->state[which] + (first + pos) * embd;
         memcpy(llm->x, state, n * embd * sizeof *state);
         w.out = c->seen[which] + pos * c->stride;
+        w.stream = c->stream[which] + pos * embd;
         rc = layer == c->model->info.layers ? llama_run_head(llm, n, n, NULL, err)
                                             : llama_run_layer(llm, layer, n, pos, err);
         if (stop && rc == STOP)
@@ -89,18 +95,18 @@ static int run_sequence(struct calib *c, unsigned which, uint32_t layer, size_t 
     return rc;
 }
 
-/* sums[i][j] += a[t][i] * b[t][j] over the sequence */
-static void add_products(float *sums, const float *a, const float *b, size_t stride, size_t n,
-                         uint32_t cols)
+/* sums[i][j] += a[t][i] * b[t][j] over n tokens */
+static void add_products(float *sums, const float *a, size_t a_stride, size_t rows, const float *b,
+                         size_t b_stride, size_t cols, size_t n)
 {
     enum { AT_ONCE = 8 };
     for (size_t t = 0; t < n; t += AT_ONCE) {
         size_t many = n - t < AT_ONCE ? n - t : AT_ONCE;
-        for (size_t i = 0; i < cols; i++) {
+        for (size_t i = 0; i < rows; i++) {
             float *to = sums + i * cols;
             for (size_t k = 0; k < many; k++) {
-                float f = a[(t + k) * stride + i];
-                const float *from = b + (t + k) * stride;
+                float f = a[(t + k) * a_stride + i];
+                const float *from = b + (t + k) * b_stride;
                 if (f != 0.0f)
                     for (size_t j = 0; j < cols; j++)
                         to[j] += f * from[j];
@@ -109,20 +115,33 @@ static void add_products(float *sums, const float *a, const float *b, size_t str
     }
 }
 
-int calib_collect(struct calib *c, uint32_t layer, enum calib_stage stage, uint32_t cols,
-                  float *hessian, float *cross, struct accel_error *err)
+bool calib_adds(enum calib_stage stage)
 {
+    return stage == CALIB_ATTN_OUTPUT || stage == CALIB_DOWN;
+}
+
+int calib_collect(struct calib *c, uint32_t layer, enum calib_stage stage, uint32_t cols,
+                  float *hessian, float *cross, float *missing, struct accel_error *err)
+{
+    size_t embd = c->model->info.embd, n = c->sequence, stride = c->stride;
+    const float *as_was = c->seen[0], *as_is = c->seen[1];
     int rc = ACCEL_OK;
     memset(hessian, 0, (size_t)cols * cols * sizeof *hessian);
     memset(cross, 0, (size_t)cols * cols * sizeof *cross);
-    for (size_t first = 0; first < c->tokens && !rc; first += c->sequence) {
+    if (calib_adds(stage))
+        memset(missing, 0, embd * cols * sizeof *missing);
+    for (size_t first = 0; first < c->tokens && !rc; first += n) {
         rc = run_sequence(c, 0, layer, first, linear_of(c->as_is, layer, stage), err);
         if (!rc)
             rc = run_sequence(c, 1, layer, first, linear_of(c->quantized, layer, stage), err);
         if (rc)
             break;
-        add_products(hessian, c->seen[1], c->seen[1], c->stride, c->sequence, cols);
-        add_products(cross, c->seen[0], c->seen[1], c->stride, c->sequence, cols);
+        add_products(hessian, as_is, stride, cols, as_is, stride, cols, n);
+        add_products(cross, as_was, stride, cols, as_is, stride, cols, n);
+        for (size_t i = 0; i < n * embd; i++)
+            c->stream[0][i] -= c->stream[1][i];
+        if (calib_adds(stage))
+            add_products(missing, c->stream[0], embd, embd, as_is, stride, cols, n);
     }
     return rc;
 }
@@ -251,7 +270,8 @@ int calib_new(const struct accel_model *model, const struct calib_options *o, st
     for (unsigned i = 0; i < 2; i++) {
         c->state[i] = floats(c->tokens, model->info.embd);
         c->seen[i] = floats(c->sequence, c->stride);
-        if (!c->state[i] || !c->seen[i]) {
+        c->stream[i] = floats(c->sequence, model->info.embd);
+        if (!c->state[i] || !c->seen[i] || !c->stream[i]) {
             rc = accel_fail(err, ACCEL_E_NOMEM, "out of memory for %zu calibration tokens",
                             c->tokens);
             goto out;
@@ -277,6 +297,7 @@ void calib_free(struct calib *c)
     for (unsigned i = 0; i < 2; i++) {
         free(c->state[i]);
         free(c->seen[i]);
+        free(c->stream[i]);
     }
     free(c->ids);
     free(c);

@@ -29,10 +29,14 @@ int calib_new(const struct accel_model *model, const struct calib_options *o, st
               struct accel_error *err);
 void calib_free(struct calib *c);
 uint64_t calib_tokens(const struct calib *c);
-/* Sums over the tokens of q q^T, and of f q^T in `cross`: q the inputs that this stage will have, f those of the
- * model as it was. layer = the number of layers: the output head. [cols][cols] each; the caller's. */
+/* Sums over the tokens of q q^T, of f q^T in `cross`, and in `missing`, for stages whose outputs are added to the
+ * residual stream, of d q^T: q the inputs that this stage will have, f those of the model as it was, d the
+ * stream as it was - the stream as it is. layer = the number of layers: the output head. hessian and cross are
+ * [cols][cols], missing is [embd][cols]; the caller's. */
 int calib_collect(struct calib *c, uint32_t layer, enum calib_stage stage, uint32_t cols,
-                  float *hessian, float *cross, struct accel_error *err);
+                  float *hessian, float *cross, float *missing, struct accel_error *err);
+/* Whether the stage's outputs are added to the residual stream. */
+bool calib_adds(enum calib_stage stage);
 /* Where to put the quantized values of the stage's matrices: rows of all of them, one below the other. */
 float *calib_weights(struct calib *c, uint32_t layer, enum calib_stage stage);
 /* All stages of the layer are quantized: run it. */

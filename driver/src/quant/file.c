@@ -269,8 +269,8 @@ static int stream_tensor(struct conversion *c, size_t i, struct accel_error *err
 
 /* One matrix of a stage; values: where the calibration wants to have them. */
 static int calibrate_matrix(struct conversion *c, const struct gguf_tensor *t,
-                            const struct quant_stats *stats, const float *cross, float *values,
-                            struct accel_error *err)
+                            const struct quant_stats *stats, const float *cross,
+                            const float *missing, float *values, struct accel_error *err)
 {
     struct accel_error why = { 0 };
     uint32_t rows = (uint32_t)t->ne[1], cols = (uint32_t)t->ne[0];
@@ -286,7 +286,7 @@ static int calibrate_matrix(struct conversion *c, const struct gguf_tensor *t,
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: %u x %u weights", rows, cols);
     int rc = read_rows(t, 0, rows, w, info, err);
     if (!rc && !c->o->rtn)
-        rc = quant_correct(stats->hessian, cross, rows, cols, w, &why);
+        rc = quant_correct(stats->hessian, cross, missing, rows, cols, w, &why);
     if (!rc)
         rc = quant_matrix(c->types[i], c->o->rtn ? QUANT_RTN : QUANT_GPTQ, rows, cols, w, stats,
                           c->threads, &c->tensor[i], &why);
@@ -305,18 +305,21 @@ static int calibrate_stage(struct conversion *c, struct calib *k, uint32_t layer
 {
     uint32_t cols = (uint32_t)t[0]->ne[0];
     size_t bytes, row = 0;
-    float *hessian = NULL, *cross = NULL, *values = calib_weights(k, layer, stage);
+    float *hessian = NULL, *cross = NULL, *missing = NULL, *values = calib_weights(k, layer, stage);
     int rc = ACCEL_E_NOMEM;
     if (mul_size(cols, cols, &bytes) && mul_size(bytes, sizeof *cross, &bytes)) {
         hessian = malloc(bytes);
         cross = malloc(bytes);
     }
-    rc = hessian && cross
-             ? calib_collect(k, layer, stage, cols, hessian, cross, err)
+    if (mul_size(cols, c->model->info.embd, &bytes) && mul_size(bytes, sizeof *missing, &bytes))
+        missing = malloc(bytes);
+    rc = hessian && cross && missing
+             ? calib_collect(k, layer, stage, cols, hessian, cross, missing, err)
              : accel_fail(err, ACCEL_E_NOMEM, "out of memory: a hessian of %u inputs", cols);
     struct quant_stats stats = { .hessian = hessian };
     for (unsigned i = 0; i < count && !rc; i++) {
-        rc = calibrate_matrix(c, t[i], &stats, cross, values + row * cols, err);
+        rc = calibrate_matrix(c, t[i], &stats, cross, calib_adds(stage) ? missing : NULL,
+                              values + row * cols, err);
         row += (size_t)t[i]->ne[1];
         c->done += t[i]->size;
         if (!rc)
@@ -324,6 +327,7 @@ static int calibrate_stage(struct conversion *c, struct calib *k, uint32_t layer
     }
     free(hessian);
     free(cross);
+    free(missing);
     return rc;
 }
 

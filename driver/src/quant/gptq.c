@@ -16,7 +16,7 @@
 
 enum { ROUNDS = 6, SC_LIMIT = 127 };
 #define DAMPING            0.01 /* of the mean of H's diagonal */
-#define CORRECTION_DAMPING 0.05
+#define CORRECTION_DAMPING 1.0
 
 struct gptq {
     uint32_t cols;
@@ -172,8 +172,8 @@ const float *gptq_weights(const struct gptq *g)
     return g->diagonal;
 }
 
-int quant_correct(const float *hessian, const float *cross, uint32_t rows, uint32_t cols, float *w,
-                  struct accel_error *err)
+int quant_correct(const float *hessian, const float *cross, const float *missing, uint32_t rows,
+                  uint32_t cols, float *w, struct accel_error *err)
 {
     size_t n = cols, bytes;
     double *a = NULL, *v = calloc(n, sizeof *v), mean = 0;
@@ -192,7 +192,8 @@ int quant_correct(const float *hessian, const float *cross, uint32_t rows, uint3
         goto out;
     for (uint32_t r = 0; r < rows; r++) {
         float *row = w + (size_t)r * n;
-        memset(v, 0, n * sizeof *v);
+        for (size_t i = 0; i < n; i++)
+            v[i] = missing ? (double)missing[(size_t)r * n + i] : 0.0;
         for (size_t i = 0; i < n; i++) {
             const float *x = cross + i * n, *y = hessian + i * n;
             double f = (double)row[i];

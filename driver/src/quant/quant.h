@@ -78,6 +78,9 @@ struct quant_scale {
  * formats with selector, else 1. signs: the scale may be negative, too. */
 void quant_find_scale(accel_format f, const struct quant_levels *levels, const float *w,
                       const float *weight, uint32_t n, struct quant_scale *best);
+/* Codes and values of integers. */
+void quant_round(const struct quant_levels *l, const float *w, uint32_t n, float scale, float zero,
+                 uint8_t *codes, float *values);
 double quant_scale_error(const struct quant_levels *l, const float *w, const float *weight,
                          uint32_t n, float scale, float zero);
 
@@ -88,10 +91,11 @@ struct gptq;
 /* @return ACCEL_OK, _E_NOMEM, _E_ARG (not finite) */
 int gptq_new(const float *hessian, uint32_t cols, struct gptq **out, struct accel_error *err);
 void gptq_free(struct gptq *g);
-/* Weights that make up for inputs q that are not the f they were: with hessian = sum of q q^T and cross = sum of
- * f q^T, w += w (cross - hessian) hessian^-1, damped; what w f was is then what w q comes nearest to.
- * w: [rows][cols]. @return ACCEL_OK, _E_NOMEM, _E_ARG (not finite) */
-int quant_correct(const float *hessian, const float *cross, uint32_t rows, uint32_t cols, float *w,
-                  struct accel_error *err);
+/* Weights that make up for inputs q that are not the f they were, and for the distance d at which what they
+ * are added to is from what it was: with hessian = sum of q q^T, cross = sum of f q^T and missing = sum of d q^T
+ * (may be NULL), w += (w (cross - hessian) + missing) hessian^-1, damped. Then w q comes nearest to w f + d.
+ * w, missing: [rows][cols]. @return ACCEL_OK, _E_NOMEM, _E_ARG (not finite) */
+int quant_correct(const float *hessian, const float *cross, const float *missing, uint32_t rows,
+                  uint32_t cols, float *w, struct accel_error *err);
 
 #endif

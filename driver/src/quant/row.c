@@ -254,6 +254,20 @@ static void plain_error(const struct job *j, const float *value, const float *w,
     }
 }
 
+static void round_row(struct row_work *r, const float *w)
+{
+    uint32_t group = r->type.group ? r->type.group : r->cols;
+    for (uint32_t g = 0, c = 0; g < r->groups; g++, c += group) {
+        uint32_t n = r->cols - c < group ? r->cols - c : group;
+        const struct quant_levels *l = row_levels(r, g);
+        if (l->integer)
+            quant_round(l, w + c, n, r->step[g], r->zero[g], r->row.codes + c, r->value + c);
+        else
+            for (uint32_t i = c; i < c + n; i++)
+                row_set_code(r, i, w[i]);
+    }
+}
+
 static int quantize_one(struct job *j, struct row_work *r, uint32_t row, struct accel_error *err)
 {
     const float *w = j->w + (size_t)row * j->cols;
@@ -282,8 +296,7 @@ static int quantize_one(struct job *j, struct row_work *r, uint32_t row, struct 
         if (j->gptq)
             gptq_row(j->gptq, r, w);
         else
-            for (uint32_t c = 0; c < j->cols; c++)
-                row_set_code(r, c, w[c]);
+            round_row(r, w);
     }
     quant_row_write(&j->own, j->cols, &r->row, out);
     if (j->gptq)

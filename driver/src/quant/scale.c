@@ -5,37 +5,69 @@
 #include <math.h>
 #include <string.h>
 
-enum { PARTS = 8 };
+enum { AT_ONCE = 256 };
 
-/* Eight partial sums, which vector units like; their order is part of the result. */
+/* w / scale + zero, rounded and clamped to a whole k: halves to even. */
+static inline float whole(float low, float high, float w, float inverse, float zero)
+{
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
+    float q = w * inverse + zero;
+    q = q < low ? low : q;
+    q = q > high ? high : q;
+    return (q + magic) - magic;
+}
+
+static void fold(float *restrict low, const float *restrict high, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++)
+        low[i] += high[i];
+}
+
+/* The upper half onto the lower one, until one is left; v is spent. */
+static double sum_parts(float *v, uint32_t n)
+{
+    for (uint32_t half; n > 1; n -= half) {
+        half = n / 2;
+        fold(v, v + (n - half), half);
+    }
+    return (double)v[0];
+}
+
+/* First every error, then their sum: a loop that sums does not become vector instructions. */
 static double integer_error(const struct quant_levels *l, const float *w, const float *weight,
                             uint32_t n, float scale, float zero)
 {
-    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
-    float inverse = 1.0f / scale, low = l->low, high = l->high, part[PARTS] = { 0 };
-    uint32_t i = 0;
-    for (; i + PARTS <= n; i += PARTS) {
-        for (uint32_t j = 0; j < PARTS; j++) {
-            float q = w[i + j] * inverse + zero;
-            q = q < low ? low : q;
-            q = q > high ? high : q;
-            q = (q + magic) - magic;
-            float e = w[i + j] - scale * (q - zero);
-            part[j] += e * e * (weight ? weight[i + j] : 1.0f);
-        }
-    }
-    for (; i < n; i++) {
-        float q = w[i] * inverse + zero;
-        q = q < low ? low : q;
-        q = q > high ? high : q;
-        q = (q + magic) - magic;
-        float e = w[i] - scale * (q - zero);
-        part[i % PARTS] += e * e * (weight ? weight[i] : 1.0f);
-    }
+    const float low = l->low, high = l->high, inverse = 1.0f / scale;
+    float e[AT_ONCE];
     double sum = 0;
-    for (unsigned j = 0; j < PARTS; j++)
-        sum += (double)part[j];
+    for (uint32_t at = 0; at < n; at += AT_ONCE, w += AT_ONCE) {
+        uint32_t m = n - at < AT_ONCE ? n - at : AT_ONCE;
+        for (uint32_t i = 0; i < m; i++) {
+            float d = w[i] - scale * (whole(low, high, w[i], inverse, zero) - zero);
+            e[i] = d * d;
+        }
+        for (uint32_t i = 0; weight && i < m; i++)
+            e[i] *= weight[at + i];
+        sum += sum_parts(e, m);
+    }
     return sum;
+}
+
+void quant_round(const struct quant_levels *l, const float *w, uint32_t n, float scale, float zero,
+                 uint8_t *codes, float *values)
+{
+    float inverse = 1.0f / scale;
+    const float low = l->low, high = l->high;
+    int mask = (int)(high - low); /* two's complement of the format's width */
+    if (scale == 0.0f || !isfinite(inverse)) {
+        scale = inverse = 0.0f;
+        zero = zero < l->high ? zero : l->high;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        float k = whole(low, high, w[i], inverse, zero);
+        codes[i] = (uint8_t)((int)k & mask);
+        values[i] = scale * (k - zero);
+    }
 }
 
 double quant_scale_error(const struct quant_levels *l, const float *w, const float *weight,
@@ -74,22 +106,45 @@ static void try_scale(const struct search *s, float scale, float zero)
         *s->best = (struct quant_scale){ scale, zero, s->sel, error };
 }
 
+enum { KK, K1, WK, W1, ONE, SUMS };
+
+/* Weighted sums of k k, k, w k, w and 1. */
+static void sums_of(const struct search *s, float inverse, float zero, double *sums)
+{
+    const float low = s->l->low, high = s->l->high;
+    float k[AT_ONCE], v[SUMS][AT_ONCE];
+    memset(sums, 0, SUMS * sizeof *sums);
+    for (uint32_t at = 0; at < s->n; at += AT_ONCE) {
+        uint32_t m = s->n - at < AT_ONCE ? s->n - at : AT_ONCE;
+        const float *w = s->w + at;
+        if (s->l->integer)
+            for (uint32_t i = 0; i < m; i++)
+                k[i] = whole(low, high, w[i], inverse, zero);
+        else
+            for (uint32_t i = 0; i < m; i++)
+                k[i] = quant_nearest(s->l, w[i] * inverse, 0.0f, NULL);
+        for (uint32_t i = 0; i < m; i++) {
+            float weight = s->weight ? s->weight[at + i] : 1.0f;
+            v[ONE][i] = weight;
+            v[K1][i] = weight * k[i];
+            v[W1][i] = weight * w[i];
+            v[KK][i] = weight * k[i] * k[i];
+            v[WK][i] = weight * w[i] * k[i];
+        }
+        for (unsigned i = 0; i < SUMS; i++)
+            sums[i] += sum_parts(v[i], m);
+    }
+}
+
 /* With the codes that the best scale gives: the scale (and offset) of least squares. */
 static void fit(const struct search *s, bool offset)
 {
     struct quant_scale b = *s->best;
-    double kk = 0, k1 = 0, wk = 0, w1 = 0, one = 0;
+    double sums[SUMS];
     if (b.scale == 0.0f || b.sel != s->sel)
         return;
-    for (uint32_t i = 0; i < s->n; i++) {
-        double weight = s->weight ? (double)s->weight[i] : 1.0, w = (double)s->w[i];
-        double k = (double)(quant_nearest(s->l, s->w[i] / b.scale, b.zero, NULL) + b.zero);
-        kk += weight * k * k;
-        k1 += weight * k;
-        wk += weight * w * k;
-        w1 += weight * w;
-        one += weight;
-    }
+    sums_of(s, 1.0f / b.scale, b.zero, sums);
+    double kk = sums[KK], k1 = sums[K1], wk = sums[WK], w1 = sums[W1], one = sums[ONE];
     if (!offset) {
         if (kk > 0)
             try_scale(s, (float)(wk / kk), 0.0f);
@@ -111,7 +166,7 @@ static unsigned clips(unsigned values, float *least)
              : values <= 8  ? 0.45f
              : values <= 16 ? 0.6f
                             : 0.85f;
-    return values <= 16 ? 12 : 5;
+    return values <= 8 ? 12 : values <= 16 ? 8 : 4;
 }
 
 static void find_offset(const struct search *s, float min, float max)

@@ -143,8 +143,7 @@ int gguf_write_begin(const char *path, const struct gguf_file *from,
         goto out;
     }
     memcpy(w->path, path, len + 1);
-    memcpy(w->part, path, len);
-    memcpy(w->part + len, ".part", 6);
+    snprintf(w->part, len + 6, "%s.part", path);
     w->count = count;
     w->file = fopen(w->part, "wb");
     if (!w->file) {
