@@ -6,6 +6,7 @@
  * Prints a line "ok NAME" or "not ok NAME" for each test. $ACCEL_CUDA: the device (default cuda:0). */
 #include "../unit/random_matrix.h"
 
+#include <cuda_runtime_api.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -252,6 +253,34 @@ static void a_device_lives_on_after_errors(struct bench *b)
     report(b, "a device runs on after a job that was too late");
 }
 
+/* All of the GPU's memory taken, in pieces that become smaller; then given back. */
+static void a_device_lives_on_after_it_was_full(struct bench *b)
+{
+    enum { PIECES = 4096 };
+    struct accel_error err = { 0, "" };
+    accel_weights *w = NULL;
+    accel_matrix *mat = random_matrix(&b->rng, ACCEL_INT(8), 0, 4096, 4096, 0);
+    void **pieces = must(calloc(PIECES, sizeof *pieces));
+    size_t count = 0;
+    for (size_t bytes = (size_t)1 << 36; bytes >= (size_t)1 << 20; bytes /= 2)
+        while (count < PIECES && cudaMalloc(&pieces[count], bytes) == cudaSuccess)
+            count++;
+    (void)cudaGetLastError();
+    if (accel_load(b->gpu, mat, &w, &err) != ACCEL_E_NOMEM)
+        snprintf(b->why, sizeof b->why, "a full GPU takes 16 MiB: %s", err.text);
+    accel_unload(w);
+    w = NULL;
+    while (count)
+        (void)cudaFree(pieces[--count]);
+    if (accel_load(b->gpu, mat, &w, &err) && !b->why[0])
+        snprintf(b->why, sizeof b->why, "with room again: %s", err.text);
+    accel_unload(w);
+    free(pieces);
+    accel_matrix_free(mat);
+    report(b,
+           "a full GPU refuses a matrix as out of memory, and takes it when there is room again");
+}
+
 int main(int argc, char **argv)
 {
     struct bench b = { .rng = { 20 }, .few = argc > 1 && !strcmp(argv[1], "few") };
@@ -270,6 +299,8 @@ int main(int argc, char **argv)
     if (!b.few && !b.only)
         long_rows(&b);
     a_device_lives_on_after_errors(&b);
+    if (!b.few && !b.only)
+        a_device_lives_on_after_it_was_full(&b);
     accel_close(b.cpu);
     accel_close(b.gpu);
     return b.failures != 0;
