@@ -119,6 +119,11 @@ static int start(struct work *w)
 
 /* ---- costs ---- */
 
+static double shown_cost(const struct work *w, double cost)
+{
+    return w->kind == COST_BITS ? cost / w->weights : cost;
+}
+
 /* What a token by itself costs on the device: bytes streamed, or cycles counted. */
 static int device_cost(struct work *w, const struct allocate_unit *u, struct plan_choice c,
                        double *cost, struct accel_error *err)
@@ -185,7 +190,19 @@ static int fill_costs(struct work *w, struct accel_error *err)
                      "the device counts no cycles: give a simulated one or a board with -d");
             return err->status;
         }
-    return ACCEL_OK;
+    double least = 0; /* said before minutes of measuring */
+    for (uint32_t u = 0; u < w->p.units; u++) {
+        double cheapest = INFINITY;
+        for (uint32_t c = 0; c < w->p.choices; c++)
+            cheapest = fmin(cheapest, w->p.cost[u * w->p.choices + c]);
+        least += cheapest;
+    }
+    if (!(least <= w->p.budget)) {
+        err->status = ACCEL_E_ARG;
+        snprintf(err->text, sizeof err->text, "the budget of %.6g %s is below the least, %.6g",
+                 w->budget, cost_names[w->kind], shown_cost(w, least));
+    }
+    return err->status;
 }
 
 /* ---- losses ---- */
@@ -324,11 +341,6 @@ static int find_uniform(struct work *w, struct accel_error *err)
 }
 
 /* ---- reports ---- */
-
-static double shown_cost(const struct work *w, double cost)
-{
-    return w->kind == COST_BITS ? cost / w->weights : cost;
-}
 
 static int write_plan(const struct work *w)
 {
