@@ -75,7 +75,7 @@ CLI_SRC  := $(sort $(wildcard driver/cli/*.c))
 UNIT_SRC := $(filter-out $(if $(strip $(LIBS_test_usb)),,tests/unit/test_usb.c),$(sort $(wildcard tests/unit/test_*.c)))
 HELP_SRC := $(filter-out tests/unit/test_%,$(sort $(wildcard tests/unit/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
-CLI_TEST := $(sort $(wildcard tests/cli/*.sh))
+CLI_TEST := $(sort $(wildcard tests/cli/test_*.sh))
 C_SRC     = $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(HELP_SRC) $(FUZZ_SRC) $(CUDA_C_SRC)
 PUBLIC_H := $(sort $(wildcard driver/include/*.h))
 HEADERS  := $(sort $(PUBLIC_H) $(wildcard driver/src/*.h driver/src/*/*.h driver/src/backend/cuda/*.h driver/cli/*.h \
@@ -281,7 +281,7 @@ LINT_C     := $(C_SRC)
 # Files that clang-format looks at: all C and C++ of ours.
 LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp \
                        driver/src/backend/cuda/*.cu driver/src/backend/cuda/*.cuh tests/cuda/*.c tests/cuda/*.cu))
-LINT_SH    := bootstrap .ci/run $(CLI_TEST) $(wildcard tests/runner.sh tests/install.sh tests/serial.sh tests/kernel.sh tests/kernel/guest.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
+LINT_SH    := bootstrap .ci/run $(CLI_TEST) tests/cli/lib.sh $(wildcard tests/runner.sh tests/install.sh tests/serial.sh tests/kernel.sh tests/kernel/guest.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core
 RTL_KINDS  ?= 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17
 
@@ -317,7 +317,7 @@ format: ## let clang-format rewrite the C and C++ files
 
 lint-sh:
 	$(call say,SHELL,$(words $(LINT_SH)) files)
-	$(Q)shellcheck $(LINT_SH)
+	$(Q)shellcheck -x $(LINT_SH)
 
 # Verilator judges style, Icarus reads with another parser, Yosys finds latches, loops and double drivers.
 lint-rtl: $(foreach k,$(if $(RTL),$(RTL_KINDS)),$(B)/lint/verilator-$(k) $(B)/lint/yosys-$(k) $(B)/lint/iverilog-$(k))

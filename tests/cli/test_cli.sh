@@ -2,42 +2,10 @@
 # test_cli.sh - the accel command as a user calls it: exit codes, messages, output.
 # SPDX-License-Identifier: Apache-2.0
 #
-# Prints a line "ok NAME" or "not ok NAME" for each test. $ACCEL: the command to test (default build/accel).
-# $ACCEL_SHARED: folder with reference models (default ../shared); tests that need it are skipped without.
 # $ACCEL_SLOW: if not empty, compares the perplexity of every reference model, which takes minutes.
-set -u
-ACCEL=${ACCEL:-build/accel}
-SHARED=${ACCEL_SHARED:-../shared}
+. tests/cli/lib.sh
 TERNARY=models/stories-ternary-tq2_0.gguf
 F16=models/stories-f16.gguf
-T=$(mktemp -d) || exit 1
-trap 'rm -rf "$T"' EXIT
-failed=0
-
-# Run the command; status in $rc, output in $T/out and $T/err.
-accel() {
-    "$ACCEL" "$@" >"$T/out" 2>"$T/err"
-    rc=$?
-}
-
-report() { # 0 or 1, name
-    if [ "$1" -eq 0 ]; then
-        echo "ok $2"
-    else
-        echo "not ok $2: exit code $rc"
-        sed 's/^/    /' "$T/out" "$T/err" | head -20
-        failed=1
-    fi
-}
-
-# expect NAME STATUS FILE PATTERN ARGS...: the exit code, and a line of out or err.
-expect() {
-    name=$1 want=$2 file=$3 pattern=$4
-    shift 4
-    accel "$@"
-    [ "$rc" -eq "$want" ] && grep -q -e "$pattern" "$T/$file"
-    report $? "$name"
-}
 
 json() { # FILE: is it one JSON value?
     python3 -c 'import json, sys; json.load(open(sys.argv[1]))' "$1"

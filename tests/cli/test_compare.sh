@@ -2,32 +2,11 @@
 # test_compare.sh - accel compare, and the page that make compare makes of it.
 # SPDX-License-Identifier: Apache-2.0
 #
-# Prints a line "ok NAME" or "not ok NAME" for each test. $ACCEL: the command to test (default build/accel).
 # Synthesis is replaced by counts made up here: its own tests are in synth/, and it takes minutes.
-set -u
-ACCEL=${ACCEL:-build/accel}
-T=$(mktemp -d) || exit 1
-trap 'rm -rf "$T"' EXIT
-failed=0
-
-report() { # 0 or 1, name
-    if [ "$1" -eq 0 ]; then
-        echo "ok $2"
-    else
-        echo "not ok $2"
-        sed 's/^/    /' "$T/out" "$T/err" | head -20
-        failed=1
-    fi
-}
+. tests/cli/lib.sh
 
 compare() {
-    "$ACCEL" compare "$@" >"$T/out" 2>"$T/err"
-    rc=$?
-}
-
-# python EXPRESSION: is it true of the JSON d in $T/out?
-check() {
-    python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not eval(sys.argv[2]))' "$T/out" "$1" 2>>"$T/err"
+    accel compare "$@"
 }
 
 if ! "$ACCEL" list | grep -q '^sim:pe=mac'; then

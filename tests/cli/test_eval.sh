@@ -1,39 +1,15 @@
 #!/bin/sh
 # test_eval.sh - accel eval and accel allocate as a user calls them, and the page.
 # SPDX-License-Identifier: Apache-2.0
-#
-# Prints a line "ok NAME" or "not ok NAME" for each test. $ACCEL: the command to test (default build/accel).
-# $ACCEL_SHARED: folder with reference models (default ../shared).
-set -u
-ACCEL=${ACCEL:-build/accel}
-S=${ACCEL_SHARED:-../shared}/data/stories260K
+. tests/cli/lib.sh
+S=$SHARED/data/stories260K
 TERNARY=models/stories-ternary-tq2_0.gguf
 TEXT=models/heldout.txt
-T=$(mktemp -d) || exit 1
-trap 'rm -rf "$T"' EXIT
-failed=0
 command="eval"
 
-report() { # 0 or 1, name
-    if [ "$1" -eq 0 ]; then
-        echo "ok $2"
-    else
-        echo "not ok $2: exit code $rc"
-        sed 's/^/    /' "$T/out" "$T/err" | head -20
-        failed=1
-    fi
-}
-# expect NAME STATUS FILE PATTERN ARGS...: the exit code, and a line of out or err.
-expect() {
-    name=$1 want=$2 file=$3 pattern=$4
-    shift 4
+accel() { # the command that is tested now
     "$ACCEL" "$command" "$@" >"$T/out" 2>"$T/err"
     rc=$?
-    [ "$rc" -eq "$want" ] && grep -q -e "$pattern" "$T/$file"
-    report $? "$name"
-}
-check() { # PYTHON: true of the JSON d?
-    python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); sys.exit(not ('"$1"'))' "$T/out"
 }
 
 expect "eval without a model is a usage error" 2 err 'eval MODEL' -f "$TEXT"

@@ -235,7 +235,7 @@ void quant_row_read(const struct quant_type *t, uint32_t n, const uint8_t *in,
     }
     if (accel_format_has_sel(t->format)) {
         for (uint32_t g = 0; g < groups && row->sel; g++)
-            row->sel[g] = in[g / 4] >> 2 * (g % 4) & 3u;
+            row->sel[g] = (uint8_t)(in[g / 4] >> 2 * (g % 4) & 3);
         in += (groups + 3) / 4;
     }
     if (has_book(t->format)) {
