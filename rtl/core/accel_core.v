@@ -72,8 +72,8 @@ module accel_core #(
     generate
         if (Kind < 0 || Kind > 17) accel_core_kind_must_be_0_to_17 bad_parameter();
         if (DBits != 24 && Kind != 7) accel_core_d_bits_must_be_24_but_for_term bad_parameter();
-        if (Rows < 4 || Rows > 256 || (1 << $clog2(Rows)) != Rows)
-            accel_core_rows_must_be_a_power_of_two_from_4_to_256 bad_parameter();
+        if (Rows < 2 || Rows > 256 || (1 << $clog2(Rows)) != Rows)
+            accel_core_rows_must_be_a_power_of_two_from_2_to_256 bad_parameter();
         if (Lanes < 8 || Lanes > 256 || (1 << $clog2(Unit)) != Unit || (Threes && Unit * 3 != Lanes) || Rows * Lanes % 32 != 0)
             accel_core_lanes_must_be_a_power_of_two_from_8_to_256 bad_parameter();
         if (Kind == 14 && Lanes < 16) accel_core_nm16_needs_16_lanes bad_parameter();
