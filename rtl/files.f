@@ -49,3 +49,12 @@ rtl/soc/accel_soc.v
 rtl/link/uart_rx.v
 rtl/link/uart_tx.v
 rtl/soc/accel_uart.v
+rtl/usb/usb_crc16.v
+rtl/usb/usb_reset.v
+rtl/usb/usb_rx.v
+rtl/usb/usb_tx.v
+rtl/usb/usb_bulk_in.v
+rtl/usb/usb_descriptors.v
+rtl/usb/usb_control.v
+rtl/usb/usb_device.v
+rtl/soc/accel_usb.v

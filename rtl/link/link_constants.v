@@ -59,6 +59,14 @@
 `define LINK_USB_VENDOR 4617
 `define LINK_USB_PRODUCT 1
 `define LINK_USB_ENDPOINT 1
+// vendor requests of endpoint 0
+`define LINK_USB_INFO 1
+`define LINK_USB_STATUS 2
+`define LINK_USB_RESET_STREAM 3
+`define LINK_USB_ABORT 4
+`define LINK_USB_PEEK 5
+`define LINK_USB_POKE 6
+`define LINK_USB_MS_OS 32
 // what the register LINK_REG_MAGIC reads: "LINK"
 `define LINK_MAGIC_WORD 1263421772
 // words that one PEEK may ask for

@@ -59,7 +59,14 @@ module link_control #(
     output wire [7:0]   tx_payload_o,
     // the core's registers
     output wire [5:0]   reg_addr_o,
-    input  wire [31:0]  reg_data_i
+    input  wire [31:0]  reg_data_i,
+    // registers for whom the link is not needed: the request holds until the pulse side_done_o
+    input  wire         side_valid_i,
+    input  wire         side_write_i,
+    input  wire [15:0]  side_addr_i,
+    input  wire [31:0]  side_data_i,
+    output wire         side_done_o,
+    output wire [31:0]  side_data_o         // in the same cycle
 );
     // ---- what came in
     reg  [15:0] session, want;
@@ -153,6 +160,7 @@ module link_control #(
                 answer_due <= 1'b1;
                 if (is_poke && said[15:0] == `LINK_REG_SCRATCH) scratch <= said[63:32];
             end
+            if (side_done_o && side_write_i && side_addr_i == `LINK_REG_SCRATCH) scratch <= side_data_i;
             if (good_i && is_reset) ready_due <= 1'b1;
             if (good_i && is_poll) begin
                 poll_due <= 1'b1;
@@ -190,7 +198,11 @@ module link_control #(
     reg  [5:0]  word;                       // which word comes next
     reg  [2:0]  left;                       // bytes of the current one still to send
     reg  [31:0] bytes;
-    wire [15:0] address = request[15:0] + {10'd0, word} - 16'd1;
+    // a register goes out in the cycle in which none is left of the word before: others may read in all the rest
+    wire        side    = left != 3'd0;
+    wire [15:0] address = side ? side_addr_i : request[15:0] + {10'd0, word} - 16'd1;
+    assign side_done_o  = side && side_valid_i && !(ask && is_poke);
+    assign side_data_o  = register;
     reg  [31:0] register, room_word;
     assign reg_addr_o = address[5:0];
     always @*
@@ -207,7 +219,7 @@ module link_control #(
             sending <= source;
             word    <= 6'd0;
             left    <= 3'd0;
-        end else if (left == 3'd0) begin
+        end else if (rst_i || left == 3'd0) begin
             bytes <= next_word;
             left  <= 3'd4;
             word  <= word + 6'd1;

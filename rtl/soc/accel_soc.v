@@ -30,7 +30,14 @@ module accel_soc #(
     output wire       valid_o,
     input  wire       ready_i,
     output wire [7:0] data_o,
-    output wire       busy_o                // a command is being executed
+    output wire       busy_o,               // a command is being executed
+    // registers beside the link, see link_control.v
+    input  wire        side_valid_i,
+    input  wire        side_write_i,
+    input  wire [15:0] side_addr_i,
+    input  wire [31:0] side_data_i,
+    output wire        side_done_o,
+    output wire [31:0] side_data_o
 );
     localparam WBytes = (`BEAT + 7) / 8;    // of a beat of codes
 
@@ -69,7 +76,9 @@ module accel_soc #(
         .frame_valid_i(frame_valid), .frame_ready_o(frame_ready), .frame_byte_i(frame_byte),
         .tx_valid_o(tx_valid), .tx_ready_i(tx_ready), .tx_field_o(tx_field), .tx_payload_valid_o(tx_payload_valid),
         .tx_payload_ready_i(tx_payload_ready), .tx_payload_o(tx_payload),
-        .reg_addr_o(reg_addr), .reg_data_i(reg_data));
+        .reg_addr_o(reg_addr), .reg_data_i(reg_data),
+        .side_valid_i(side_valid_i), .side_write_i(side_write_i), .side_addr_i(side_addr_i), .side_data_i(side_data_i),
+        .side_done_o(side_done_o), .side_data_o(side_data_o));
     link_tx tx (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(tx_valid), .ready_o(tx_ready), .field_i(tx_field),
         .payload_valid_i(tx_payload_valid), .payload_ready_o(tx_payload_ready), .payload_i(tx_payload),

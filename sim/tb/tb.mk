@@ -10,7 +10,7 @@ TB_RTL  := rtl/files.f $(shell cat rtl/files.f)
 TB_CORE_RTL := $(filter-out rtl/link/% rtl/soc/%,$(TB_RTL))
 
 TB_BENCHES := fifo plane_gather weight_buffer walk_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale \
-              outliers sign_tree link soc uart
+              outliers sign_tree link soc uart usb
 TB_TOPS_fifo          := fifo_2x8:fifo:Depth=2:Width=8 fifo_8x37:fifo:Depth=8:Width=37
 TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40 plane_gather_4:plane_gather:Width=40:Planes=4 \
                          plane_gather_8x1:plane_gather:Width=40:Extra=1:Ctl=8 plane_gather_8x3:plane_gather:Width=40:Extra=3:Ctl=8 \
@@ -47,6 +47,10 @@ TB_TOPS_uart := uart_rx_4:uart_rx:Divisor=4 uart_rx_87:uart_rx:Divisor=87 uart_t
 TB_TOPS_soc  := soc_mac:accel_soc:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:CmdRoom=64:XRoom=256:WRoom=512:HRoom=64:ORoom=64:ResultBytes=64:ResultSlots=4 \
                 soc_lut:accel_soc:Kind=2:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:XRoom=1024:WRoom=16384:HRoom=1024:ORoom=16:ResultBytes=256:ResultSlots=2
 
+TB_TOPS_usb  := usb_mac:accel_usb:Millisecond=6000:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:XRoom=1024:HRoom=1024:ORoom=64:ResultBytes=256 \
+                usb_full:accel_usb:HighSpeed=0:Millisecond=6000:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:XRoom=1024:HRoom=1024:ORoom=64:ResultBytes=256
+TB_EXTRA_usb := sim/usb_host.cpp sim/usb_host.h
+
 # Stream decoders. lint-rtl reads these tops, too.
 TB_DECODERS := $(patsubst sim/tb/tb_%.cpp,%,$(wildcard sim/tb/tb_decode_*.cpp sim/tb/tb_bf16_block.cpp sim/tb/tb_code_planes.cpp))
 TB_BENCHES  += $(TB_DECODERS)
@@ -62,6 +66,7 @@ TB_TOPS_code_planes     := code_planes_mac:code_planes:Width=64:Bits=8:Chunk=16 
 TB_TOPS_decode_qmoe     := decode_qmoe_32:decode_qmoe:Lanes=32 decode_qmoe_64:decode_qmoe:Lanes=64
 LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b)) \
              uart:accel_uart:Kind=2:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:CmdRoom=16 \
+             usb:accel_usb:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 usb_full:accel_usb:HighSpeed=0:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 \
              core_outliers:accel_core:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:ODepth=16
 
 # A tile bench for each kind that the library can pack. The tile of kind K is module tile_K, unless TB_TILE_K names
@@ -168,7 +173,7 @@ $(foreach t,$(sort $(foreach b,$(TB_BENCHES),$(TB_TOPS_$b))),$(eval $(call tb_to
 
 tb_models = $(foreach t,$(TB_TOPS_$1),$(TB)/$(call field,$t,1)/model.o)
 define tb_bench
-$(TB)/tb_$1: $(or $(TB_SRC_$1),sim/tb/tb_$1.cpp) sim/tb/tb_no_sim.cpp $(wildcard sim/tb/*.h) sim/bad_wire.h $(tb_models) $(SIM)/runtime.a \
+$(TB)/tb_$1: $(or $(TB_SRC_$1),sim/tb/tb_$1.cpp) $(TB_EXTRA_$1) sim/tb/tb_no_sim.cpp $(wildcard sim/tb/*.h) sim/bad_wire.h $(tb_models) $(SIM)/runtime.a \
              $(B)/release/libaccel.a $(LINK_NUMBERS)
 	$$(call say,CXX,$$@)
 	$$(Q)$(CXX) $(TB_CXXFLAGS) -Wall -Wextra $(TB_CPPFLAGS_$1) $(foreach m,$(tb_models),-I$(dir $m)) -o $$@ \
