@@ -198,8 +198,10 @@ module tile_laconic #(
     // Slots are reset only for simulators of four states: a product that is not there is shifted by what lies there.
     always @(posedge clk_i)
         if (rst_i) begin
-            w_slot <= {FifoDepth*U*12{1'b0}};
-            x_slot <= {FifoDepth*Lanes*12{1'b0}};
+            for (q = 0; q < FifoDepth * 12; q = q + 1) begin
+                w_slot[q*U+:U]         <= {U{1'b0}};
+                x_slot[q*Lanes+:Lanes] <= {Lanes{1'b0}};
+            end
         end else if (take) begin
             sum0 <= sum_i;
             for (q = 0; q < FifoDepth; q = q + 1)
