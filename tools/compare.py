@@ -73,8 +73,10 @@ class Kind:
         self.notes = []
 
     def sizes(self, least):
-        """Two numbers of rows, as few as keep the slices per row tile."""
+        """Two numbers of rows, as few as keep the slices per row tile, and as a core takes with these lanes."""
         first = max(least, self.rows // self.units)
+        while first * self.lanes % 32:
+            first *= 2
         return [(r, r * self.units // self.rows) for r in (first, 2 * first)]
 
     def model(self, rows, units):
