@@ -12,6 +12,7 @@
 #   PREFIX, DESTDIR where `make install` puts things
 #   MODEL PROMPT DEVICE N    what `make run` runs
 #   FUZZ_SECONDS=5  how long each fuzzer runs in `make test`
+#   BOARD=          for which board `make bitstream` and `make program` are
 #   CUDA=1          with the cuda: backend; needs nvcc (driver/src/backend/cuda/cuda.mk has its settings)
 
 # ------------------------------------------------------------------------------------- settings
@@ -86,10 +87,10 @@ RTL_LIST := rtl/files.f
 RTL      := $(if $(wildcard $(RTL_LIST)),$(shell sed -e 's://.*$$::' $(RTL_LIST)))
 
 # Each of these adds its own section:
-#   sim/sim.mk              SIM_OBJS, SIM_LIBS, SIM_CFLAGS: the sim: backend; BOARD: a simulated board
+#   sim/sim.mk              SIM_OBJS, SIM_LIBS, SIM_CFLAGS: the sim: backend; BOARD_SIM: a simulated board
 #   sim/tb/tb.mk            RTL_TESTS: testbench programs
 #   synth/synth.mk          synth-report
-#   synth/boards.mk         lint of the boards' tops
+#   synth/boards.mk         bitstream, program, lint of the boards' tops
 #   tests/formal/formal.mk  FORMAL_TESTS: quick proofs that print ok and not ok lines
 #   .../cuda/cuda.mk        CUDA_OBJS, CUDA_LIBS, CUDA_CFLAGS: the cuda: backend, with CUDA=1
 
@@ -196,7 +197,7 @@ $(B)/libaccel.so: $(B)/libaccel.so.$(VERSION)
 	@ln -sf libaccel.so.$(VERSION) $(B)/libaccel.so.$(SOMAJOR)
 	@ln -sf libaccel.so.$(VERSION) $@
 
-board: $(BOARD) ## build accel-board, a simulated board at a serial port (BOARD_MODEL)
+board: $(BOARD_SIM) ## build accel-board, a simulated board at a serial port (BOARD_MODEL)
 
 MODEL  ?= models/stories-ternary-tq2_0.gguf
 PROMPT ?= Once upon a time
@@ -219,7 +220,7 @@ FUZZERS      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 SUITE_unit := --suite unit $(UNIT_release) tests/runner.sh
 SUITE_asan := --suite cli-asan --env ACCEL=$(B)/asan/accel $(CLI_TEST) --suite asan $(UNIT_asan)
 SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST) tests/install.sh --suite serial --env ACCEL=$(B)/accel \
-              --env BOARD=$(BOARD) tests/serial.sh
+              --env BOARD=$(BOARD_SIM) tests/serial.sh
 SUITE_cov  := --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST) --suite cov $(UNIT_cov)
 SUITE_fuzz := --suite fuzz $(foreach f,$(FUZZERS),'tests/fuzz/run $(f) $(FUZZ_SECONDS)')
 SUITE_rtl  := --suite rtl $(RTL_TESTS)
@@ -233,7 +234,7 @@ test: test-programs ## build and run every test; results also in build/test/juni
 	    $(SUITE_sum)
 
 test-programs: all $(UNIT_release) $(UNIT_asan) $(UNIT_cov) $(B)/asan/accel $(B)/cov/accel $(FUZZERS) \
-               $(RTL_TESTS) $(FORMAL_TESTS) $(BOARD) cov-clean
+               $(RTL_TESTS) $(FORMAL_TESTS) $(BOARD_SIM) cov-clean
 
 test-unit: $(UNIT_release) ## unit tests of the C modules only
 	@$(RUN_TESTS) $(SUITE_unit)
@@ -253,7 +254,7 @@ test-kernel: ## accel on a simulated USB board under a Debian kernel in QEMU; mi
 	@TEST_TIMEOUT=1200 $(RUN_TESTS) --suite kernel --env ACCEL=$(B)/kernel/accel --env USBIP=$(B)/kernel/accel-usbip \
 	    --env OUT=$(B)/kernel tests/kernel.sh
 
-test-cli: all $(BOARD) ## tests of the accel command
+test-cli: all $(BOARD_SIM) ## tests of the accel command
 	@$(RUN_TESTS) $(SUITE_cli)
 
 test-rtl: $(RTL_TESTS) ## testbenches of the RTL modules; TB_SEED=random for other stalls and data

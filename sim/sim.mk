@@ -65,7 +65,7 @@ $(SIM)/runtime.a:
 
 # accel-board: core and link behind a pseudo terminal, and below accel-usbip. Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth of its core.
 BOARD_MODEL ?= 2:8:64:4:8:2048:64
-BOARD       := $(B)/accel-board
+BOARD_SIM   := $(B)/accel-board
 BOARD_MK    := $(SIM)/board/Vboard.mk
 $(BOARD_MK): $(shell cat rtl/files.f) rtl/files.f sim/sim.mk
 	$(call say,VERILATE,board)

