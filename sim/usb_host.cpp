@@ -359,14 +359,30 @@ void UsbHost::cancel(UsbTransfer *t)
     q.erase(std::remove(q.begin(), q.end(), t), q.end());
 }
 
+/* Counts an answer, and what it means for the first transfer of a queue besides data; the transfer if it has ended. */
+UsbTransfer *UsbHost::settle(std::deque<UsbTransfer *> &queue, int pid, unsigned &errors)
+{
+    UsbTransfer *t = queue.front();
+    retries += pid == kNothing;
+    errors = pid == kNothing ? errors + 1 : 0;
+    naks += pid == kNak;
+    if (pid == kStall) {
+        t->status = UsbStatus::Stalled;
+    } else if (errors == kErrors) {
+        t->status = UsbStatus::Broken;
+        errors = 0;
+    }
+    if (t->status == UsbStatus::Pending)
+        return nullptr;
+    queue.pop_front();
+    return t;
+}
+
 UsbTransfer *UsbHost::step_in()
 {
     UsbTransfer *t = in_.front();
     Packet p;
     const int pid = packet_in(1, toggle_in_, p);
-    retries += pid == kNothing;
-    errors_in_ = pid == kNothing ? errors_in_ + 1 : 0;
-    naks += pid == kNak;
     holds_off_ = p.size() < packet_size() ? kHoldOff : 1;
     if (pid == kData0 || pid == kData1) {
         const size_t n = std::min(p.size(), t->bytes.size() - t->done);
@@ -374,16 +390,8 @@ UsbTransfer *UsbHost::step_in()
         t->done += n;
         if (p.size() < packet_size() || t->done == t->bytes.size())
             t->status = UsbStatus::Done;
-    } else if (pid == kStall) {
-        t->status = UsbStatus::Stalled;
-    } else if (errors_in_ == kErrors) {
-        t->status = UsbStatus::Broken;
-        errors_in_ = 0;
     }
-    if (t->status == UsbStatus::Pending)
-        return nullptr;
-    in_.pop_front();
-    return t;
+    return settle(in_, pid, errors_in_);
 }
 
 UsbTransfer *UsbHost::step_out()
@@ -396,25 +404,14 @@ UsbTransfer *UsbHost::step_out()
     if (!asks)
         data(toggle_out_, t->bytes.data() + t->done, n);
     const int pid = handshake();
-    retries += pid == kNothing;
-    errors_out_ = pid == kNothing ? errors_out_ + 1 : 0;
-    naks += pid == kNak;
     ping_ = high_ && (pid == kNak || pid == kNyet || pid == kNothing);
     if (!asks && (pid == kAck || pid == kNyet)) {
         toggle_out_ = !toggle_out_;
         t->done += n;
         if (t->done == t->bytes.size())
             t->status = UsbStatus::Done;
-    } else if (pid == kStall) {
-        t->status = UsbStatus::Stalled;
-    } else if (errors_out_ == kErrors) {
-        t->status = UsbStatus::Broken;
-        errors_out_ = 0;
     }
-    if (t->status == UsbStatus::Pending)
-        return nullptr;
-    out_.pop_front();
-    return t;
+    return settle(out_, pid, errors_out_);
 }
 
 UsbTransfer *UsbHost::step()

@@ -75,6 +75,7 @@ class UsbHost
     void frame(size_t bytes);
     unsigned stuffing(uint8_t byte);
     int handshake();
+    UsbTransfer *settle(std::deque<UsbTransfer *> &queue, int pid, unsigned &errors);
     UsbTransfer *step_in();
     UsbTransfer *step_out();
     int packet_in(uint8_t endpoint, bool &toggle, Packet &p);
