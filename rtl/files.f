@@ -44,6 +44,7 @@ rtl/link/link_fifo.v
 rtl/link/bytes_to_beat.v
 rtl/link/beat_to_bytes.v
 rtl/link/link_results.v
+rtl/link/far_registers.v
 rtl/link/link_control.v
 rtl/soc/accel_soc.v
 rtl/link/uart_rx.v

@@ -17,6 +17,9 @@ class Soc
     {
         top_.clk_i = 0;
         top_.valid_i = 0;
+        top_.side_valid_i = 0;
+        top_.bus_done_i = 1; /* no registers beside the link */
+        top_.bus_data_i = 0;
         top_.ready_i = 0;
         top_.rst_i = 1;
         for (int i = 0; i < 2; i++)

@@ -54,6 +54,8 @@
 `define LINK_REG_NO_ROOM 84
 `define LINK_REG_SENT 85
 `define LINK_REG_REWOUND 86
+// those from here on lie outside the link
+`define LINK_REG_FAR 96
 `define LINK_REGS 128
 // USB, for tests until there is a number of our own
 `define LINK_USB_VENDOR 4617

@@ -66,7 +66,14 @@ module link_control #(
     input  wire [15:0]  side_addr_i,
     input  wire [31:0]  side_data_i,
     output wire         side_done_o,
-    output wire [31:0]  side_data_o         // in the same cycle
+    output wire [31:0]  side_data_o,        // in the same cycle
+    // registers of others, see far_registers.v
+    output wire         bus_valid_o,
+    output wire         bus_write_o,
+    output wire [15:0]  bus_addr_o,
+    output wire [31:0]  bus_data_o,
+    input  wire         bus_done_i,
+    input  wire [31:0]  bus_data_i
 );
     // ---- what came in
     reg  [15:0] session, want;
@@ -111,21 +118,25 @@ module link_control #(
     wire        is_poke = type_i == `LINK_TYPE_POKE && length_i == 16'd8;
     reg  [63:0] request;
     reg  [15:0] request_session, request_tag, poll_tag, ready_tag;
-    reg         answer_due, answer_poke, ready_due, poll_due, nak_due, nak_sent, ack_due;
+    reg         answer_due, answer_poke, poke_due, ready_due, poll_due, nak_due, nak_sent, ack_due;
     wire        ask = good_i && (is_peek || is_poke) && !answer_due && !answering;
     reg         answering;                  // the request is on its way out
     reg  [31:0] scratch;
     always @(posedge clk_i)
         if (payload_valid_i) said <= {payload_i, said[63:8]};
 
+    // a POKE of a far register is answered when it is done
+    wire        answer_go = answer_due && !poke_due;
+    wire        poke_done;
+
     // ---- what goes out
     localparam Answer = 2'd0, Room = 2'd1, Frame = 2'd2;
     wire        start  = tx_valid_o && tx_ready_i;
     wire        ack_go = poll_due || ((nak_due || ack_due || grown_i) && session != 16'd0);
-    wire [1:0]  source = answer_due ? Answer : ready_due || ack_go ? Room : Frame;
+    wire [1:0]  source = answer_go ? Answer : ready_due || ack_go ? Room : Frame;
     wire [7:0]  ack_flags = (poll_due ? 8'd`LINK_FLAG_POLL : 8'd0) | (nak_due ? 8'd`LINK_FLAG_NAK : 8'd0);
     wire [15:0] answer_length = answer_poke ? 16'd8 : {8'd0, request[21:16], 2'd0} + 16'd4;
-    assign tx_valid_o = answer_due || ready_due || ack_go || frame_i;
+    assign tx_valid_o = answer_go || ready_due || ack_go || frame_i;
     assign send_o     = start && source == Frame;
     wire        say_ready = start && source == Room && ready_due;
     wire        say_ack   = start && source == Room && !ready_due;
@@ -142,6 +153,7 @@ module link_control #(
             want       <= 16'd0;
             scratch    <= 32'd0;
             answer_due <= 1'b0;
+            poke_due   <= 1'b0;
             ready_due  <= 1'b0;
             poll_due   <= 1'b0;
             ack_due    <= 1'b0;
@@ -158,8 +170,10 @@ module link_control #(
             end
             if (ask) begin
                 answer_due <= 1'b1;
+                poke_due   <= is_poke && said[15:0] >= `LINK_REG_FAR;
                 if (is_poke && said[15:0] == `LINK_REG_SCRATCH) scratch <= said[63:32];
             end
+            if (poke_done) poke_due <= 1'b0;
             if (side_done_o && side_write_i && side_addr_i == `LINK_REG_SCRATCH) scratch <= side_data_i;
             if (good_i && is_reset) ready_due <= 1'b1;
             if (good_i && is_poll) begin
@@ -200,9 +214,21 @@ module link_control #(
     reg  [31:0] bytes;
     // a register goes out in the cycle in which none is left of the word before: others may read in all the rest
     wire        side    = left != 3'd0;
-    wire [15:0] address = side ? side_addr_i : request[15:0] + {10'd0, word} - 16'd1;
-    assign side_done_o  = side && side_valid_i && !(ask && is_poke);
-    assign side_data_o  = register;
+    wire [15:0] at      = request[15:0] + {10'd0, word} - 16'd1;
+    wire [15:0] address = side ? side_addr_i : at;
+    // a far one takes its time, and the payload waits for it; a word behind the last one asked for must not be read
+    wire        peek_far = !side && sending == Answer && !answer_poke && word != 6'd0 && word <= request[21:16] && at >= `LINK_REG_FAR;
+    wire        side_far = side_addr_i >= `LINK_REG_FAR;
+    wire        peek_done, side_far_done;
+    wire [31:0] far_data;
+    far_registers far (
+        .clk_i(clk_i), .rst_i(rst_i), .poke_valid_i(poke_due), .poke_addr_i(request[15:0]), .poke_data_i(request[63:32]),
+        .poke_done_o(poke_done), .peek_valid_i(peek_far), .peek_addr_i(at), .peek_done_o(peek_done),
+        .side_valid_i(side_valid_i && side_far), .side_write_i(side_write_i), .side_addr_i(side_addr_i), .side_data_i(side_data_i),
+        .side_done_o(side_far_done), .data_o(far_data), .bus_valid_o(bus_valid_o), .bus_write_o(bus_write_o),
+        .bus_addr_o(bus_addr_o), .bus_data_o(bus_data_o), .bus_done_i(bus_done_i), .bus_data_i(bus_data_i));
+    assign side_done_o  = side_far ? side_far_done : side && side_valid_i && !(ask && is_poke);
+    assign side_data_o  = side_far ? far_data : register;
     reg  [31:0] register, room_word;
     assign reg_addr_o = address[5:0];
     always @*
@@ -213,17 +239,18 @@ module link_control #(
             3'd`LINK_STREAM_H:       room_word = limit_i[127:96];
             default:                 room_word = limit_i[159:128];
         endcase
-    wire [31:0] next_word = sending == Room ? room_word : word == 6'd0 ? request[31:0] : answer_poke ? request[63:32] : register;
+    wire [31:0] next_word = sending == Room ? room_word : word == 6'd0 ? request[31:0] : answer_poke ? request[63:32] :
+                            peek_far ? far_data : register;
     always @(posedge clk_i)
         if (start) begin
             sending <= source;
             word    <= 6'd0;
             left    <= 3'd0;
-        end else if (rst_i || left == 3'd0) begin
+        end else if (rst_i || (left == 3'd0 && (!peek_far || peek_done))) begin
             bytes <= next_word;
             left  <= 3'd4;
             word  <= word + 6'd1;
-        end else if (tx_payload_ready_i) begin
+        end else if (side && tx_payload_ready_i) begin
             bytes <= {8'd0, bytes[31:8]};
             left  <= left - 3'd1;
         end

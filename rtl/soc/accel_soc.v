@@ -37,7 +37,14 @@ module accel_soc #(
     input  wire [15:0] side_addr_i,
     input  wire [31:0] side_data_i,
     output wire        side_done_o,
-    output wire [31:0] side_data_o
+    output wire [31:0] side_data_o,
+    // registers from word LINK_REG_FAR on, see far_registers.v
+    output wire        bus_valid_o,
+    output wire        bus_write_o,
+    output wire [15:0] bus_addr_o,
+    output wire [31:0] bus_data_o,
+    input  wire        bus_done_i,
+    input  wire [31:0] bus_data_i
 );
     localparam WBytes = (`BEAT + 7) / 8;    // of a beat of codes
 
@@ -78,7 +85,8 @@ module accel_soc #(
         .tx_payload_ready_i(tx_payload_ready), .tx_payload_o(tx_payload),
         .reg_addr_o(reg_addr), .reg_data_i(reg_data),
         .side_valid_i(side_valid_i), .side_write_i(side_write_i), .side_addr_i(side_addr_i), .side_data_i(side_data_i),
-        .side_done_o(side_done_o), .side_data_o(side_data_o));
+        .side_done_o(side_done_o), .side_data_o(side_data_o), .bus_valid_o(bus_valid_o), .bus_write_o(bus_write_o),
+        .bus_addr_o(bus_addr_o), .bus_data_o(bus_data_o), .bus_done_i(bus_done_i), .bus_data_i(bus_data_i));
     link_tx tx (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(tx_valid), .ready_o(tx_ready), .field_i(tx_field),
         .payload_valid_i(tx_payload_valid), .payload_ready_o(tx_payload_ready), .payload_i(tx_payload),

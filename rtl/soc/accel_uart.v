@@ -31,8 +31,9 @@ module accel_uart #(
 );
     wire       in_valid, out_valid, out_ready, soc_ready;
     wire [7:0] in_byte, out_byte;
-    wire        side_done;
-    wire [31:0] side_data;
+    wire        side_done, bus_valid, bus_write;
+    wire [31:0] side_data, bus_data;
+    wire [15:0] bus_addr;
     uart_rx #(.Divisor(Divisor)) rx (
         .clk_i(clk_i), .rst_i(rst_i), .line_i(rx_i), .valid_o(in_valid), .data_o(in_byte));
     uart_tx #(.Divisor(Divisor)) tx (
@@ -43,7 +44,10 @@ module accel_uart #(
                 .ClockHz(ClockHz), .Build(Build)) soc (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(in_valid), .ready_o(soc_ready), .data_i(in_byte), .valid_o(out_valid),
         .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o), .side_valid_i(1'b0), .side_write_i(1'b0),
-        .side_addr_i(16'd0), .side_data_i(32'd0), .side_done_o(side_done), .side_data_o(side_data));
-    wire unused_ok = &{1'b0, soc_ready, side_done, side_data};  // it takes every byte; registers are read over the link
+        .side_addr_i(16'd0), .side_data_i(32'd0), .side_done_o(side_done), .side_data_o(side_data),
+        .bus_valid_o(bus_valid), .bus_write_o(bus_write), .bus_addr_o(bus_addr), .bus_data_o(bus_data), .bus_done_i(1'b1),
+        .bus_data_i(32'd0));
+    // it takes every byte; registers are read over the link; there are none beside it
+    wire unused_ok = &{1'b0, soc_ready, side_done, side_data, bus_valid, bus_write, bus_addr, bus_data};
 endmodule
 `default_nettype wire

@@ -42,7 +42,10 @@ module accel_usb #(
     wire        in_valid, in_ready, out_valid, out_ready, abort, side_valid, side_write, side_done;
     wire [7:0]  in_byte, out_byte;
     wire [15:0] side_addr;
-    wire [31:0] side_out, side_in;
+    wire [31:0] side_out, side_in, bus_data;
+    wire        bus_valid, bus_write;       // there are no registers beside the link
+    wire [15:0] bus_addr;
+    wire        unused_ok = &{1'b0, bus_valid, bus_write, bus_addr, bus_data};
     usb_device #(.HighSpeed(HighSpeed), .Millisecond(Millisecond), .Serial(Serial), .Build(Build)) usb (
         .clk_i(clk_i), .rst_i(rst_i), .line_state_i(line_state_i), .rx_active_i(rx_active_i), .rx_valid_i(rx_valid_i),
         .rx_error_i(rx_error_i), .rx_data_i(rx_data_i), .tx_valid_o(tx_valid_o), .tx_ready_i(tx_ready_i), .tx_data_o(tx_data_o),
@@ -56,6 +59,8 @@ module accel_usb #(
                 .ClockHz(60000000), .Build(Build)) soc (
         .clk_i(clk_i), .rst_i(rst_i || abort), .valid_i(in_valid), .ready_o(in_ready), .data_i(in_byte), .valid_o(out_valid),
         .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o), .side_valid_i(side_valid), .side_write_i(side_write),
-        .side_addr_i(side_addr), .side_data_i(side_out), .side_done_o(side_done), .side_data_o(side_in));
+        .side_addr_i(side_addr), .side_data_i(side_out), .side_done_o(side_done), .side_data_o(side_in),
+        .bus_valid_o(bus_valid), .bus_write_o(bus_write), .bus_addr_o(bus_addr), .bus_data_o(bus_data), .bus_done_i(1'b1),
+        .bus_data_i(32'd0));
 endmodule
 `default_nettype wire

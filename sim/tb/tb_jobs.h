@@ -50,6 +50,7 @@ template <class Port> class Bench
         }
         return host_->words[0];
     }
+    uint32_t word(unsigned i) const { return host_->words[i]; } /* of the last answer */
     void poke(uint16_t word, uint32_t value)
     {
         link_host_poke(host_.get(), word, value, now_);
