@@ -71,7 +71,7 @@ GLPK_LIBS := $(if $(wildcard /usr/include/glpk.h /usr/local/include/glpk.h),-lgl
 GLPK_CFLAGS := $(if $(GLPK_LIBS),-DACCEL_WITH_GLPK)
 LIBS_test_allocate := $(GLPK_LIBS)
 
-LIB_SRC  := $(filter-out $(if $(USB_LIBS),,driver/src/backend/usb.c),$(sort $(wildcard driver/src/*.c driver/src/*/*.c)) driver/src/backend/cuda/pack.c)
+LIB_SRC  := $(filter-out $(if $(USB_LIBS),,driver/src/backend/usb%.c),$(sort $(wildcard driver/src/*.c driver/src/*/*.c)) driver/src/backend/cuda/pack.c)
 CLI_SRC  := $(sort $(wildcard driver/cli/*.c))
 UNIT_SRC := $(filter-out $(if $(strip $(LIBS_test_usb)),,tests/unit/test_usb.c),$(sort $(wildcard tests/unit/test_*.c)))
 HELP_SRC := $(filter-out tests/unit/test_%,$(sort $(wildcard tests/unit/*.c)))

@@ -44,6 +44,13 @@ is() {
 
 plug_in
 is 'a simulated board says what it is' 0 'backend  *serial' "$accel" info -d "serial:$port"
+is 'info tells of the link' 0 'link  *protocol 1 to 1' "$accel" info -d "serial:$port"
+is 'peek reads a register by name' 0 '^ *64  magic  *0x4b4e494c' "$accel" peek -d "serial:$port" magic
+is 'peek reads all registers that have a name' 0 '^ *86  rewound' "$accel" peek -d "serial:$port"
+is 'what poke wrote peek reads, and reset keeps' 0 ' 0x12345678 ' sh -c "'$accel' poke -d 'serial:$port' scratch=0x12345678 &&
+    '$accel' reset -d 'serial:$port' && '$accel' peek -d 'serial:$port' 67"
+is 'a register that does not exist is named' 2 '"nonsense" is no register; .* scratch' "$accel" peek -d "serial:$port" nonsense
+is 'peek --json names register and value' 0 '"value": 1263421772' "$accel" peek -d "serial:$port" 64 --json
 is 'random jobs over a good cable equal cpu:' 0 'every bit as on cpu:' "$accel" selftest -d "serial:$port" --jobs 1
 is 'bringup walks every step of a good board' 0 'ok  *cable  .* 0 were broken' "$accel" bringup -d "serial:$port"
 is 'a model over a good cable equals cpu:' 0 '^identical' \

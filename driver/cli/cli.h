@@ -53,6 +53,8 @@ enum {
     FLAG_THREADS,
     FLAG_BUDGET,
     FLAG_BY,
+    FLAG_REGISTERS, /* arguments that are no flags: registers; what to write */
+    FLAG_VALUES,
 };
 #define FLAG(name) (UINT64_C(1) << FLAG_##name)
 
@@ -64,7 +66,7 @@ struct options {
     unsigned device_count;
     const char *kinds[MAX_LIST];
     unsigned kind_count;
-    const char *files[MAX_LIST]; /* models to compare */
+    const char *files[MAX_LIST]; /* models to compare, or operands */
     unsigned file_count;
     const char *trials[MAX_LIST]; /* "int4:64" */
     unsigned trial_count;
@@ -150,6 +152,9 @@ int run_bench(const struct options *given);
 int run_selftest(const struct options *o);
 int run_compare(const struct options *given);
 int run_bringup(const struct options *o);
+int run_peek(const struct options *o); /* registers.c */
+int run_poke(const struct options *o);
+int run_reset(const struct options *o);
 int run_eval(const struct options *o);
 int run_quantize(const struct options *o);
 int run_allocate(const struct options *o);

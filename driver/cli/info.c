@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
 
+#include "link_constants.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,14 +17,58 @@ struct kind {
     struct accel_matrix_info info; /* format and group of the last; largest scale_error */
 };
 
+/* What a board says of its link; nothing of a device that has none. */
+struct link_state {
+    bool has_link, at_usb;
+    uint32_t words[LINK_REG_BUILD - LINK_REG_MAGIC + 1];
+    struct accel_usb_status usb;
+};
+
+static void link_json(struct json *j, const struct link_state *l)
+{
+    if (!l->has_link)
+        return;
+    json_object(j, "link");
+    json_int(j, "protocol_min", l->words[1] >> 16);
+    json_int(j, "protocol_max", l->words[1] & 0xFFFF);
+    json_int(j, "core_hz", l->words[4]);
+    json_int(j, "build", l->words[5]);
+    if (l->at_usb) {
+        json_bool(j, "core_busy", l->usb.core_busy);
+        json_bool(j, "high_speed", l->usb.high_speed);
+        json_bool(j, "out_halted", l->usb.out_halted);
+        json_bool(j, "in_halted", l->usb.in_halted);
+        json_int(j, "packets_received", l->usb.received);
+        json_int(j, "packets_sent", l->usb.sent);
+    }
+    json_end_object(j);
+}
+
+static void link_text(const struct link_state *l)
+{
+    if (!l->has_link)
+        return;
+    printf("link           protocol %u to %u, core at %.6g MHz, build %u\n", l->words[1] >> 16,
+           l->words[1] & 0xFFFF, l->words[4] / 1e6, l->words[5]);
+    if (l->at_usb)
+        printf("USB            %s speed, %u packets received, %u sent%s%s; core %s\n",
+               l->usb.high_speed ? "high" : "full", l->usb.received, l->usb.sent,
+               l->usb.out_halted ? ", OUT halted" : "", l->usb.in_halted ? ", IN halted" : "",
+               l->usb.core_busy ? "busy" : "idle");
+}
+
 static int device_info(const struct options *o)
 {
     struct accel_caps caps;
+    struct link_state link;
     accel_dev *dev;
     int rc = open_device(first_device(o), &dev);
     if (rc)
         return rc;
     accel_get_caps(dev, &caps);
+    link.has_link = accel_peek(dev, LINK_REG_MAGIC, sizeof link.words / sizeof *link.words,
+                               link.words, NULL) == ACCEL_OK;
+    link.at_usb = accel_get_usb_status(dev, &link.usb, NULL) == ACCEL_OK;
     accel_close(dev);
     if (o->json) {
         struct json j = { .out = stdout };
@@ -38,6 +84,7 @@ static int device_info(const struct options *o)
         json_int(&j, "acc_bits", caps.acc_bits);
         json_int(&j, "queue", caps.queue);
         json_int(&j, "clock_hz", caps.clock_hz);
+        link_json(&j, &link);
         json_end_object(&j);
         return EXIT_OK;
     }
@@ -52,6 +99,7 @@ static int device_info(const struct options *o)
     printf("queue          %u jobs\n", caps.queue);
     if (caps.clock_hz)
         printf("device time    %.6g MHz\n", (double)caps.clock_hz / 1e6);
+    link_text(&link);
     return EXIT_OK;
 }
 

@@ -70,6 +70,16 @@ static const struct command commands[] = {
       "Reads and writes registers, runs jobs of growing size and of every format, compares each\n"
       "with cpu:, and measures. Stops at the first step that fails, with a hint.",
       FLAG(DEVICE) | FLAG(SEED) | REPORT, 0, 0, run_bringup },
+    { "peek", "read registers of a board",
+      "Prints each REGISTER, by name or number, or all that have a name. No session begins: what runs\n"
+      "goes on. A board at USB answers even if its streams are stuck or another process uses it.",
+      FLAG(DEVICE) | FLAG(REGISTERS) | REPORT, 0, 0, run_peek },
+    { "poke", "write registers of a board",
+      "Writes each register, by name or number, as accel peek reads them.",
+      FLAG(DEVICE) | FLAG(VALUES), 0, 0, run_poke },
+    { "reset", "stop whatever a board does and empty its buffers",
+      "A job that this cuts off begins again by itself, also in another process.", FLAG(DEVICE), 0,
+      0, run_reset },
     { "compare", "run the same jobs on every PE kind in every format",
       "Weights and activations of a model's middle layer, dense, half of them pruned, and two of\n"
       "every four, on one device of each kind. Formats of two bits or less take the ternary model\n"

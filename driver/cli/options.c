@@ -67,10 +67,19 @@ static const struct flag flags[] = {
 };
 enum { FLAGS = sizeof flags / sizeof *flags };
 
+/* What the command takes that is no flag. */
+static const char *operands(const struct command *c)
+{
+    return c->flags & FLAG(FILES)       ? " MODEL..."
+           : c->flags & FLAG(REGISTERS) ? " [REGISTER...]"
+           : c->flags & FLAG(VALUES)    ? " REGISTER=VALUE..."
+                                        : "";
+}
+
 void print_command_help(const struct command *c)
 {
     printf("accel %s - %s\n\nUsage: accel %s%s [flags]\n\n%s\n\nFlags:\n", c->name, c->summary,
-           c->name, c->flags & FLAG(FILES) ? " MODEL..." : "", c->about);
+           c->name, operands(c), c->about);
     for (size_t i = 0; i < FLAGS; i++) {
         char left[40];
         if (!(flags[i].bit & c->flags))
@@ -240,7 +249,7 @@ int parse_options(const struct command *c, int argc, char **argv, struct options
         }
         const char *equals = strncmp(arg, "--", 2) == 0 ? strchr(arg, '=') : NULL;
         const struct flag *f = find_flag(c, arg, equals ? (size_t)(equals - arg) : strlen(arg));
-        if (!f && arg[0] != '-' && (c->flags & FLAG(FILES))) {
+        if (!f && arg[0] != '-' && *operands(c)) {
             const char *wrong = store(o, FLAG(FILES), arg);
             if (wrong)
                 return usage_error("\"%.80s\": expected %s", arg, wrong);

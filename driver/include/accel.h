@@ -269,7 +269,7 @@ struct accel_options {
  *     cuda:0                        an NVIDIA GPU by its number, in builds with CUDA=1
  *     serial:/dev/ttyUSB0           a board at a serial port, or accel-board's pseudo terminal
  *     serial:PATH,baud=115200       at another rate than 3000000
- *     usb:, usb:serial=N            the first board at USB, or one by its serial number
+ *     usb:, usb:serial=N, port=1-2  the board at USB; one by its serial number or port, if there are more
  * @return ACCEL_OK, _E_URI (lists what is built in), _E_IO (trace file; port missing, busy or not
  *         permitted), _E_NOMEM, _E_ARG, _E_UNSUPPORTED (no GPU, no driver, or one too old; another
  *         protocol), _E_GONE (nothing answers), _E_DEVICE */
@@ -309,6 +309,30 @@ int accel_list(int (*fn)(void *user, const char *uri, const char *what), void *u
 int accel_peek(accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
                struct accel_error *err);
 int accel_poke(accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err);
+
+/** Open only the registers of a device behind a link. No session begins, so what runs there goes on; a board at USB
+ * answers even if its streams are stuck or another process uses it. For accel_peek, accel_poke, accel_reset,
+ * accel_get_usb_status and accel_close; accel_load refuses (_E_UNSUPPORTED), and of caps only uri and backend are set.
+ * @return as accel_open; _E_UNSUPPORTED if the device is behind no link */
+int accel_open_registers(const char *uri, const struct accel_options *options, accel_dev **dev,
+                         struct accel_error *err);
+
+/** Stop whatever the device does, for whomever, and empty its buffers. A job of another process that this
+ * cuts off begins again there.
+ * @return ACCEL_OK, _E_ARG, _E_UNSUPPORTED (the device is behind no link), _E_GONE, _E_IO */
+int accel_reset(accel_dev *dev, struct accel_error *err);
+
+/** What a board at USB says of itself on endpoint 0, whatever its streams do. */
+struct accel_usb_status {
+    uint32_t protocol_min, protocol_max, clock_hz, build;
+    int      core_busy, high_speed;
+    int      out_halted, in_halted;
+    int      has_room;          /**< takes a packet from the host */
+    int      has_packet;        /**< has one for the host */
+    uint32_t received, sent;    /**< packets, since power-on, modulo 2^32 */
+};
+/** @return ACCEL_OK, _E_ARG, _E_UNSUPPORTED (the device is not at USB), _E_GONE, _E_IO */
+int accel_get_usb_status(accel_dev *dev, struct accel_usb_status *status, struct accel_error *err);
 
 /** 1 if the device can run this format, else 0 and a reason in err. */
 int accel_can_run(const accel_dev *dev, accel_format f, uint32_t group, struct accel_error *err);

@@ -27,7 +27,8 @@ static const struct accel_backend *const backends[] = {
     &accel_backend_cuda,
 #endif
 };
-#define BACKEND_COUNT (sizeof backends / sizeof backends[0])
+#define REGISTERS_ONLY "device %s was opened for its registers only"
+#define BACKEND_COUNT  (sizeof backends / sizeof backends[0])
 
 enum slot_state { SLOT_FREE, SLOT_QUEUED, SLOT_RUNNING, SLOT_DONE };
 
@@ -127,8 +128,8 @@ static void queue_free(struct device_queue *q)
     free(q);
 }
 
-int accel_open(const char *uri, const struct accel_options *options, accel_dev **dev,
-               struct accel_error *err)
+static int open_as(const char *uri, const struct accel_options *options, bool registers_only,
+                   accel_dev **dev, struct accel_error *err)
 {
     accel_no_error(err);
     if (!uri || !dev)
@@ -142,6 +143,9 @@ int accel_open(const char *uri, const struct accel_options *options, accel_dev *
     const struct accel_backend *backend = find_backend(uri, &params);
     if (!backend)
         return unknown_scheme(uri, err);
+    if (registers_only && !backend->peek)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "device %.80s has no link, so no registers",
+                          uri);
     struct accel_dev *d = calloc(1, sizeof *d);
     int rc = d ? queue_new(&d->queue) : ACCEL_E_NOMEM;
     if (rc) {
@@ -149,6 +153,7 @@ int accel_open(const char *uri, const struct accel_options *options, accel_dev *
         return accel_fail(err, rc, "out of memory: opening device '%.80s'", uri);
     }
     d->backend = backend;
+    d->registers_only = registers_only;
     if (options)
         d->options = *options;
     rc = backend->open(d, params, err);
@@ -157,9 +162,21 @@ int accel_open(const char *uri, const struct accel_options *options, accel_dev *
         free(d);
         return rc;
     }
-    d->caps.queue = QUEUE_SLOTS;
+    d->caps.queue = registers_only ? 0 : QUEUE_SLOTS;
     *dev = d;
     return ACCEL_OK;
+}
+
+int accel_open(const char *uri, const struct accel_options *options, accel_dev **dev,
+               struct accel_error *err)
+{
+    return open_as(uri, options, false, dev, err);
+}
+
+int accel_open_registers(const char *uri, const struct accel_options *options, accel_dev **dev,
+                         struct accel_error *err)
+{
+    return open_as(uri, options, true, dev, err);
 }
 
 void accel_close(accel_dev *dev)
@@ -196,6 +213,8 @@ int accel_reopen(accel_dev *dev, struct accel_error *err)
         return accel_fail(err, ACCEL_E_ARG, "reopen: dev must be given");
     if (!dev->backend->reopen)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, "device %s is never gone", dev->caps.uri);
+    if (dev->registers_only)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, REGISTERS_ONLY, dev->caps.uri);
     struct device_queue *q = dev->queue;
     take_backend(q);
     int rc = dev->backend->reopen(dev, err);
@@ -239,6 +258,10 @@ int accel_can_run(const accel_dev *dev, accel_format f, uint32_t group, struct a
                    (unsigned)f, group);
         return 0;
     }
+    if (dev->registers_only) {
+        accel_fail(err, ACCEL_E_UNSUPPORTED, REGISTERS_ONLY, dev->caps.uri);
+        return 0;
+    }
     return dev->backend->can_run(dev, f, group, err);
 }
 
@@ -274,6 +297,33 @@ int accel_poke(accel_dev *dev, uint16_t word, uint32_t value, struct accel_error
     return rc;
 }
 
+int accel_reset(accel_dev *dev, struct accel_error *err)
+{
+    accel_no_error(err);
+    if (!dev)
+        return accel_fail(err, ACCEL_E_ARG, "reset: dev must be given");
+    if (!dev->backend->reset)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "device %s has no link to reset",
+                          dev->caps.uri);
+    take_backend(dev->queue);
+    int rc = dev->backend->reset(dev, err);
+    give_backend(dev->queue);
+    return rc;
+}
+
+int accel_get_usb_status(accel_dev *dev, struct accel_usb_status *status, struct accel_error *err)
+{
+    accel_no_error(err);
+    if (!dev || !status)
+        return accel_fail(err, ACCEL_E_ARG, "usb_status: dev and status must be given");
+    if (!dev->backend->usb_status)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "device %s is not at USB", dev->caps.uri);
+    take_backend(dev->queue);
+    int rc = dev->backend->usb_status(dev, status, err);
+    give_backend(dev->queue);
+    return rc;
+}
+
 /* ---- weights ---- */
 
 int accel_load(accel_dev *dev, const accel_matrix *mat, accel_weights **w, struct accel_error *err)
@@ -281,6 +331,8 @@ int accel_load(accel_dev *dev, const accel_matrix *mat, accel_weights **w, struc
     accel_no_error(err);
     if (!dev || !mat || !w)
         return accel_fail(err, ACCEL_E_ARG, "load: dev, mat and w must be given");
+    if (dev->registers_only)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, REGISTERS_ONLY, dev->caps.uri);
     size_t scale_bytes;
     struct accel_weights *loaded = calloc(1, sizeof *loaded);
     if (!loaded || !mul_size(mat->rows, sizeof *loaded->row_scale, &scale_bytes))

@@ -181,6 +181,11 @@ struct accel_backend {
     int (*peek)(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
                 struct accel_error *err);
     int (*poke)(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err);
+    /* Stop whatever runs and empty the buffers. NULL if peek is. */
+    int (*reset)(struct accel_dev *dev, struct accel_error *err);
+    /* NULL: not at USB. */
+    int (*usb_status)(struct accel_dev *dev, struct accel_usb_status *status,
+                      struct accel_error *err);
     /* Find a device that was gone again; it must be the same kind and shape. NULL: it is never gone. */
     int (*reopen)(struct accel_dev *dev, struct accel_error *err);
 };
@@ -195,6 +200,7 @@ struct accel_dev {
     void *priv;
     struct accel_caps caps;
     struct accel_options options;
+    bool registers_only; /* set before the backend opens it: no session, no jobs */
     struct accel_stats totals;
     struct device_queue *queue; /* device.c: lock and jobs in flight */
 };

@@ -23,7 +23,7 @@ expect "no command is a usage error" 2 err 'Usage: accel COMMAND'
 expect "an unknown command is named" 2 err '"frobnicate"' frobnicate
 expect "--help prints to standard output" 0 out 'perplexity' --help
 expect "--version prints the version" 0 out '^accel [0-9]' --version
-for c in list info run perplexity verify bench compare selftest; do
+for c in list info run perplexity verify bench compare selftest bringup peek poke reset; do
     expect "accel $c --help lists its flags" 0 out "Usage: accel $c" $c --help
     expect "accel $c refuses an unknown flag" 2 err "\"--nonsense\"; see accel $c --help" $c --nonsense
 done
@@ -38,6 +38,12 @@ expect "a group of 33 is refused" 2 err 'one of 16, 32' run --group 33
 expect "a value for a switch is refused" 2 err 'takes no value' run --json=yes
 expect "perplexity without a text is a usage error" 2 err '-f FILE' perplexity
 expect "verify with three devices is a usage error" 2 err 'two devices' verify -d cpu: -d cpu: -d cpu:
+
+expect "poke without a value is a usage error" 2 err 'no REGISTER=VALUE' poke scratch
+expect "poke of nothing is a usage error" 2 err 'as in scratch=' poke
+expect "a value beyond 32 bits is refused" 2 err '32 bits' poke scratch=0x100000000
+expect "peek of a device without a link says so" 16 err 'cpu: has no link' peek -d cpu:
+expect "reset of a device without a link says so" 16 err 'cpu: has no link' reset -d cpu:
 
 # ---- devices ----
 expect "list shows the reference device" 0 out '^cpu:' list

@@ -9,6 +9,7 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 echo 0 >/proc/sys/kernel/printk
+echo # the firmware's escape codes stand at the beginning of the console's first line
 for m in usb-common usbcore usbip-core vhci-hcd; do
     insmod "/modules/$m.ko" || echo "not ok the kernel loads $m"
 done

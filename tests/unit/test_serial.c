@@ -391,7 +391,7 @@ static void something_else_at_the_port_is_refused_by_what_it_is(void **state)
     expect_refusal(b.uri, ACCEL_E_UNSUPPORTED,
                    "versions 7 to 9, this library 1 to 1; update libaccel");
     set_register(&b, LINK_REG_PROTOCOL, 0);
-    expect_refusal(b.uri, ACCEL_E_UNSUPPORTED, "update the device's gateware");
+    expect_refusal(b.uri, ACCEL_E_UNSUPPORTED, "make program BOARD=NAME");
     set_register(&b, LINK_REG_PROTOCOL, 0 << 16 | 5); /* an overlap is enough */
     set_register(&b, 2, 99);
     expect_refusal(b.uri, ACCEL_E_UNSUPPORTED, "kind 99");

@@ -32,9 +32,10 @@ static struct {
     int claim_error;              /* of CLAIMINTERFACE; 0: it succeeds */
     unsigned packet;              /* bytes of an IN transfer at most */
     unsigned stall_in, stall_out; /* in the so-many-th transfer from now; 0: not */
-    unsigned resets, halts_cleared;
+    unsigned resets, halts_cleared, stream_resets, aborts;
     uint64_t pull_at, mute_at; /* as in test_serial.c */
-    bool pulled, mute, reset_helps;
+    bool pulled, mute, reset_helps, stream_reset_helps;
+    bool old, deaf; /* refuses INFO; endpoint 0 does not answer */
 } node;
 
 static void finish(UMockdevIoctlData *urb, int status, size_t count)
@@ -80,9 +81,50 @@ static void feed(void)
     }
 }
 
-/* Control transfers: the serial number's string descriptors. */
+/* What docs/link.md says of the vendor's requests. Returns bytes of the answer, or negative: refused. */
+static int vendor(const uint8_t *setup, uint8_t *data)
+{
+    uint32_t *registers = node.board.device.registers;
+    const unsigned word = link_get16(setup + 4);
+    const uint32_t state[] = { 1u << 1 | 1u << 4, 7, 9 };
+    switch (setup[0] * 256u + setup[1]) {
+    case 0xC000 | LINK_USB_INFO:
+        link_put32(data, registers[LINK_REG_MAGIC]);
+        link_put32(data + 4, registers[LINK_REG_PROTOCOL]);
+        link_put32(data + 8, registers[LINK_REG_CLOCK]);
+        link_put32(data + 12, registers[LINK_REG_BUILD]);
+        return node.old ? -1 : 16;
+    case 0xC000 | LINK_USB_STATUS:
+        for (size_t i = 0; i < 3; i++)
+            link_put32(data + 4 * i, state[i]);
+        return 12;
+    case 0xC000 | LINK_USB_PEEK: link_put32(data, word < LINK_REGS ? registers[word] : 0); return 4;
+    case 0x4000 | LINK_USB_POKE:
+        if (word == LINK_REG_SCRATCH)
+            registers[word] = link_get32(data);
+        return 4;
+    case 0x4000 | LINK_USB_RESET_STREAM:
+        node.in_count = 0;
+        node.stream_resets++;
+        node.mute = node.mute && !node.stream_reset_helps;
+        return 0;
+    case 0x4000 | LINK_USB_ABORT:
+        board_power_on(&node.board);
+        node.in_count = 0;
+        node.aborts++;
+        return 0;
+    default: return -1;
+    }
+}
+
+/* Control transfers: the vendor's, and the serial number's string descriptors. */
 static void control(UMockdevIoctlData *urb, uint8_t *bytes)
 {
+    if (bytes[0] & 0x40) {
+        const int count = node.deaf ? -1 : vendor(bytes, bytes + 8);
+        finish(urb, node.deaf ? -ETIMEDOUT : count < 0 ? -EPIPE : 0, count < 0 ? 0 : (size_t)count);
+        return;
+    }
     static const uint8_t languages[] = { 4, 3, 9, 4 };
     uint8_t text[2 + 2 * sizeof SERIAL] = { 2 * sizeof SERIAL, 3 };
     for (size_t i = 0; i + 1 < sizeof SERIAL; i++)
@@ -208,7 +250,9 @@ static void plug_in(void)
     g_queue_init(&node.done);
     node.in_count = node.stall_in = node.stall_out = node.resets = node.halts_cleared = 0;
     node.pull_at = node.mute_at = 0;
-    node.pulled = node.mute = node.reset_helps = false;
+    node.pulled = node.mute = node.reset_helps = node.stream_reset_helps = node.old = node.deaf =
+        false;
+    node.stream_resets = node.aborts = 0;
     node.claim_error = 0;
     node.packet = PENDING;
     board_init(&node.board);
@@ -391,28 +435,54 @@ static void a_silent_device_is_reset_once_and_then_gone(void **state)
         prepare(&k, dev, &r);
         g_mutex_lock(&node.mutex);
         node.reset_helps = helps;
+        node.deaf = !helps;
         node.mute_at = node.board.received + 10;
         g_mutex_unlock(&node.mutex);
         const int rc = accel_run(dev, &k.job, NULL, &err);
         if (rc != (helps ? ACCEL_OK : ACCEL_E_GONE))
             fail_msg("%d: %s", rc, rc ? err.text : "no error");
         assert_int_equal(node.resets, 1);
-        if (!helps)
+        if (!helps) {
             assert_non_null(strstr(err.text, "no answer"));
+            assert_non_null(strstr(err.text, "endpoint 0 is silent, too"));
+        }
+        assert_int_equal(node.stream_resets > 1, helps); /* the first is that of opening */
         board_job_check(&k, helps);
         accel_close(dev);
         unplug();
     }
 }
 
+static void a_stuck_stream_is_emptied_before_the_device_is_reset(void **state)
+{
+    (void)state;
+    struct rng r = { 28 };
+    struct board_job k;
+    struct accel_error err;
+    plug_in();
+    accel_dev *dev = open_board("usb:silence=300");
+    prepare(&k, dev, &r);
+    g_mutex_lock(&node.mutex);
+    node.stream_reset_helps = true;
+    node.mute_at = node.board.received + 10;
+    g_mutex_unlock(&node.mutex);
+    if (accel_run(dev, &k.job, NULL, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(node.resets, 0);
+    board_job_check(&k, true);
+    accel_close(dev);
+    unplug();
+}
+
 static void what_cannot_be_opened_is_refused_with_the_reason(void **state)
 {
     (void)state;
     expect_refusal("usb:", ACCEL_E_IO, "no accel device (1209:0001) is plugged in");
-    expect_refusal("usb:port=1", ACCEL_E_URI, "known: serial, silence");
+    expect_refusal("usb:bus=1", ACCEL_E_URI, "known: serial, port, silence");
     expect_refusal("usb:silence=soon", ACCEL_E_URI, "no number");
     plug_in();
     expect_refusal("usb:serial=other", ACCEL_E_IO, "none with serial=other");
+    expect_refusal("usb:port=1-4", ACCEL_E_IO, "none with port=1-4");
     node.claim_error = EBUSY;
     expect_refusal("usb:", ACCEL_E_IO, "in use by another program");
     node.claim_error = EACCES;
@@ -422,6 +492,59 @@ static void what_cannot_be_opened_is_refused_with_the_reason(void **state)
     node.board.device.registers[LINK_REG_MAGIC] = 1;
     g_mutex_unlock(&node.mutex);
     expect_refusal("usb:", ACCEL_E_DEVICE, "no accel device");
+    node.old = true;
+    expect_refusal("usb:", ACCEL_E_DEVICE, "old gateware: make program BOARD=");
+    node.old = false;
+    g_mutex_lock(&node.mutex);
+    node.board.device.registers[LINK_REG_MAGIC] = LINK_MAGIC_WORD;
+    node.board.device.registers[LINK_REG_PROTOCOL] = 7 << 16 | 9;
+    g_mutex_unlock(&node.mutex);
+    expect_refusal("usb:", ACCEL_E_UNSUPPORTED,
+                   "speaks protocol 7 to 9, this library 1 to 1: update libaccel");
+    g_mutex_lock(&node.mutex);
+    node.board.device.registers[LINK_REG_PROTOCOL] = 0;
+    g_mutex_unlock(&node.mutex);
+    expect_refusal("usb:", ACCEL_E_UNSUPPORTED,
+                   "0 to 0, this library 1 to 1: program it anew: make program");
+    unplug();
+}
+
+static void registers_answer_while_streams_are_stuck_and_another_uses_the_board(void **state)
+{
+    (void)state;
+    struct accel_usb_status s;
+    struct accel_error err;
+    struct rng r = { 27 };
+    accel_dev *dev;
+    uint32_t v[3];
+    plug_in();
+    node.mute = true;
+    node.claim_error = EBUSY;
+    if (accel_open_registers("usb:", NULL, &dev, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(accel_poke(dev, LINK_REG_SCRATCH, 0xDEADBEEF, NULL), ACCEL_OK);
+    assert_int_equal(accel_peek(dev, LINK_REG_SESSION, 2, v, NULL), ACCEL_OK);
+    assert_int_equal(v[1], 0xDEADBEEF);
+    assert_int_equal(accel_peek(dev, 3, 1, v, NULL), ACCEL_OK);
+    assert_int_equal(v[0], BOARD_ROWS);
+    assert_int_equal(accel_get_usb_status(dev, &s, NULL), ACCEL_OK);
+    assert_int_equal(s.protocol_max, LINK_PROTOCOL_MAX);
+    assert_int_equal(s.received, 7);
+    assert_int_equal(s.sent, 9);
+    assert_true(s.high_speed && s.has_room && !s.core_busy && !s.in_halted);
+    assert_int_equal(accel_reset(dev, NULL), ACCEL_OK);
+    assert_int_equal(node.aborts, 1);
+    assert_int_equal(node.board.received, 0); /* nothing of all this went through bulk transfers */
+    accel_matrix *mat = random_matrix(&r, ACCEL_INT(4), 32, 8, 16, false);
+    accel_weights *w;
+    assert_int_equal(accel_load(dev, mat, &w, &err), ACCEL_E_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "registers only"));
+    assert_int_equal(accel_reopen(dev, NULL), ACCEL_E_UNSUPPORTED);
+    assert_int_equal(accel_can_run(dev, ACCEL_INT(4), 32, NULL), 0);
+    accel_matrix_free(mat);
+    node.pulled = true;
+    assert_int_equal(accel_peek(dev, 3, 1, v, NULL), ACCEL_E_GONE);
+    accel_close(dev);
     unplug();
 }
 
@@ -463,6 +586,8 @@ int main(void)
         cmocka_unit_test(a_device_unplugged_at_any_byte_is_gone),
         cmocka_unit_test(a_job_cut_off_at_any_byte_is_exact_after_plugging_in_again),
         cmocka_unit_test(a_silent_device_is_reset_once_and_then_gone),
+        cmocka_unit_test(a_stuck_stream_is_emptied_before_the_device_is_reset),
+        cmocka_unit_test(registers_answer_while_streams_are_stuck_and_another_uses_the_board),
         cmocka_unit_test(what_cannot_be_opened_is_refused_with_the_reason),
         cmocka_unit_test(a_board_is_listed_while_it_is_there),
         cmocka_unit_test(opening_two_hundred_times_works),

@@ -276,5 +276,6 @@ const struct accel_backend accel_backend_serial = {
     .can_run = remote_can_run,
     .peek = remote_peek,
     .poke = remote_poke,
+    .reset = remote_reset,
     .reopen = serial_reopen,
 };

@@ -1,27 +1,29 @@
 /* usb.c - the usb: backend: a board behind libusb. Its two bulk endpoints carry the bytes of the link, docs/link.md.
  * SPDX-License-Identifier: Apache-2.0
  *
- * Transfers are queued both ways; their callbacks only note what happened, all else is done by the caller of
- * move_bytes, in whose thread libusb's events are handled. */
-#include "../internal.h"
+ * Transfers are queued both ways. One thread handles libusb's events; the callbacks it runs only note what happened, all
+ * else is done by the caller of move_bytes. */
 #include "../link/remote.h"
+#include "usb.h"
 
-#include <dirent.h>
-#include <libusb.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
-#define VENDOR       LINK_USB_VENDOR
-#define PRODUCT      LINK_USB_PRODUCT
-#define ENDPOINT_OUT (LINK_USB_ENDPOINT | LIBUSB_ENDPOINT_OUT)
-#define ENDPOINT_IN  (LINK_USB_ENDPOINT | LIBUSB_ENDPOINT_IN)
-#define TRANSFERS    4u     /* queued each way */
-#define BYTES        16384u /* of one; a multiple of every packet size */
-#define TIMEOUT_NS   50000000ull
-#define SILENCE_MS   5000u
-#define MANY_ERRORS  100u /* transfers in a row that fail: the device is not usable */
+#define ENDPOINT_OUT  (LINK_USB_ENDPOINT | LIBUSB_ENDPOINT_OUT)
+#define ENDPOINT_IN   (LINK_USB_ENDPOINT | LIBUSB_ENDPOINT_IN)
+#define MOST          8u /* transfers queued each way */
+#define BYTES         16384u /* of one: what usbfs takes in one piece; a multiple of every packet size */
+#define LEAST_BYTES   512u
+#define MEMORY_FILE   "/sys/module/usbcore/parameters/usbfs_memory_mb"
+#define TIMEOUT_NS    50000000ull
+#define SILENCE_MS    5000u
+#define MANY_ERRORS   100u /* transfers in a row that fail: the device is not usable */
+#define LETTING_GO_NS 2000000000ull
 
 enum { FREE, QUEUED, ARRIVED };
 
@@ -36,25 +38,55 @@ struct piece {
 };
 
 struct usb_port {
-    struct remote *remote; /* first, as remote.h asks */
+    struct remote *remote; /* first, as remote.h asks; NULL if only the registers are open */
     libusb_context *context;
-    libusb_device_handle *handle;
-    bool claimed, gone, in_halted, out_halted;
-    int moved; /* a transfer ended */
-    unsigned errors, next_in;
-    char name[96], serial[64];
+    struct usb_found found;
+    struct usb_choice choice;
+    bool claimed, was_reset;
     uint32_t silence_ms;
-    struct piece in[TRANSFERS], out[TRANSFERS];
+
+    pthread_t thread; /* handles libusb's events */
+    bool running, has_watch;
+    atomic_bool stop;
+    libusb_hotplug_callback_handle watch;
+
+    pthread_mutex_t mutex; /* guards the rest; never held in a call that waits for events */
+    pthread_cond_t changed;
+    bool gone, moved, in_halted, out_halted;
+    int broken; /* what libusb said when it could not handle events */
+    unsigned errors, next_in;
+    unsigned transfers; /* each way */
+    size_t bytes;       /* of a transfer: halved while the kernel has no memory for it */
+    struct piece in[MOST], out[MOST];
 };
 
-/* ---- transfers ---- */
+static struct timespec later(uint64_t ns)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    ns += (uint64_t)t.tv_nsec;
+    t.tv_sec += (time_t)(ns / 1000000000u);
+    t.tv_nsec = (long)(ns % 1000000000u);
+    return t;
+}
+
+/* ---- events ---- */
+
+static void note(struct usb_port *u, bool *what)
+{
+    pthread_mutex_lock(&u->mutex);
+    *what = true;
+    u->moved = true;
+    pthread_cond_broadcast(&u->changed);
+    pthread_mutex_unlock(&u->mutex);
+}
 
 static void ended(struct libusb_transfer *t)
 {
     struct piece *p = t->user_data;
     struct usb_port *u = p->port;
     const bool is_in = (t->endpoint & LIBUSB_ENDPOINT_DIR_MASK) == LIBUSB_ENDPOINT_IN;
-    u->moved = 1;
+    pthread_mutex_lock(&u->mutex);
     p->at = 0;
     p->state = is_in ? ARRIVED : FREE; /* with no bytes, perhaps: it keeps its place in the order */
     switch (t->status) {
@@ -64,38 +96,81 @@ static void ended(struct libusb_transfer *t)
     case LIBUSB_TRANSFER_CANCELLED: break;
     default: u->errors++; /* what was lost is sent again: the link sees to that */
     }
+    u->moved = true;
+    pthread_cond_broadcast(&u->changed);
+    pthread_mutex_unlock(&u->mutex);
 }
 
-static void submit(struct piece *p, uint8_t endpoint, size_t count)
+static int LIBUSB_CALL left(libusb_context *context, libusb_device *device,
+                            libusb_hotplug_event event, void *user)
 {
-    libusb_fill_bulk_transfer(p->transfer, p->port->handle, endpoint, p->bytes, (int)count, ended,
+    struct usb_port *u = user;
+    (void)context;
+    (void)event;
+    if (device == libusb_get_device(u->found.handle))
+        note(u, &u->gone);
+    return 0;
+}
+
+static void *handle_events(void *user)
+{
+    struct usb_port *u = user;
+    while (!atomic_load(&u->stop)) {
+        struct timeval wait = { 1, 0 };
+        const int rc = libusb_handle_events_timeout_completed(u->context, &wait, NULL);
+        if (rc && rc != LIBUSB_ERROR_INTERRUPTED) {
+            const struct timespec pause = { 0, 10000000 };
+            pthread_mutex_lock(&u->mutex);
+            u->gone = u->gone || rc == LIBUSB_ERROR_NO_DEVICE;
+            u->broken = rc;
+            pthread_cond_broadcast(&u->changed);
+            pthread_mutex_unlock(&u->mutex);
+            nanosleep(&pause, NULL);
+        }
+    }
+    return NULL;
+}
+
+/* ---- transfers: all of these with the mutex held ---- */
+
+static int submit(struct piece *p, uint8_t endpoint, size_t count)
+{
+    struct usb_port *u = p->port;
+    libusb_fill_bulk_transfer(p->transfer, u->found.handle, endpoint, p->bytes, (int)count, ended,
                               p, 0);
     const int rc = libusb_submit_transfer(p->transfer);
     p->state = rc ? FREE : QUEUED;
-    p->port->gone = p->port->gone || rc == LIBUSB_ERROR_NO_DEVICE;
-    p->port->errors += rc != 0;
+    u->gone = u->gone || rc == LIBUSB_ERROR_NO_DEVICE;
+    if (rc == LIBUSB_ERROR_NO_MEM && u->bytes > LEAST_BYTES)
+        u->bytes /= 2;
+    else
+        u->errors += rc != 0 && rc != LIBUSB_ERROR_NO_MEM;
+    return rc;
 }
 
-/* Brings idle pieces back to work. */
-static void requeue(struct usb_port *u)
+/* Brings idle pieces back to work. False: the kernel has no memory even for one. */
+static bool requeue(struct usb_port *u)
 {
-    if (u->in_halted)
-        libusb_clear_halt(u->handle, ENDPOINT_IN);
-    if (u->out_halted)
-        libusb_clear_halt(u->handle, ENDPOINT_OUT);
-    u->in_halted = u->out_halted = false;
-    for (unsigned i = 0; i < TRANSFERS && !u->gone; i++) {
-        struct piece *p = &u->in[(u->next_in + i) % TRANSFERS];
-        if (p->state == FREE)
-            submit(p, ENDPOINT_IN, BYTES);
+    unsigned queued = 0;
+    for (unsigned i = 0; i < u->transfers && !u->gone; i++) {
+        struct piece *p = &u->in[(u->next_in + i) % u->transfers];
+        while (p->state == FREE) {
+            const size_t bytes = u->bytes;
+            if (submit(p, ENDPOINT_IN, bytes) == LIBUSB_ERROR_NO_MEM && u->bytes == bytes)
+                return queued != 0;
+            if (u->bytes == bytes)
+                break;
+        }
+        queued += p->state != FREE;
     }
+    return true;
 }
 
 /* Bytes arrive in the order in which the pieces were queued. */
 static size_t take_arrived(struct usb_port *u, uint8_t *bytes, size_t room)
 {
     size_t count = 0;
-    for (unsigned i = 0; i < TRANSFERS && count < room; i++) {
+    for (unsigned i = 0; i < u->transfers && count < room; i++) {
         struct piece *p = &u->in[u->next_in];
         if (p->state != ARRIVED)
             break;
@@ -107,22 +182,20 @@ static size_t take_arrived(struct usb_port *u, uint8_t *bytes, size_t room)
         if (p->at < (size_t)p->transfer->actual_length)
             break;
         p->state = FREE;
-        u->next_in = (u->next_in + 1) % TRANSFERS;
+        u->next_in = (u->next_in + 1) % u->transfers;
     }
-    requeue(u);
     return count;
 }
 
 static size_t give(struct usb_port *u, const uint8_t *bytes, size_t count)
 {
-    for (unsigned i = 0; i < TRANSFERS && count; i++) {
+    for (unsigned i = 0; i < u->transfers && count; i++) {
         struct piece *p = &u->out[i];
         if (p->state != FREE)
             continue;
-        const size_t n = count < BYTES ? count : BYTES;
+        const size_t n = count < u->bytes ? count : u->bytes;
         memcpy(p->bytes, bytes, n);
-        submit(p, ENDPOINT_OUT, n);
-        return p->state == QUEUED ? n : 0;
+        return submit(p, ENDPOINT_OUT, n) ? 0 : n;
     }
     return 0;
 }
@@ -130,7 +203,7 @@ static size_t give(struct usb_port *u, const uint8_t *bytes, size_t count)
 static bool any_queued(const struct usb_port *u)
 {
     bool any = false;
-    for (unsigned i = 0; i < TRANSFERS; i++)
+    for (unsigned i = 0; i < MOST; i++)
         any = any || u->in[i].state == QUEUED || u->out[i].state == QUEUED;
     return any;
 }
@@ -138,203 +211,139 @@ static bool any_queued(const struct usb_port *u)
 /* Ends all transfers; false if libusb holds on to one. */
 static bool cancel_all(struct usb_port *u)
 {
-    for (unsigned i = 0; i < TRANSFERS; i++) {
+    const struct timespec end = later(LETTING_GO_NS);
+    for (unsigned i = 0; i < MOST; i++) {
         if (u->in[i].state == QUEUED)
             libusb_cancel_transfer(u->in[i].transfer);
         if (u->out[i].state == QUEUED)
             libusb_cancel_transfer(u->out[i].transfer);
     }
-    for (int tries = 0; tries < 100 && any_queued(u); tries++) {
-        struct timeval wait = { 0, 20000 };
-        u->moved = 0;
-        libusb_handle_events_timeout_completed(u->context, &wait, &u->moved);
-    }
+    while (u->running && any_queued(u))
+        if (pthread_cond_timedwait(&u->changed, &u->mutex, &end) == ETIMEDOUT)
+            break;
     return !any_queued(u);
+}
+
+/* ---- what carries the bytes ---- */
+
+static int no_memory(const struct usb_port *u, struct accel_error *err)
+{
+    return accel_fail(
+        err, ACCEL_E_NOMEM,
+        "%s: other devices have all of the kernel's memory for USB: raise it: echo 64 "
+        "| sudo tee " MEMORY_FILE,
+        u->found.name);
+}
+
+/* What a stall leaves behind: empty buffers at the board, endpoints that go on. What was lost is sent again. */
+static void clear_halts(struct usb_port *u, bool in, bool out)
+{
+    usb_command(u->found.handle, u->found.name, LINK_USB_RESET_STREAM, NULL);
+    if (in)
+        libusb_clear_halt(u->found.handle, ENDPOINT_IN);
+    if (out)
+        libusb_clear_halt(u->found.handle, ENDPOINT_OUT);
 }
 
 static int move_bytes(void *priv, const uint8_t *out, size_t count, size_t *written, uint8_t *in,
                       size_t room, size_t *got, uint64_t wait_ns, struct accel_error *err)
 {
     struct usb_port *u = priv;
-    struct timeval wait = { 0, 0 };
+    const struct timespec end = later(wait_ns);
+    int rc = ACCEL_OK;
+    pthread_mutex_lock(&u->mutex);
+    if (u->in_halted || u->out_halted) {
+        const bool halts[2] = { u->in_halted, u->out_halted };
+        u->in_halted = u->out_halted = false;
+        pthread_mutex_unlock(&u->mutex);
+        clear_halts(u, halts[0], halts[1]);
+        pthread_mutex_lock(&u->mutex);
+    }
+    u->moved = false;
     *got = take_arrived(u, in, room);
+    const bool enough = requeue(u);
     *written = u->gone ? 0 : give(u, out, count);
-    u->moved = 0;
-    if (!*written && !*got) {
-        wait.tv_sec = (time_t)(wait_ns / 1000000000u);
-        wait.tv_usec = (suseconds_t)(wait_ns % 1000000000u / 1000u);
-    }
-    const int rc = libusb_handle_events_timeout_completed(u->context, &wait, &u->moved);
-    if (u->gone || rc == LIBUSB_ERROR_NO_DEVICE) {
-        u->gone = true;
-        cancel_all(u); /* nothing shall wait for a device that is gone */
-        return accel_fail(err, ACCEL_E_GONE, "%s: the device is gone: was it unplugged?", u->name);
-    }
-    if ((rc && rc != LIBUSB_ERROR_INTERRUPTED) || u->errors > MANY_ERRORS)
-        return accel_fail(err, ACCEL_E_IO, "%s: transfers fail (%s): try another cable or port",
-                          u->name, rc ? libusb_error_name(rc) : "errors on the bus");
+    while (enough && !*written && !*got && !u->moved && !u->gone && !u->broken && wait_ns)
+        if (pthread_cond_timedwait(&u->changed, &u->mutex, &end) == ETIMEDOUT)
+            break;
     if (!*got)
         *got = take_arrived(u, in, room);
-    return ACCEL_OK;
-}
-
-/* When nothing answers: as good as plugging it in again. */
-static bool revive(void *priv)
-{
-    struct usb_port *u = priv;
-    if (u->gone || !cancel_all(u) || libusb_reset_device(u->handle))
-        return false;
-    u->next_in = 0;
-    u->errors = 0;
-    for (unsigned i = 0; i < TRANSFERS; i++)
-        u->in[i].state = u->out[i].state = FREE;
-    return true;
-}
-
-/* ---- finding and opening ---- */
-
-static bool is_ours(libusb_device *device)
-{
-    struct libusb_device_descriptor d;
-    return libusb_get_device_descriptor(device, &d) == 0 && d.idVendor == VENDOR &&
-           d.idProduct == PRODUCT;
-}
-
-static void read_serial(libusb_device_handle *handle, char *serial, size_t size)
-{
-    struct libusb_device_descriptor d;
-    serial[0] = '\0';
-    if (libusb_get_device_descriptor(libusb_get_device(handle), &d) || !d.iSerialNumber ||
-        libusb_get_string_descriptor_ascii(handle, d.iSerialNumber, (unsigned char *)serial,
-                                           (int)size) < 0)
-        serial[0] = '\0';
-    if (strpbrk(serial, ",="))
-        serial[0] = '\0'; /* it could not be named in a URI */
-}
-
-/* Which process has the device's file open, as far as this user may see. */
-static int find_user(unsigned bus, unsigned address, char *name, size_t size)
-{
-    char want[64], path[300], target[64];
-    int found = 0;
-    snprintf(want, sizeof want, "/dev/bus/usb/%03u/%03u", bus, address);
-    DIR *all = opendir("/proc");
-    for (const struct dirent *e; all && !found && (e = readdir(all)) != NULL;) {
-        const int pid = atoi(e->d_name);
-        if (pid <= 0 || pid == (int)getpid())
-            continue;
-        snprintf(path, sizeof path, "/proc/%d/fd", pid);
-        DIR *fds = opendir(path);
-        for (const struct dirent *f; fds && !found && (f = readdir(fds)) != NULL;) {
-            snprintf(path, sizeof path, "/proc/%d/fd/%.20s", pid, f->d_name);
-            const ssize_t n = readlink(path, target, sizeof target - 1);
-            target[n < 0 ? 0 : n] = '\0';
-            found = strcmp(target, want) == 0 ? pid : 0;
-        }
-        if (fds)
-            closedir(fds);
+    if (u->gone) {
+        cancel_all(u); /* nothing shall wait for a device that is gone */
+        rc = accel_fail(err, ACCEL_E_GONE, "%s: the device is gone: was it unplugged?",
+                        u->found.name);
+    } else if (!enough) {
+        rc = no_memory(u, err);
+    } else if (u->broken || u->errors > MANY_ERRORS) {
+        rc = accel_fail(err, ACCEL_E_IO, "%s: transfers fail (%s): try another cable or port",
+                        u->found.name,
+                        u->broken ? libusb_error_name(u->broken) : "errors on the bus");
     }
-    if (all)
-        closedir(all);
-    snprintf(path, sizeof path, "/proc/%d/comm", found);
-    FILE *comm = found ? fopen(path, "r") : NULL;
-    if (!comm || !fgets(name, (int)size, comm))
-        snprintf(name, size, "?");
-    if (comm)
-        fclose(comm);
-    name[strcspn(name, "\n")] = '\0';
-    return found;
-}
-
-static int refuse(const char *name, libusb_device *device, int rc, struct accel_error *err)
-{
-    char user[64];
-    int pid;
-    switch (rc) {
-    case LIBUSB_ERROR_ACCESS:
-        return accel_fail(
-            err, ACCEL_E_IO,
-            "%s: no permission: put the line SUBSYSTEM==\"usb\", "
-            "ATTR{idVendor}==\"%04x\", ATTR{idProduct}==\"%04x\", TAG+=\"uaccess\" into "
-            "/etc/udev/rules.d/70-accel.rules, then plug the board in again",
-            name, VENDOR, PRODUCT);
-    case LIBUSB_ERROR_BUSY:
-        pid = find_user(libusb_get_bus_number(device), libusb_get_device_address(device), user,
-                        sizeof user);
-        if (pid)
-            return accel_fail(err, ACCEL_E_IO, "%s: in use by process %d (%s): end it first", name,
-                              pid, user);
-        return accel_fail(err, ACCEL_E_IO, "%s: in use by another program: end it first", name);
-    case LIBUSB_ERROR_NO_DEVICE:
-        return accel_fail(err, ACCEL_E_GONE, "%s: the device is gone: was it unplugged?", name);
-    case LIBUSB_ERROR_NO_MEM: return accel_fail(err, ACCEL_E_NOMEM, "%s: out of memory", name);
-    default:
-        return accel_fail(err, ACCEL_E_IO, "%s: cannot open it: %s", name, libusb_strerror(rc));
-    }
-}
-
-/* Opens the first device with that serial number, or the first one if it is empty. */
-static int find(struct usb_port *u, const char *serial, struct accel_error *err)
-{
-    libusb_device **list = NULL;
-    const ssize_t count = libusb_get_device_list(u->context, &list);
-    unsigned ours = 0;
-    int rc = ACCEL_OK;
-    for (ssize_t i = 0; i < count && !u->handle; i++) {
-        if (!is_ours(list[i]))
-            continue;
-        ours++;
-        snprintf(u->name, sizeof u->name, "usb: bus %u device %u", libusb_get_bus_number(list[i]),
-                 libusb_get_device_address(list[i]));
-        const int status = libusb_open(list[i], &u->handle);
-        if (status) {
-            u->handle = NULL;
-            rc = refuse(u->name, list[i], status, err);
-            continue;
-        }
-        read_serial(u->handle, u->serial, sizeof u->serial);
-        if (!*serial || strcmp(serial, u->serial) == 0) {
-            rc = ACCEL_OK;
-            break;
-        }
-        libusb_close(u->handle);
-        u->handle = NULL;
-    }
-    if (!u->handle && !rc)
-        rc = ours ? accel_fail(err, ACCEL_E_IO,
-                               "usb: %u accel devices are plugged in, but none with serial=%s; see "
-                               "accel list",
-                               ours, serial)
-                  : accel_fail(err, ACCEL_E_IO,
-                               "usb: no accel device (%04x:%04x) is plugged in: check cable, power "
-                               "and that the board has its gateware",
-                               VENDOR, PRODUCT);
-    if (u->handle) {
-        const int status = libusb_claim_interface(u->handle, 0);
-        u->claimed = status == 0;
-        rc = status ? refuse(u->name, libusb_get_device(u->handle), status, err) : ACCEL_OK;
-    }
-    if (count >= 0)
-        libusb_free_device_list(list, 1);
+    pthread_mutex_unlock(&u->mutex);
     return rc;
 }
 
-static int parse(const char *params, char *serial, uint32_t *silence_ms, struct accel_error *err)
+/* Forgets all transfers; false if libusb holds on to one. */
+static bool start_over(struct usb_port *u)
+{
+    pthread_mutex_lock(&u->mutex);
+    const bool idle = !u->gone && cancel_all(u);
+    u->next_in = u->errors = 0;
+    u->in_halted = u->out_halted = false;
+    for (unsigned i = 0; i < MOST && idle; i++)
+        u->in[i].state = u->out[i].state = FREE;
+    pthread_mutex_unlock(&u->mutex);
+    return idle;
+}
+
+/* When nothing answers: first what disturbs least; then what is as good as plugging it in again, once. */
+static bool revive(void *priv, unsigned attempt)
+{
+    struct usb_port *u = priv;
+    if (attempt == 0)
+        u->was_reset = false;
+    if (u->was_reset || !start_over(u))
+        return false;
+    if (attempt == 0 &&
+        usb_command(u->found.handle, u->found.name, LINK_USB_RESET_STREAM, NULL) == ACCEL_OK) {
+        libusb_clear_halt(u->found.handle, ENDPOINT_IN);
+        libusb_clear_halt(u->found.handle, ENDPOINT_OUT);
+        return true;
+    }
+    u->was_reset = true;
+    return libusb_reset_device(u->found.handle) == 0;
+}
+
+static void describe(void *priv, char *text, size_t size)
+{
+    const struct usb_port *u = priv;
+    struct accel_usb_status s;
+    if (usb_read_status(u->found.handle, u->found.name, &s, NULL))
+        snprintf(text, size, "endpoint 0 is silent, too");
+    else
+        snprintf(text, size, "endpoint 0 answers: core %s, %u packets in, %u out",
+                 s.core_busy ? "busy" : "idle", (unsigned)s.received, (unsigned)s.sent);
+}
+
+/* ---- opening ---- */
+
+static int parse(const char *params, struct usb_port *u, struct accel_error *err)
 {
     char key[256], value[256];
     const char *cursor = params;
     int rc;
-    serial[0] = '\0';
-    *silence_ms = SILENCE_MS;
+    u->silence_ms = SILENCE_MS;
     while ((rc = uri_next_param(&cursor, key, value, err)) > 0) {
         if (strcmp(key, "serial") == 0) {
-            memcpy(serial, value, sizeof value);
+            memcpy(u->choice.serial, value, sizeof value);
+        } else if (strcmp(key, "port") == 0) {
+            memcpy(u->choice.port, value, sizeof value);
         } else if (strcmp(key, "silence") == 0) {
-            if ((rc = uri_number("usb", key, value, silence_ms, err)) != ACCEL_OK)
+            if ((rc = uri_number("usb", key, value, &u->silence_ms, err)) != ACCEL_OK)
                 return rc;
         } else {
             return accel_fail(err, ACCEL_E_URI,
-                              "usb: unknown parameter '%s'; known: serial, silence", key);
+                              "usb: unknown parameter '%s'; known: serial, port, silence", key);
         }
     }
     return rc;
@@ -344,21 +353,31 @@ static int parse(const char *params, char *serial, uint32_t *silence_ms, struct 
  * that has to come first. */
 static bool let_go(struct usb_port *u)
 {
-    const bool idle = !u->handle || cancel_all(u);
-    for (unsigned i = 0; i < TRANSFERS && idle; i++) {
+    pthread_mutex_lock(&u->mutex);
+    const bool idle = !u->found.handle || cancel_all(u);
+    const bool gone = u->gone;
+    pthread_mutex_unlock(&u->mutex);
+    if (u->has_watch)
+        libusb_hotplug_deregister_callback(u->context, u->watch);
+    if (u->running) {
+        atomic_store(&u->stop, true);
+        libusb_interrupt_event_handler(u->context);
+        pthread_join(u->thread, NULL);
+    }
+    for (unsigned i = 0; i < MOST && idle; i++) {
         libusb_free_transfer(u->in[i].transfer);
         libusb_free_transfer(u->out[i].transfer);
         u->in[i].transfer = u->out[i].transfer = NULL;
     }
-    if (u->claimed && !u->gone)
-        libusb_release_interface(u->handle, 0);
-    if (u->handle)
-        libusb_close(u->handle);
+    if (u->claimed && !gone)
+        libusb_release_interface(u->found.handle, 0);
+    if (u->found.handle)
+        libusb_close(u->found.handle);
     if (u->context && idle)
         libusb_exit(u->context);
-    u->handle = NULL;
+    u->found.handle = NULL;
     u->context = NULL;
-    u->claimed = false;
+    u->claimed = u->running = u->has_watch = false;
     return idle;
 }
 
@@ -367,57 +386,119 @@ static void usb_close(struct accel_dev *dev)
     struct usb_port *u = dev->priv;
     dev->priv = NULL;
     remote_close(u->remote);
-    if (let_go(u)) /* else libusb still writes into u: better lost than used after it was freed */
-        free(u);
+    if (!let_go(u))
+        return; /* libusb still writes into u: better lost than used after it was freed */
+    pthread_cond_destroy(&u->changed);
+    pthread_mutex_destroy(&u->mutex);
+    free(u);
 }
 
-/* A context of its own each time: an old one may not have heard what was plugged in since. */
-static int take_hold(struct usb_port *u, const char *serial, struct accel_error *err)
+/* All transfers of all devices share the kernel's budget: take at most half of it. */
+static void choose_sizes(struct usb_port *u)
 {
-    if (libusb_init(&u->context)) {
-        u->context = NULL;
-        return accel_fail(err, ACCEL_E_IO, "usb: libusb does not start: is /dev/bus/usb there?");
-    }
-    u->gone = u->in_halted = u->out_halted = false;
-    u->errors = u->next_in = 0;
-    for (unsigned i = 0; i < TRANSFERS; i++) {
+    unsigned long megabytes = 16;
+    FILE *f = fopen(MEMORY_FILE, "r");
+    if (f && fscanf(f, "%lu", &megabytes) != 1)
+        megabytes = 16;
+    if (f)
+        fclose(f);
+    u->transfers = MOST;
+    u->bytes = BYTES;
+    const size_t budget = megabytes < 1024 ? (size_t)megabytes << 19 : SIZE_MAX;
+    while (megabytes && u->transfers > MOST / 2 && 2 * u->transfers * u->bytes > budget)
+        u->transfers--;
+}
+
+static int start(struct usb_port *u, struct accel_error *err)
+{
+    choose_sizes(u);
+    for (unsigned i = 0; i < MOST; i++) {
         u->in[i] = (struct piece){ .port = u, .transfer = libusb_alloc_transfer(0) };
         u->out[i] = (struct piece){ .port = u, .transfer = libusb_alloc_transfer(0) };
         if (!u->in[i].transfer || !u->out[i].transfer)
             return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening a device at USB");
     }
-    return find(u, serial, err);
+    atomic_store(&u->stop, false);
+    u->has_watch = libusb_has_capability(LIBUSB_CAP_HAS_HOTPLUG) &&
+                   libusb_hotplug_register_callback(u->context, LIBUSB_HOTPLUG_EVENT_DEVICE_LEFT,
+                                                    LIBUSB_HOTPLUG_NO_FLAGS, LINK_USB_VENDOR,
+                                                    LINK_USB_PRODUCT, LIBUSB_HOTPLUG_MATCH_ANY,
+                                                    left, u, &u->watch) == LIBUSB_SUCCESS;
+    u->running = pthread_create(&u->thread, NULL, handle_events, u) == 0;
+    return u->running
+               ? ACCEL_OK
+               : accel_fail(err, ACCEL_E_NOMEM, "%s: no thread for its events", u->found.name);
+}
+
+/* A context of its own each time: an old one may not have heard what was plugged in since. */
+static int take_hold(struct usb_port *u, bool registers_only, struct accel_error *err)
+{
+    if (libusb_init(&u->context)) {
+        u->context = NULL;
+        return accel_fail(err, ACCEL_E_IO, "usb: libusb does not start: is /dev/bus/usb there?");
+    }
+    u->gone = u->in_halted = u->out_halted = u->was_reset = false;
+    u->errors = u->next_in = 0;
+    u->broken = 0;
+    const int rc = usb_find(u->context, &u->choice, !registers_only, &u->found, err);
+    u->claimed = !rc && !registers_only;
+    if (rc || registers_only)
+        return rc;
+    /* from now on it is this one */
+    if (!*u->choice.port && *u->found.serial)
+        memcpy(u->choice.serial, u->found.serial, sizeof u->found.serial);
+    else
+        memcpy(u->choice.port, u->found.port, sizeof u->found.port);
+    usb_command(u->found.handle, u->found.name, LINK_USB_RESET_STREAM, NULL);
+    return start(u, err);
 }
 
 static int usb_reopen(struct accel_dev *dev, struct accel_error *err)
 {
     struct usb_port *u = dev->priv;
-    char serial[sizeof u->serial];
-    memcpy(serial, u->serial, sizeof serial);
     if (!let_go(u))
         return accel_fail(err, ACCEL_E_GONE, "%s: libusb holds on to it: close it and open it anew",
-                          u->name);
-    int rc = take_hold(u, serial, err);
-    memcpy(u->serial, serial, sizeof serial); /* find may have looked at others */
+                          u->found.name);
+    int rc = take_hold(u, false, err);
     return rc ? rc : remote_reopen(u->remote, err);
+}
+
+static struct usb_port *port_new(void)
+{
+    struct usb_port *u = calloc(1, sizeof *u);
+    pthread_condattr_t attr;
+    if (!u || pthread_mutex_init(&u->mutex, NULL))
+        goto no_mutex;
+    if (pthread_condattr_init(&attr))
+        goto no_cond;
+    int bad = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    bad = bad ? bad : pthread_cond_init(&u->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    if (!bad)
+        return u;
+no_cond:
+    pthread_mutex_destroy(&u->mutex);
+no_mutex:
+    free(u);
+    return NULL;
 }
 
 static int usb_open(struct accel_dev *dev, const char *params, struct accel_error *err)
 {
-    char serial[256];
-    struct usb_port *u = calloc(1, sizeof *u);
+    struct usb_port *u = port_new();
     if (!u)
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening usb:%.80s", params);
     dev->priv = u;
-    int rc = parse(params, serial, &u->silence_ms, err);
+    int rc = parse(params, u, err);
     if (!rc)
-        rc = take_hold(u, serial, err);
-    if (!rc) {
+        rc = take_hold(u, dev->registers_only, err);
+    if (!rc && !dev->registers_only) {
         const uint64_t silence = u->silence_ms * 1000000ull;
         const struct carrier carrier = {
-            .name = u->name,
+            .name = u->found.name,
             .move = move_bytes,
             .revive = revive,
+            .describe = describe,
             .priv = u,
             .timing = { TIMEOUT_NS, silence > 4 * TIMEOUT_NS ? silence : 4 * TIMEOUT_NS },
             .longest = LINK_MAX_PAYLOAD,
@@ -429,36 +510,42 @@ static int usb_open(struct accel_dev *dev, const char *params, struct accel_erro
         usb_close(dev);
         return rc;
     }
-    snprintf(dev->caps.uri, sizeof dev->caps.uri, "usb:%s%s", *u->serial ? "serial=" : "",
-             u->serial);
+    const bool by_serial = *u->found.serial && !*u->choice.port;
+    snprintf(dev->caps.uri, sizeof dev->caps.uri, "usb:%s=%s", by_serial ? "serial" : "port",
+             by_serial ? u->found.serial : u->found.port);
     snprintf(dev->caps.backend, sizeof dev->caps.backend, "usb");
     return ACCEL_OK;
 }
 
-static int usb_list(int (*fn)(void *user, const char *uri, const char *what), void *user)
+/* ---- registers: by endpoint 0, which nothing holds up ---- */
+
+static int usb_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
+                    struct accel_error *err)
 {
-    libusb_context *context = NULL;
-    libusb_device **list = NULL;
-    libusb_device_handle *handle;
-    char serial[64], uri[80], what[80];
-    int rc = 0;
-    if (libusb_init(&context))
-        return 0; /* no USB here */
-    const ssize_t count = libusb_get_device_list(context, &list);
-    for (ssize_t i = 0; i < count && !rc; i++) {
-        if (!is_ours(list[i]) || libusb_open(list[i], &handle))
-            continue;
-        read_serial(handle, serial, sizeof serial);
-        libusb_close(handle);
-        snprintf(uri, sizeof uri, "usb:%s%s", *serial ? "serial=" : "", serial);
-        snprintf(what, sizeof what, "board at USB bus %u device %u", libusb_get_bus_number(list[i]),
-                 libusb_get_device_address(list[i]));
-        rc = fn(user, uri, what);
-    }
-    if (count >= 0)
-        libusb_free_device_list(list, 1);
-    libusb_exit(context);
-    return rc;
+    const struct usb_port *u = dev->priv;
+    return usb_peek_registers(u->found.handle, u->found.name, word, count, values, err);
+}
+
+static int usb_poke(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err)
+{
+    const struct usb_port *u = dev->priv;
+    return usb_poke_register(u->found.handle, u->found.name, word, value, err);
+}
+
+static int usb_reset(struct accel_dev *dev, struct accel_error *err)
+{
+    const struct usb_port *u = dev->priv;
+    int rc = usb_command(u->found.handle, u->found.name, LINK_USB_RESET_STREAM, err);
+    if (!rc)
+        rc = usb_command(u->found.handle, u->found.name, LINK_USB_ABORT, err);
+    return rc || !u->remote ? rc : remote_reset(dev, err);
+}
+
+static int usb_status(struct accel_dev *dev, struct accel_usb_status *status,
+                      struct accel_error *err)
+{
+    const struct usb_port *u = dev->priv;
+    return usb_read_status(u->found.handle, u->found.name, status, err);
 }
 
 const struct accel_backend accel_backend_usb = {
@@ -468,8 +555,10 @@ const struct accel_backend accel_backend_usb = {
     .load = remote_load,
     .run = remote_run,
     .can_run = remote_can_run,
-    .peek = remote_peek,
-    .poke = remote_poke,
+    .peek = usb_peek,
+    .poke = usb_poke,
+    .reset = usb_reset,
+    .usb_status = usb_status,
     .reopen = usb_reopen,
     .list = usb_list,
 };

@@ -80,6 +80,11 @@ void link_host_open(struct link_host *l, uint16_t session, uint64_t now)
     hear(l, now);
 }
 
+void link_host_flush(struct link_host *l)
+{
+    l->zeros = LINK_MAX_FRAME;
+}
+
 static void ask(struct link_host *l, uint8_t type, uint8_t size, uint64_t now)
 {
     const bool was = waiting(l);
@@ -321,7 +326,7 @@ size_t link_host_output(struct link_host *l, uint8_t *bytes, size_t room, uint64
             n = n < l->out_size - l->out_at ? n : l->out_size - l->out_at;
             memcpy(bytes + count, l->out + l->out_at, n);
             l->out_at += n;
-        } else if (l->zeros && l->state == LINK_OPENING) {
+        } else if (l->zeros && l->state <= LINK_OPENING) {
             n = n < l->zeros ? n : l->zeros;
             memset(bytes + count, 0, n);
             l->zeros -= (unsigned)n;

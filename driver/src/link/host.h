@@ -72,6 +72,9 @@ void link_host_init(struct link_host *l, const struct link_timing *timing, link_
 /* Begin session `session`, not 0; whatever was queued is forgotten. LINK_OPENING until READY comes. */
 void link_host_open(struct link_host *l, uint16_t session, uint64_t now);
 
+/* Before the first request without a session: ends what an earlier user may have begun to send. */
+void link_host_flush(struct link_host *l);
+
 /* Ask for `count` registers from `word` on, or write one. l->answered tells when l->words holds the answer. */
 void link_host_peek(struct link_host *l, uint16_t word, uint16_t count, uint64_t now);
 void link_host_poke(struct link_host *l, uint16_t word, uint32_t value, uint64_t now);

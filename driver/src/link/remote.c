@@ -99,12 +99,16 @@ static int pump(struct remote *r, uint64_t until, struct accel_error *err)
 static int silent(const struct remote *r, struct accel_error *err)
 {
     const struct link_host *h = &r->host;
-    return accel_fail(err, ACCEL_E_GONE,
-                      "%s: no answer for %.1f s (%llu frames sent, %llu received, %llu broken): %s",
-                      r->carrier.name, (double)r->carrier.timing.silence_ns * 1e-9,
-                      (unsigned long long)h->sent, (unsigned long long)h->decoder.good,
-                      (unsigned long long)(h->decoder.bad_crc + h->decoder.bad_header),
-                      r->carrier.when_silent);
+    char more[80] = "";
+    if (r->carrier.describe)
+        r->carrier.describe(r->carrier.priv, more, sizeof more);
+    return accel_fail(
+        err, ACCEL_E_GONE,
+        "%s: no answer for %.1f s (%llu frames sent, %llu received, %llu broken%s%s): %s",
+        r->carrier.name, (double)r->carrier.timing.silence_ns * 1e-9, (unsigned long long)h->sent,
+        (unsigned long long)h->decoder.good,
+        (unsigned long long)(h->decoder.bad_crc + h->decoder.bad_header), *more ? "; " : "", more,
+        r->carrier.when_silent);
 }
 
 /* Whether the job's time is up; then says so. */
@@ -190,8 +194,9 @@ static int enter_session(struct remote *r, uint16_t session, struct accel_error 
 {
     r->fresh = false;
     int rc = try_session(r, session, err);
-    if (rc == ACCEL_E_GONE && r->host.state == LINK_SILENT && r->carrier.revive &&
-        r->carrier.revive(r->carrier.priv)) {
+    for (unsigned attempt = 0; rc == ACCEL_E_GONE && r->host.state == LINK_SILENT &&
+                               r->carrier.revive && r->carrier.revive(r->carrier.priv, attempt);
+         attempt++) {
         accel_log(r->dev, ACCEL_LOG_WARN, "%s: was silent and has been reset", r->carrier.name);
         r->out_at = r->out_count = 0;
         rc = try_session(r, session, err);
@@ -231,9 +236,11 @@ static int check_identity(struct remote *r, struct accel_error *err)
     if (lowest > LINK_PROTOCOL_MAX || highest < LINK_PROTOCOL_MIN)
         return accel_fail(err, ACCEL_E_UNSUPPORTED,
                           "%s: the device speaks protocol versions %u to %u, this library %u to "
-                          "%u; update %s",
+                          "%u; %s",
                           r->carrier.name, lowest, highest, LINK_PROTOCOL_MIN, LINK_PROTOCOL_MAX,
-                          lowest > LINK_PROTOCOL_MAX ? "libaccel" : "the device's gateware");
+                          lowest > LINK_PROTOCOL_MAX
+                              ? "update libaccel"
+                              : "program it anew: make program BOARD=NAME, docs/boards.md");
     r->session = (uint16_t)w[2];
     return ACCEL_OK;
 }
@@ -288,6 +295,7 @@ static int read_shape(struct remote *r, struct accel_error *err)
 /* Whatever is at the other end: what is it? */
 static int meet(struct remote *r, struct accel_error *err)
 {
+    int rc;
     link_host_init(&r->host, &r->carrier.timing, take_data, r);
     r->out_at = r->out_count = 0;
     r->longest = r->carrier.longest;
@@ -295,7 +303,11 @@ static int meet(struct remote *r, struct accel_error *err)
     r->status = -1;
     r->deadline = UINT64_MAX;
     /* An earlier user may have left the device in the middle of a frame: what it waits for are zeros, for a start. */
-    int rc = enter_session(r, 1, err);
+    if (r->dev->registers_only) {
+        link_host_flush(&r->host);
+        return check_identity(r, err);
+    }
+    rc = enter_session(r, 1, err);
     if (rc || (rc = check_identity(r, err)) || (rc = read_shape(r, err)))
         return rc;
     return open_session(r, err);
@@ -481,6 +493,13 @@ static int stream_job(struct remote *r, const struct backend_job *job, struct ac
     link_host_expect(&r->host, false, now_ns());
     /* if the session ended, the caller looks at that */
     return r->status < 0 ? ACCEL_OK : end_job(r, err);
+}
+
+int remote_reset(struct accel_dev *dev, struct accel_error *err)
+{
+    struct remote *r = remote_of(dev);
+    r->start = now_ns();
+    return open_session(r, err);
 }
 
 /* What was counted since the last job. */

@@ -18,15 +18,18 @@ struct carrier {
      * either up to wait_ns. @return ACCEL_OK, _E_GONE (cable pulled), _E_IO */
     int (*move)(void *priv, const uint8_t *out, size_t count, size_t *written, uint8_t *in,
                 size_t room, size_t *got, uint64_t wait_ns, struct accel_error *err);
-    /* May be NULL: what helps a device that does not answer. False: nothing could be done. */
-    bool (*revive)(void *priv);
+    /* May be NULL: what helps a device that does not answer, each attempt (0, 1, ...) more than the one before.
+     * False: nothing is left to be done. */
+    bool (*revive)(void *priv, unsigned attempt);
+    /* May be NULL: what else is known of a device that does not answer. */
+    void (*describe)(void *priv, char *text, size_t size);
     void *priv;
     struct link_timing timing;
     size_t longest;          /* payload of a frame to the device */
     const char *when_silent; /* what to check if nothing answers */
 };
 
-/* Finds out what the device is and fills dev->caps but for the URI. The carrier stays the caller's.
+/* Finds out what the device is and fills dev->caps but for the URI; if dev->registers_only, only that it is one. The carrier stays the caller's.
  * @return ACCEL_OK, _E_DEVICE, _E_UNSUPPORTED (protocol, kind), _E_NOMEM, _E_GONE, _E_IO */
 int remote_open(struct accel_dev *dev, const struct carrier *carrier, struct remote **out,
                 struct accel_error *err);
@@ -41,6 +44,8 @@ int remote_run(struct accel_dev *dev, const struct backend_job *job, struct acce
 int remote_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
                 struct accel_error *err);
 int remote_poke(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err);
+/* A new session: whatever ran is over. */
+int remote_reset(struct accel_dev *dev, struct accel_error *err);
 int remote_can_run(const struct accel_dev *dev, accel_format f, uint32_t group,
                    struct accel_error *err);
 
