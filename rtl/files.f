@@ -46,6 +46,7 @@ rtl/link/beat_to_bytes.v
 rtl/link/link_results.v
 rtl/link/far_registers.v
 rtl/link/link_control.v
+rtl/soc/sdram.v
 rtl/soc/accel_soc.v
 rtl/link/uart_rx.v
 rtl/link/uart_tx.v

@@ -10,7 +10,7 @@ TB_RTL  := rtl/files.f $(shell cat rtl/files.f)
 TB_CORE_RTL := $(filter-out rtl/link/% rtl/soc/%,$(TB_RTL))
 
 TB_BENCHES := fifo plane_gather weight_buffer walk_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale \
-              outliers sign_tree link soc uart usb
+              outliers sign_tree link soc uart usb sdram
 TB_TOPS_fifo          := fifo_2x8:fifo:Depth=2:Width=8 fifo_8x37:fifo:Depth=8:Width=37
 TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40 plane_gather_4:plane_gather:Width=40:Planes=4 \
                          plane_gather_8x1:plane_gather:Width=40:Extra=1:Ctl=8 plane_gather_8x3:plane_gather:Width=40:Extra=3:Ctl=8 \
@@ -51,6 +51,13 @@ TB_TOPS_usb  := usb_mac:accel_usb:Millisecond=6000:Kind=0:Rows=8:Lanes=16:ScaleU
                 usb_full:accel_usb:HighSpeed=0:Millisecond=6000:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:XRoom=1024:HRoom=1024:ORoom=64:ResultBytes=256
 TB_EXTRA_usb := sim/usb_host.cpp sim/usb_host.h
 
+# External memory. Few rows and columns, so that all are used; the last one is a real chip.
+TB_TOPS_sdram := sdram_50:sdram:ClockHz=50000000:RowBits=5:ColBits=5:Cas=2:Inverted=1:RetainMs=1:PowerUs=2 \
+                 sdram_100:sdram:ClockHz=100000000:RowBits=5:ColBits=6:Cas=3:RetainMs=1:PowerUs=2 \
+                 sdram_133:sdram:ClockHz=133000000:RowBits=6:ColBits=5:Cas=3:Inverted=1:RetainMs=1:PowerUs=2 \
+                 sdram_full:sdram:ClockHz=50000000:Inverted=1
+TB_EXTRA_sdram := sim/sdram_chip.h
+
 # Stream decoders. lint-rtl reads these tops, too.
 TB_DECODERS := $(patsubst sim/tb/tb_%.cpp,%,$(wildcard sim/tb/tb_decode_*.cpp sim/tb/tb_bf16_block.cpp sim/tb/tb_code_planes.cpp))
 TB_BENCHES  += $(TB_DECODERS)
@@ -67,6 +74,7 @@ TB_TOPS_decode_qmoe     := decode_qmoe_32:decode_qmoe:Lanes=32 decode_qmoe_64:de
 LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b)) \
              uart:accel_uart:Kind=2:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:CmdRoom=16 \
              usb:accel_usb:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 usb_full:accel_usb:HighSpeed=0:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 \
+             sdram:sdram sdram_100:sdram:ClockHz=100000000:Cas=3:RowBits=4:ColBits=10:RetainMs=1 \
              core_outliers:accel_core:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:ODepth=16
 
 # A tile bench for each kind that the library can pack. The tile of kind K is module tile_K, unless TB_TILE_K names
