@@ -59,4 +59,8 @@ rtl/usb/usb_bulk_in.v
 rtl/usb/usb_descriptors.v
 rtl/usb/usb_control.v
 rtl/usb/usb_device.v
+rtl/usb/usb_fs_phy.v
+rtl/usb/usb_ulpi.v
 rtl/soc/accel_usb.v
+rtl/soc/accel_usb_fs.v
+rtl/soc/accel_ulpi.v

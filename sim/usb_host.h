@@ -54,8 +54,16 @@ class UsbHost
     uint64_t now() const { return now_; } /* cycles */
     uint64_t naks = 0, retries = 0, repeated = 0;
 
-  private:
+    virtual ~UsbHost() = default;
+
+  protected:
     UtmiPins pins_;
+    void wait(unsigned cycles);
+    void idle();
+    virtual void send(Packet p);
+    virtual Packet receive();
+
+  private:
     std::function<void()> clock_;
     uint64_t now_ = 0, next_sof_ = 0;
     unsigned frame_ = 0, sub_ = 0, stuffed_ = 0, holds_off_ = 0;
@@ -66,10 +74,6 @@ class UsbHost
     std::deque<UsbTransfer *> in_, out_;
 
     size_t packet_size() const { return high_ ? 512 : 64; }
-    void wait(unsigned cycles);
-    void idle();
-    void send(Packet p);
-    Packet receive();
     void token(uint8_t pid, uint8_t endpoint);
     void data(bool toggle, const uint8_t *bytes, size_t count);
     void frame(size_t bytes);

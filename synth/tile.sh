@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # tile.sh - synthesize one PE tile alone, so that its area can be counted and its netlist simulated.
 # Usage: synth/tile.sh KIND ecp5|ice40|gates ROWS LANES SCALE_UNITS OUT [PARAMETER=VALUE...]
+#        synth/tile.sh KIND gates,ecp5 ...        several at once, in less time; writes OUT-gates.stat, OUT-ecp5.stat and so on
 #        synth/tile.sh KIND top          prints the tile's module and parameters
 # Writes OUT.stat, OUT.log, and OUT.v (cells of ecp5 and ice40) or OUT.blif (gates: AND, OR, XOR, MUX, NOT, flip-flops).
 # KIND: a name of driver/src/pack/kinds.c. Its module is tile_KIND unless sim/tb/tb.mk says otherwise (TB_TILE_KIND).
@@ -24,14 +25,6 @@ fi
 rows=$3 lanes=$4 units=$5 out=$6
 shift 6
 
-# Wide multiplexers pay where tables have many entries; elsewhere they only hide logic from the carry cells.
-case $kind in lut3 | lut4 | tlut) wide='' ;; *) wide=-nowidelut ;; esac
-case $tech in
-ecp5) flow="synth_ecp5 -abc9 $wide -nodsp -nobram -nolutram -top $top; carry_fold; opt_clean" ;;
-ice40) flow="synth_ice40 -nobram -top $top" ;;
-gates) flow="synth -top $top -noabc; abc -g AND,OR,XOR,MUX; opt_clean" ;;
-*) echo "tile.sh: unknown technology '$tech': ecp5, ice40 or gates" >&2; exit 2 ;;
-esac
 # -defer: only modules in use are elaborated, each with its own parameters.
 mapfile -t sources < <(sed -e 's://.*$::' -e '/rtl\/\(pe\|lib\)\//!d' rtl/files.f)
 chparam="-chparam Rows $rows -chparam Lanes $lanes -chparam ScaleUnits $units"
@@ -43,9 +36,24 @@ narrow=
 for _ in 1 2 3 4 5 6 7 8; do narrow+="wreduce $sums; opt_expr; opt_merge; opt_clean; "; done
 
 mkdir -p "$(dirname "$out")"
-rm -f "$out".stat "$out".v "$out".blif "$out".log
-write="write_verilog -noattr -noexpr $out.v"
-[ "$tech" = gates ] && write="write_blif -icells -attr $out.blif"
+# Wide multiplexers pay where tables have many entries; elsewhere they only hide logic from the carry cells.
+case $kind in lut3 | lut4 | tlut) wide='' ;; *) wide=-nowidelut ;; esac
+outs=() commands=
+for t in ${tech//,/ }; do
+    to=$out
+    [ "$t" = "$tech" ] || to=$out-$t
+    write="write_verilog -noattr -noexpr $to.v"
+    case $t in
+    ecp5) flow="synth_ecp5 -abc9 $wide -nodsp -nobram -nolutram -top $top; carry_fold; opt_clean" ;;
+    ice40) flow="synth_ice40 -nobram -top $top" ;;
+    gates) flow="synth -top $top -noabc; abc -g AND,OR,XOR,MUX; opt_clean"
+        write="write_blif -icells -attr $to.blif" ;;
+    *) echo "tile.sh: unknown technology '$t': ecp5, ice40 or gates" >&2; exit 2 ;;
+    esac
+    rm -f "$to".stat "$to".v "$to".blif "$out".log
+    outs+=("$to.stat")
+    commands+="design -load narrow; $flow; tee -q -o $to.stat stat; rename $top netlist; $write; "
+done
 # The RTL computes on 32-bit words. As single-bit gates and flip-flops their upper bits are seen to be all the same and
 # merged, and wreduce then narrows the adders that follow.
 yosys -m "$(synth/plugin.sh)" -q -l "$out.log" -p "
@@ -55,8 +63,6 @@ yosys -m "$(synth/plugin.sh)" -q -l "$out.log" -p "
     techmap -D FENCE_SIGNED -map synth/fence.v; wreduce $sums; opt_clean
     simplemap $bits; opt -nosdff; $narrow
     techmap -D FENCE_ALU -map synth/fence.v
-    $flow
-    tee -q -o $out.stat stat
-    rename $top netlist
-    $write" >"$out.warnings" 2>&1 || { cat "$out.warnings"; exit 1; }
-[ -s "$out.stat" ]
+    design -save narrow
+    $commands" >"$out.warnings" 2>&1 || { cat "$out.warnings"; exit 1; }
+for s in "${outs[@]}"; do [ -s "$s" ]; done

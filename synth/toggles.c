@@ -46,6 +46,12 @@ struct port {
     uint8_t *value; /* '0', '1', 'x' of each bit, lowest first, as the trace has it */
 };
 
+/* Gates of one type that do not depend on each other. */
+struct run {
+    enum cell_type type;
+    uint32_t begin, end;
+};
+
 enum { BUCKETS = 1 << 18, MAX_PORTS = 64, MAX_LINE = 1 << 22 };
 
 struct netlist {
@@ -56,6 +62,13 @@ struct netlist {
     uint32_t *bucket;
     uint32_t *order; /* gates, inputs before outputs */
     size_t gates;
+    struct run *runs; /* the same gates by level and type, and their operands */
+    size_t run_count;
+    uint32_t *a, *b, *s;
+    uint32_t
+        first_gate; /* net: the gates' own follow each other from here on, the flip-flops' stand before them */
+    uint32_t first_ff, ffs;
+    uint32_t *weight; /* of a net's toggle */
     uint8_t *value, *last;
     struct port in[MAX_PORTS], out[MAX_PORTS];
     size_t ins, outs;
@@ -325,18 +338,120 @@ static void sort_gates(struct netlist *n)
     free(stack);
 }
 
-static void evaluate(struct netlist *n)
+/* Nets get new numbers: those that nothing drives, the flip-flops', the gates', level by level and type by type. Then a cycle
+ * is a few loops without branches. */
+static void lay_out(struct netlist *n)
 {
-    uint8_t *v = n->value;
+    uint32_t *level = zeros(n->net_count, sizeof *level),
+             *number = zeros(n->net_count, sizeof *number);
+    uint32_t deepest = 0, next = 0;
     for (size_t g = 0; g < n->gates; g++) {
         const struct cell *c = &n->cells[n->order[g]];
-        switch (c->type) {
-        case AND: v[c->y] = v[c->a] & v[c->b]; break;
-        case OR: v[c->y] = v[c->a] | v[c->b]; break;
-        case XOR: v[c->y] = v[c->a] ^ v[c->b]; break;
-        case MUX: v[c->y] = v[c->s] ? v[c->b] : v[c->a]; break;
-        case NOT: v[c->y] = !v[c->a]; break;
-        default: v[c->y] = v[c->a]; break;
+        uint32_t in[3];
+        for (unsigned k = inputs_of(c, in); k-- > 0;)
+            level[c->y] = level[c->y] > level[in[k]] ? level[c->y] : level[in[k]];
+        level[c->y]++;
+        deepest = deepest > level[c->y] ? deepest : level[c->y];
+    }
+    const size_t keys = ((size_t)deepest + 1) * CELL_TYPES;
+    uint32_t *place = zeros(keys + 1, sizeof *place), *sorted = zeros(n->gates, sizeof *sorted);
+    for (size_t g = 0; g < n->gates; g++) {
+        const struct cell *c = &n->cells[n->order[g]];
+        place[level[c->y] * CELL_TYPES + c->type + 1]++;
+    }
+    n->runs = zeros(keys, sizeof *n->runs);
+    for (size_t k = 0; k < keys; k++) {
+        if (place[k + 1])
+            n->runs[n->run_count++] = (struct run){ (enum cell_type)(k % CELL_TYPES), place[k],
+                                                    place[k] + place[k + 1] };
+        place[k + 1] += place[k];
+    }
+    for (size_t g = 0; g < n->gates; g++) {
+        const struct cell *c = &n->cells[n->order[g]];
+        sorted[place[level[c->y] * CELL_TYPES + c->type]++] = n->order[g];
+    }
+
+    for (size_t i = 0; i < n->net_count; i++)
+        if (!n->nets[i].driver)
+            number[i] = next++;
+    n->first_ff = next;
+    for (size_t i = 0; i < n->cell_count; i++)
+        if (n->cells[i].type == FF)
+            number[n->cells[i].y] = next++;
+    n->ffs = next - n->first_ff;
+    n->first_gate = next;
+    for (size_t g = 0; g < n->gates; g++)
+        number[n->cells[sorted[g]].y] = next++;
+    if (next != n->net_count)
+        die("a net that two cells drive", NULL);
+
+    n->weight = zeros(n->net_count, sizeof *n->weight);
+    n->a = zeros(n->gates, sizeof *n->a);
+    n->b = zeros(n->gates, sizeof *n->b);
+    n->s = zeros(n->gates, sizeof *n->s);
+    for (size_t i = 0; i < n->net_count; i++) {
+        const struct cell *c = n->nets[i].driver ? &n->cells[n->nets[i].driver - 1] : NULL;
+        if (!c || c->type != BUF)
+            n->weight[number[i]] = PIN_WEIGHT * n->nets[i].fanout + (c ? transistors[c->type] : 0);
+    }
+    for (size_t i = 0; i < n->cell_count; i++) {
+        struct cell *c = &n->cells[i];
+        c->a = number[c->a];
+        c->b = number[c->b];
+        c->s = number[c->s];
+        c->y = number[c->y];
+    }
+    for (size_t g = 0; g < n->gates; g++) {
+        n->a[g] = n->cells[sorted[g]].a;
+        n->b[g] = n->cells[sorted[g]].b;
+        n->s[g] = n->cells[sorted[g]].s;
+    }
+    for (size_t i = 0; i < n->ins + n->outs; i++) {
+        struct port *p = i < n->ins ? &n->in[i] : &n->out[i - n->ins];
+        for (uint32_t b = 0; b < p->width; b++)
+            p->nets[b] = number[p->nets[b]];
+    }
+    n->value = zeros(n->net_count, 1);
+    n->last = zeros(n->net_count, 1);
+    n->value[number[find_net(n, "$true")]] = 1;
+    free(level);
+    free(number);
+    free(place);
+    free(sorted);
+}
+
+static void evaluate(struct netlist *n)
+{
+    uint8_t *restrict v = n->value;
+    const uint32_t *a = n->a, *b = n->b, *s = n->s, y = n->first_gate;
+    for (size_t r = 0; r < n->run_count; r++) {
+        const uint32_t end = n->runs[r].end;
+        uint32_t g = n->runs[r].begin;
+        switch (n->runs[r].type) {
+        case AND:
+            for (; g < end; g++)
+                v[y + g] = v[a[g]] & v[b[g]];
+            break;
+        case OR:
+            for (; g < end; g++)
+                v[y + g] = v[a[g]] | v[b[g]];
+            break;
+        case XOR:
+            for (; g < end; g++)
+                v[y + g] = v[a[g]] ^ v[b[g]];
+            break;
+        case MUX:
+            for (; g < end; g++)
+                v[y + g] = (uint8_t)(v[a[g]] ^ (v[s[g]] & (v[a[g]] ^ v[b[g]])));
+            break;
+        case NOT:
+            for (; g < end; g++)
+                v[y + g] = v[a[g]] ^ 1;
+            break;
+        default:
+            for (; g < end; g++)
+                v[y + g] = v[a[g]];
+            break;
         }
     }
 }
@@ -430,21 +545,40 @@ static bool is_high(const struct port *p)
     return p->value[0] == '1';
 }
 
+static uint64_t count_range(const struct netlist *n, uint32_t at, uint32_t count,
+                            uint64_t *weighted)
+{
+    const uint8_t *v = n->value + at, *last = n->last + at;
+    const uint32_t *weight = n->weight + at;
+    uint64_t toggles = 0, sum = 0;
+    while (count) {
+        const uint32_t part = count < 4096 ? count : 4096;
+        uint32_t t = 0, w = 0;
+        for (uint32_t i = 0; i < part; i++) {
+            const uint32_t d = v[i] ^ last[i];
+            t += d;
+            w += weight[i] & (0 - d);
+        }
+        toggles += t;
+        sum += w;
+        v += part;
+        last += part;
+        weight += part;
+        count -= part;
+    }
+    *weighted += sum;
+    return toggles;
+}
+
 static void count_toggles(struct replay *r)
 {
-    struct netlist *n = r->n;
-    for (size_t i = 0; i < n->net_count; i++) {
-        if (n->value[i] == n->last[i])
-            continue;
-        uint32_t driver = n->nets[i].driver;
-        enum cell_type type = driver ? n->cells[driver - 1].type : BUF;
-        uint64_t weight = PIN_WEIGHT * (uint64_t)n->nets[i].fanout;
-        if (type == BUF) { /* an input, or a wire that carries no weight */
-            r->input_weighted += driver ? 0 : weight;
-            continue;
-        }
-        r->toggles[type]++;
-        r->weighted[type] += weight + transistors[type];
+    const struct netlist *n = r->n;
+    count_range(n, 0, n->first_ff, &r->input_weighted);
+    r->toggles[FF] += count_range(n, n->first_ff, n->ffs, &r->weighted[FF]);
+    for (size_t k = 0; k < n->run_count; k++) {
+        const struct run *run = &n->runs[k];
+        r->toggles[run->type] += count_range(n, n->first_gate + run->begin, run->end - run->begin,
+                                             &r->weighted[run->type]);
     }
 }
 
@@ -547,9 +681,7 @@ int main(int argc, char **argv)
     find_signals(&n, fst);
     sort_gates(&n);
     count_fanout(&n);
-    n.value = zeros(n.net_count, 1);
-    n.last = zeros(n.net_count, 1);
-    n.value[find_net(&n, "$true")] = 1;
+    lay_out(&n);
     r.next = zeros(n.cell_count, 1);
     r.clk = port_named(&n, "clk_i", 5);
     r.rst = port_named(&n, "rst_i", 5);

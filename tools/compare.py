@@ -117,32 +117,37 @@ def sources_of(top, files):
     return [seen[m] for m in sorted(seen)]
 
 
-def netlist_key(kind, tech, rows, units, files, yosys):
+TECHS = ("gates", "ecp5")
+
+
+def netlist_key(kind, rows, units, files, yosys):
     parts = sources_of(kind.tile.split()[0], files)
     parts += [open("synth/" + f).read() for f in ("tile.sh", "fence.v", "carry_fold.cc")] + [
-        kind.tile, tech, yosys, str((rows, kind.lanes, units, kind.extra))]
+        kind.tile, yosys, str((rows, kind.lanes, units, kind.extra))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def synthesize(kind, tech, rows, units, where, key):
-    """Counts of one tile; the files stay in the cache under the hash of what they were made from."""
-    out = os.path.join(where, "%s-%s-%dx%d-%s" % (kind.name, tech, rows, kind.lanes, key))
-    cached = os.path.exists(out + ".ok")
-    if not cached:
-        run(["synth/tile.sh", kind.name, tech, str(rows), str(kind.lanes), str(units), out] + kind.extra,
+def synthesize(kind, rows, units, where, key):
+    """Counts of one tile in each technology; the files stay in the cache under the hash of what they were made from."""
+    out = os.path.join(where, "%s-%dx%d-%s" % (kind.name, rows, kind.lanes, key))
+    if not os.path.exists(out + ".ok"):
+        run(["synth/tile.sh", kind.name, ",".join(TECHS), str(rows), str(kind.lanes), str(units), out] + kind.extra,
             SYNTH_LIMIT)
         open(out + ".ok", "w").close()
-    count = {}
-    for line in open(out + ".stat"):
-        m = re.fullmatch(r"\s+(\S+)\s+(\d+)\s*", line)
-        if m:
-            count[m[1]] = int(m[2])
-    if tech == "ecp5":
-        count = {"lut4": count.get("LUT4", 0), "carry": count.get("CCU2C", 0), "ff": count.get("TRELLIS_FF", 0)}
-        count["lut4eq"] = count["lut4"] + 2 * count["carry"]
-    else:
-        count = {"gates": sum(count.get("$_%s_" % g, 0) for g in ("AND", "OR", "XOR", "MUX", "NOT"))}
-    return count, out, cached
+    counts = {}
+    for tech in TECHS:
+        count = {}
+        for line in open("%s-%s.stat" % (out, tech)):
+            m = re.fullmatch(r"\s+(\S+)\s+(\d+)\s*", line)
+            if m:
+                count[m[1]] = int(m[2])
+        if tech == "ecp5":
+            count = {"lut4": count.get("LUT4", 0), "carry": count.get("CCU2C", 0), "ff": count.get("TRELLIS_FF", 0)}
+            count["lut4eq"] = count["lut4"] + 2 * count["carry"]
+        else:
+            count = {"gates": sum(count.get("$_%s_" % g, 0) for g in ("AND", "OR", "XOR", "MUX", "NOT"))}
+        counts[tech] = count
+    return counts, out
 
 
 def at_rows(points, key, rows):
@@ -164,7 +169,7 @@ def build_toggles(where, root):
         objects.append(os.path.join(where, f + ".o"))
         run(["cc", "-O2", "-w", '-DFST_CONFIG_INCLUDE="fst_config.h"', "-I" + src, "-c", os.path.join(src, f + ".c"),
              "-o", objects[-1]])
-    run(["cc", "-std=c11", "-O2", "-I" + src, "synth/toggles.c"] + objects + ["-lz", "-o", out])
+    run(["cc", "-std=c11", "-O3", "-I" + src, "synth/toggles.c"] + objects + ["-lz", "-o", out])
     return out
 
 
@@ -258,11 +263,11 @@ def measure(build, where, progress):
         finally:
             progress.step(what, time.monotonic() - start, note)
 
-    def area(kind, tech, rows, units):
-        r = timed("area of %s in %s, %d x %d" % (kind.name, tech, rows, kind.lanes), synthesize, kind, tech, rows, units,
-                  synth, netlist_key(kind, tech, rows, units, files, yosys))
+    def area(kind, rows, units):
+        r = timed("area of %s, %d x %d" % (kind.name, rows, kind.lanes), synthesize, kind, rows, units, synth,
+                  netlist_key(kind, rows, units, files, yosys))
         if isinstance(r, str):
-            kind.notes.append("%s, %d rows: %s" % (tech, rows, r))
+            kind.notes.append("area, %d rows: %s" % (rows, r))
         return r
 
     def jobs_of(kind):
@@ -280,17 +285,17 @@ def measure(build, where, progress):
             run([accel, "compare", "--sample", "--json", "--kind", kinds[0].name] + check)
         except RuntimeError as e:
             fail("FORMATS: %s" % e, 2)
-    progress.total = len(kinds) * 6 + 1
+    progress.total = len(kinds) * 4 + 1
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         cores = pool.submit(timed, "small cores", build_cores, kinds, os.path.join(where, "cores"), root)
         ran = [pool.submit(jobs_of, k) for k in kinds]
-        todo = [(k, "gates", r, u) for k in kinds for r, u in reversed(k.sizes(2))]
-        todo += [(k, "ecp5", r, u) for k in kinds for r, u in reversed(k.sizes(2))]
-        areas = [(t, pool.submit(area, *t)) for t in sorted(todo, key=lambda t: -t[2] * t[0].lanes)]
-        for (kind, tech, rows, _), a in areas:
+        todo = [(k, r, u) for k in kinds for r, u in k.sizes(2)]
+        areas = [(t, pool.submit(area, *t)) for t in sorted(todo, key=lambda t: -t[1] * t[0].lanes)]
+        for (kind, rows, _), a in areas:
             r = a.result()
             if not isinstance(r, str):
-                (kind.area if tech == "ecp5" else kind.gates).append((rows, r[0], r[1]))
+                kind.area.append((rows, r[0]["ecp5"]))
+                kind.gates.append((rows, r[0]["gates"], r[1] + "-gates"))
         for r in ran:
             cells += r.result()
         cores = cores.result()
@@ -300,7 +305,7 @@ def measure(build, where, progress):
             k.area.sort(key=lambda p: p[0])
             k.gates.sort(key=lambda p: p[0])
             k.blif = [p[2] for p in k.gates]
-            k.area, k.gates = [p[:2] for p in k.area], [p[:2] for p in k.gates]
+            k.gates = [p[:2] for p in k.gates]
             names = [(c["format"], c["pruning"]) for c in cells
                      if c["kind"] == k.name and c["workload"] == "llm" and not c["refused"]]
             if len(k.blif) == 2 and not cores.startswith("FAILED"):

@@ -22,9 +22,10 @@ module accel_usb #(
     parameter ORoom       = 512,
     parameter ResultBytes = 512,
     parameter ResultSlots = 4,
+    parameter ClockHz     = 60000000,
     parameter Build       = 0
 ) (
-    input  wire       clk_i,                // 60 MHz, the transceiver's
+    input  wire       clk_i,                // the transceiver's
     input  wire       rst_i,
     input  wire [1:0] line_state_i,
     input  wire       rx_active_i,
@@ -46,7 +47,8 @@ module accel_usb #(
     wire        bus_valid, bus_write;       // there are no registers beside the link
     wire [15:0] bus_addr;
     wire        unused_ok = &{1'b0, bus_valid, bus_write, bus_addr, bus_data};
-    usb_device #(.HighSpeed(HighSpeed), .Millisecond(Millisecond), .Serial(Serial), .Build(Build)) usb (
+    usb_device #(.HighSpeed(HighSpeed), .Millisecond(Millisecond), .Serial(Serial), .ClockHz(ClockHz),
+                 .Build(Build)) usb (
         .clk_i(clk_i), .rst_i(rst_i), .line_state_i(line_state_i), .rx_active_i(rx_active_i), .rx_valid_i(rx_valid_i),
         .rx_error_i(rx_error_i), .rx_data_i(rx_data_i), .tx_valid_o(tx_valid_o), .tx_ready_i(tx_ready_i), .tx_data_o(tx_data_o),
         .xcvr_select_o(xcvr_select_o), .term_select_o(term_select_o), .op_mode_o(op_mode_o), .valid_o(in_valid),
@@ -56,7 +58,7 @@ module accel_usb #(
     accel_soc #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
                 .WDepth(WDepth), .Requant(Requant), .ODepth(ODepth), .DBits(DBits), .CmdRoom(CmdRoom), .XRoom(XRoom),
                 .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom), .ResultBytes(ResultBytes), .ResultSlots(ResultSlots),
-                .ClockHz(60000000), .Build(Build)) soc (
+                .ClockHz(ClockHz), .Build(Build)) soc (
         .clk_i(clk_i), .rst_i(rst_i || abort), .valid_i(in_valid), .ready_o(in_ready), .data_i(in_byte), .valid_o(out_valid),
         .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o), .side_valid_i(side_valid), .side_write_i(side_write),
         .side_addr_i(side_addr), .side_data_i(side_out), .side_done_o(side_done), .side_data_o(side_in),

@@ -1,4 +1,4 @@
-// usb_device.v - a USB 2.0 device behind a UTMI transceiver of 60 MHz: endpoint 0, and bulk endpoints 1 OUT and 1 IN that carry
+// usb_device.v - a USB 2.0 device behind a UTMI transceiver: endpoint 0, and bulk endpoints 1 OUT and 1 IN that carry
 // bytes. docs/link.md says what the requests do.
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
@@ -6,9 +6,10 @@ module usb_device #(
     parameter HighSpeed   = 1,              // 0: full speed only
     parameter Millisecond = 60000,          // cycles; fewer make simulations short, 2400 at least
     parameter [63:0] Serial = "00000001",   // eight characters
+    parameter ClockHz     = 60000000,       // of clk_i, what INFO says; 48000000 will do at full speed
     parameter Build       = 0
 ) (
-    input  wire        clk_i,               // 60 MHz, the transceiver's
+    input  wire        clk_i,               // the transceiver's
     input  wire        rst_i,
     input  wire [1:0]  line_state_i,        // UTMI
     input  wire        rx_active_i,
@@ -134,7 +135,7 @@ module usb_device #(
 
     // ---- endpoints
     wire mine = state == Data && byte_valid && !bulk;
-    usb_control #(.HighSpeed(HighSpeed), .Serial(Serial), .Build(Build)) control (
+    usb_control #(.HighSpeed(HighSpeed), .Serial(Serial), .ClockHz(ClockHz), .Build(Build)) control (
         .clk_i(clk_i), .rst_i(bus_rst), .high_i(high), .setup_i(setup), .byte_valid_i(mine), .byte_i(byte_in), .begin_i(token),
         .setup_good_i(state == Data && !bulk && good && setup),
         .out_good_i(state == Data && !bulk && good && !setup && out_reply == Ack), .stall_o(c_stall), .out_ready_o(c_out_ready),

@@ -10,7 +10,7 @@ TB_RTL  := rtl/files.f $(shell cat rtl/files.f)
 TB_CORE_RTL := $(filter-out rtl/link/% rtl/soc/%,$(TB_RTL))
 
 TB_BENCHES := fifo plane_gather weight_buffer walk_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale \
-              outliers sign_tree link soc uart usb sdram
+              outliers sign_tree link soc uart usb usb_phy sdram
 TB_TOPS_fifo          := fifo_2x8:fifo:Depth=2:Width=8 fifo_8x37:fifo:Depth=8:Width=37
 TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40 plane_gather_4:plane_gather:Width=40:Planes=4 \
                          plane_gather_8x1:plane_gather:Width=40:Extra=1:Ctl=8 plane_gather_8x3:plane_gather:Width=40:Extra=3:Ctl=8 \
@@ -47,9 +47,11 @@ TB_TOPS_uart := uart_rx_4:uart_rx:Divisor=4 uart_rx_87:uart_rx:Divisor=87 uart_t
 TB_TOPS_soc  := soc_mac:accel_soc:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:CmdRoom=64:XRoom=256:WRoom=512:HRoom=64:ORoom=64:ResultBytes=64:ResultSlots=4 \
                 soc_lut:accel_soc:Kind=2:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:XRoom=1024:WRoom=16384:HRoom=1024:ORoom=16:ResultBytes=256:ResultSlots=2
 
-TB_TOPS_usb  := usb_mac:accel_usb:Millisecond=6000:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:XRoom=1024:HRoom=1024:ORoom=64:ResultBytes=256 \
-                usb_full:accel_usb:HighSpeed=0:Millisecond=6000:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:XRoom=1024:HRoom=1024:ORoom=64:ResultBytes=256
 TB_EXTRA_usb := sim/usb_host.cpp sim/usb_host.h
+TB_USB_SHAPE := Millisecond=6000:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:XRoom=1024:HRoom=1024:ORoom=64:ResultBytes=256
+TB_TOPS_usb  := usb_mac:accel_usb:$(TB_USB_SHAPE) usb_full:accel_usb:HighSpeed=0:$(TB_USB_SHAPE)
+TB_TOPS_usb_phy  := usb_pins:accel_usb_fs:$(TB_USB_SHAPE) usb_ulpi_high:accel_ulpi:$(TB_USB_SHAPE) usb_ulpi_full:accel_ulpi:HighSpeed=0:$(TB_USB_SHAPE)
+TB_EXTRA_usb_phy := $(TB_EXTRA_usb)
 
 # External memory. Few rows and columns, so that all are used; the last one is a real chip.
 TB_TOPS_sdram := sdram_50:sdram:ClockHz=50000000:RowBits=5:ColBits=5:Cas=2:Inverted=1:RetainMs=1:PowerUs=2 \
@@ -74,7 +76,7 @@ TB_TOPS_decode_qmoe     := decode_qmoe_32:decode_qmoe:Lanes=32 decode_qmoe_64:de
 LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b)) \
              uart:accel_uart:Kind=2:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:CmdRoom=16 \
              usb:accel_usb:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 usb_full:accel_usb:HighSpeed=0:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 \
-             sdram:sdram sdram_100:sdram:ClockHz=100000000:Cas=3:RowBits=4:ColBits=10:RetainMs=1 \
+             usb_fs:accel_usb_fs:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 ulpi:accel_ulpi:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 \
              core_outliers:accel_core:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:ODepth=16
 
 # A tile bench for each kind that the library can pack. The tile of kind K is module tile_K, unless TB_TILE_K names
