@@ -683,6 +683,48 @@ int accel_run(accel_dev *dev, const struct accel_job *job, struct accel_stats *s
     return rc ? rc : accel_wait(dev, ticket, 0, stats, err);
 }
 
+/* ---- whole models ---- */
+
+int device_open_model(accel_dev *dev, const struct accel_llm *llm, void **model,
+                      struct accel_error *err)
+{
+    if (!dev->backend->open_model)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "device %s runs jobs only", dev->caps.uri);
+    take_backend(dev->queue);
+    int rc = dev->backend->open_model(dev, llm, model, err);
+    give_backend(dev->queue);
+    return rc;
+}
+
+int device_run_model(accel_dev *dev, void *model, const struct backend_tokens *tokens,
+                     struct accel_error *err)
+{
+    struct device_queue *q = dev->queue;
+    struct accel_stats stats = { 0 };
+    take_backend(q);
+    pthread_mutex_lock(&q->mutex);
+    bool gone = q->gone;
+    pthread_mutex_unlock(&q->mutex);
+    int rc = gone ? accel_fail(err, ACCEL_E_GONE, "device %s is gone; close it", dev->caps.uri)
+                  : dev->backend->run_model(dev, model, tokens, &stats, err);
+    pthread_mutex_lock(&q->mutex);
+    if (rc == ACCEL_OK)
+        add_stats(&dev->totals, &stats);
+    q->gone = gone || rc == ACCEL_E_GONE;
+    pthread_mutex_unlock(&q->mutex);
+    give_backend(q);
+    return rc;
+}
+
+void device_close_model(accel_dev *dev, void *model)
+{
+    if (!model)
+        return;
+    take_backend(dev->queue);
+    dev->backend->close_model(model);
+    give_backend(dev->queue);
+}
+
 /* ---- totals ---- */
 
 void accel_get_totals(const accel_dev *dev, struct accel_stats *totals)

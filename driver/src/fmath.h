@@ -3,8 +3,8 @@
  *
  * Only +, -, *, /, sqrt (all correctly rounded by IEEE 754) and integer operations, in the order
  * written here; no libm. Build with -ffp-contract=off and without fast-math. Sums run over eight
- * partial sums (element i goes to sum i % 8), which are then added as a tree: that order is part
- * of the definition, and it is also the one that vector units like. */
+ * partial sums (element i goes to sum i % 8), sums of squares over 64, which are then added as a
+ * tree: that order is part of the definition, and it is also the one that vector units like. */
 #ifndef ACCEL_FMATH_H
 #define ACCEL_FMATH_H
 
@@ -13,21 +13,28 @@
 #include <stdint.h>
 #include <string.h>
 
-static inline float fm_from_bits(uint32_t u)
+/* A GPU computes by the same text. */
+#ifdef __CUDACC__
+#define FM_INLINE static __host__ __device__ inline
+#else
+#define FM_INLINE static inline
+#endif
+
+FM_INLINE float fm_from_bits(uint32_t u)
 {
     float f;
     memcpy(&f, &u, sizeof f);
     return f;
 }
 
-static inline double fm_from_bits_d(uint64_t u)
+FM_INLINE double fm_from_bits_d(uint64_t u)
 {
     double d;
     memcpy(&d, &u, sizeof d);
     return d;
 }
 
-static inline uint64_t fm_bits_d(double d)
+FM_INLINE uint64_t fm_bits_d(double d)
 {
     uint64_t u;
     memcpy(&u, &d, sizeof u);
@@ -35,7 +42,7 @@ static inline uint64_t fm_bits_d(double d)
 }
 
 /* e^x, about 1 ulp; x is clamped to -87..88, so the result is never 0, denormal or infinite. */
-static inline float fm_exp(float x)
+FM_INLINE float fm_exp(float x)
 {
     x = x < -87.0f ? -87.0f : x;
     x = x > 88.0f ? 88.0f : x;
@@ -53,7 +60,7 @@ static inline float fm_exp(float x)
 }
 
 /* e^x in double, about 2 ulp; 0 below -708, clamped at 709. */
-static inline double fm_exp_d(double x)
+FM_INLINE double fm_exp_d(double x)
 {
     if (!(x >= -708.0))
         return 0.0;
@@ -69,7 +76,7 @@ static inline double fm_exp_d(double x)
 }
 
 /* ln x for positive normal x, about 2 ulp; what it returns for anything else means nothing. */
-static inline double fm_log_d(double x)
+FM_INLINE double fm_log_d(double x)
 {
     uint64_t u = fm_bits_d(x);
     int64_t e = (int64_t)(u >> 52) - 1023;
@@ -86,13 +93,13 @@ static inline double fm_log_d(double x)
 }
 
 /* x^y for positive x. */
-static inline double fm_pow_d(double x, double y)
+FM_INLINE double fm_pow_d(double x, double y)
 {
     return fm_exp_d(y * fm_log_d(x));
 }
 
 /* Sine and cosine, absolute error below 2e-9 for |x| <= 2^24, 2e-16 up to 1000. */
-static inline void fm_sincos_d(double x, double *sine, double *cosine)
+FM_INLINE void fm_sincos_d(double x, double *sine, double *cosine)
 {
     const double magic = 6755399441055744.0;
     double k = (x * 0.63661977236758134308 + magic) - magic;
@@ -125,23 +132,23 @@ static inline void fm_sincos_d(double x, double *sine, double *cosine)
     }
 }
 
-static inline float fm_rsqrt(float x)
+FM_INLINE float fm_rsqrt(float x)
 {
     return 1.0f / sqrtf(x);
 }
 
-static inline float fm_sigmoid(float x)
+FM_INLINE float fm_sigmoid(float x)
 {
     return 1.0f / (1.0f + fm_exp(-x));
 }
 
 /* The tree that ends every sum and maximum of eight partial ones. */
-static inline float fm_sum8(const float *s)
+FM_INLINE float fm_sum8(const float *s)
 {
     return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
 }
 
-static inline float fm_sum(const float *v, size_t n)
+FM_INLINE float fm_sum(const float *v, size_t n)
 {
     float s[8] = { 0 };
     size_t i = 0;
@@ -153,20 +160,26 @@ static inline float fm_sum(const float *v, size_t n)
     return fm_sum8(s);
 }
 
-static inline float fm_sum_squares(const float *v, size_t n)
+enum { FM_SQUARES = 64 };
+
+/* The tree: the upper half onto the lower, until one is left. */
+FM_INLINE float fm_sum_squares(const float *v, size_t n)
 {
-    float s[8] = { 0 };
+    float s[FM_SQUARES] = { 0 };
     size_t i = 0;
-    for (; i + 8 <= n; i += 8)
-        for (size_t j = 0; j < 8; j++)
+    for (; i + FM_SQUARES <= n; i += FM_SQUARES)
+        for (size_t j = 0; j < FM_SQUARES; j++)
             s[j] += v[i + j] * v[i + j];
     for (size_t j = 0; i + j < n; j++)
         s[j] += v[i + j] * v[i + j];
-    return fm_sum8(s);
+    for (size_t half = FM_SQUARES / 2; half; half /= 2)
+        for (size_t j = 0; j < half; j++)
+            s[j] += s[j + half];
+    return s[0];
 }
 
 /* n >= 1 */
-static inline float fm_max(const float *v, size_t n)
+FM_INLINE float fm_max(const float *v, size_t n)
 {
     float m[8];
     size_t i = 0;
@@ -183,7 +196,7 @@ static inline float fm_max(const float *v, size_t n)
 }
 
 /* 1 if every value is finite: no exponent field is all ones. */
-static inline int fm_all_finite(const float *v, size_t n)
+FM_INLINE int fm_all_finite(const float *v, size_t n)
 {
     uint32_t bad = 0;
     for (size_t i = 0; i < n; i++) {
@@ -195,7 +208,7 @@ static inline int fm_all_finite(const float *v, size_t n)
 }
 
 /* out = v * weight / sqrt(mean(v^2) + eps); out may be v. */
-static inline void fm_rms_norm(float *out, const float *v, const float *weight, size_t n, float eps)
+FM_INLINE void fm_rms_norm(float *out, const float *v, const float *weight, size_t n, float eps)
 {
     float scale = fm_rsqrt(fm_sum_squares(v, n) / (float)n + eps);
     for (size_t i = 0; i < n; i++)
@@ -203,14 +216,14 @@ static inline void fm_rms_norm(float *out, const float *v, const float *weight, 
 }
 
 /* gate = SiLU(gate) * up */
-static inline void fm_swiglu(float *gate, const float *up, size_t n)
+FM_INLINE void fm_swiglu(float *gate, const float *up, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         gate[i] = gate[i] * fm_sigmoid(gate[i]) * up[i];
 }
 
 /* In place, n >= 1. */
-static inline void fm_softmax(float *v, size_t n)
+FM_INLINE void fm_softmax(float *v, size_t n)
 {
     float top = fm_max(v, n);
     for (size_t i = 0; i < n; i++)

@@ -161,6 +161,16 @@ struct backend_job {
     uint64_t deadline_ns;
 };
 
+/* Tokens for a whole model on a device. */
+struct accel_llm;
+struct backend_tokens {
+    const float *x; /* [n][embd], their embeddings */
+    uint32_t n, pos;
+    uint32_t want; /* logits of the last ones */
+    float *logits; /* [want][vocab] */
+    uint64_t deadline_ns;
+};
+
 struct accel_backend {
     const char *scheme; /* "cpu" */
     const char *what;   /* one line for accel_list; NULL: only what list() names can be opened */
@@ -188,6 +198,14 @@ struct accel_backend {
                       struct accel_error *err);
     /* Find a device that was gone again; it must be the same kind and shape. NULL: it is never gone. */
     int (*reopen)(struct accel_dev *dev, struct accel_error *err);
+    /* Whole models: what is no matrix goes to the device, too. NULL, or _E_UNSUPPORTED: it stays on the host.
+     * llm has its matrices loaded, and outlives the model. */
+    int (*open_model)(struct accel_dev *dev, const struct accel_llm *llm, void **model,
+                      struct accel_error *err);
+    /* As run; also _E_CORRUPT: values that are not finite. */
+    int (*run_model)(struct accel_dev *dev, void *model, const struct backend_tokens *tokens,
+                     struct accel_stats *stats, struct accel_error *err);
+    void (*close_model)(void *model);
 };
 extern const struct accel_backend accel_backend_cpu;
 extern const struct accel_backend accel_backend_serial;
@@ -204,6 +222,13 @@ struct accel_dev {
     struct accel_stats totals;
     struct device_queue *queue; /* device.c: lock and jobs in flight */
 };
+
+/* device.c: the backend's functions for whole models, in turn with jobs. */
+int device_open_model(struct accel_dev *dev, const struct accel_llm *llm, void **model,
+                      struct accel_error *err);
+int device_run_model(struct accel_dev *dev, void *model, const struct backend_tokens *tokens,
+                     struct accel_error *err);
+void device_close_model(struct accel_dev *dev, void *model); /* NULL is fine */
 
 void accel_log(const struct accel_dev *dev, enum accel_log_level level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -205,6 +205,15 @@ static int run_batch(struct accel_llm *llm, const uint32_t *ids, size_t n, size_
                      float *logits, struct accel_error *err)
 {
     int rc = llama_embed(llm, ids, n, err);
+    if (llm->on_device) {
+        struct backend_tokens tokens = { .x = llm->x,
+                                         .n = (uint32_t)n,
+                                         .pos = (uint32_t)pos,
+                                         .want = (uint32_t)want,
+                                         .logits = logits,
+                                         .deadline_ns = llm->deadline_ns };
+        return rc ? rc : device_run_model(llm->dev, llm->on_device, &tokens, err);
+    }
     for (uint32_t layer = 0; layer < llm->model->info.layers && !rc; layer++)
         rc = llama_run_layer(llm, layer, n, pos, err);
     return rc || want == 0 ? rc : llama_run_head(llm, n, want, logits, err);

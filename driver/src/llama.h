@@ -37,6 +37,8 @@ struct accel_llm {
     struct accel_error refused; /* why, of the first one */
     bool strict, float_math;
     uint64_t deadline_ns;
+    void *
+        on_device; /* the whole model on dev, which then has the KV cache; NULL: all but jobs runs here */
     struct llama_layer *layers;
     float *output_norm;
     struct linear head;

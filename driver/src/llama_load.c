@@ -284,6 +284,22 @@ int accel_llm_open(const accel_model *model, accel_dev *dev,
     return llama_open(model, dev, options, &how, llm, err);
 }
 
+/* The rest of the model too, if the device takes it. */
+static int move_to_device(struct accel_llm *llm, struct accel_error *err)
+{
+    int rc = device_open_model(llm->dev, llm, &llm->on_device, err);
+    if (rc == ACCEL_E_UNSUPPORTED) {
+        accel_no_error(err);
+        return ACCEL_OK;
+    }
+    if (!rc) {
+        free(llm->keys);
+        free(llm->values);
+        llm->keys = llm->values = NULL;
+    }
+    return rc;
+}
+
 int llama_open(const accel_model *model, accel_dev *dev, const struct accel_llm_options *options,
                const struct llama_how *how, accel_llm **llm, struct accel_error *err)
 {
@@ -327,6 +343,8 @@ int llama_open(const accel_model *model, accel_dev *dev, const struct accel_llm_
         rc = accel_fail(err, ACCEL_E_UNSUPPORTED, "%s", l->refused.text);
         goto out;
     }
+    if (!l->host && !l->float_math && (rc = move_to_device(l, err)))
+        goto out;
     *llm = l;
 out:
     if (rc)
@@ -338,6 +356,7 @@ void accel_llm_free(accel_llm *llm)
 {
     if (!llm)
         return;
+    device_close_model(llm->dev, llm->on_device);
     for (uint32_t i = 0; llm->layers && i < llm->model->info.layers; i++) {
         struct llama_layer *l = &llm->layers[i];
         free(l->attn_norm);

@@ -1,10 +1,13 @@
 /* test_cuda.c - every format on a GPU against cpu:, bit for bit.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   test_cuda [few | FORMAT]      few: a small subset, for a memory checker
+ *   test_cuda [few | models | FORMAT]      few: a small subset, for a memory checker
  *
  * Prints a line "ok NAME" or "not ok NAME" for each test. $ACCEL_CUDA: the device (default cuda:0). */
 #include "../unit/random_matrix.h"
+#include "../unit/tiny_llama.h"
+#include "accel_llm.h"
+#include "llama.h"
 
 #include <cuda_runtime_api.h>
 #include <stdbool.h>
@@ -281,6 +284,134 @@ static void a_device_lives_on_after_it_was_full(struct bench *b)
            "a full GPU refuses a matrix as out of memory, and takes it when there is room again");
 }
 
+/* ---- whole models ---- */
+
+/* Logits of both, poisoned before; *same: whether their bits are. */
+static int both_eval(struct accel_llm *const llm[2], uint32_t vocab, const uint32_t *ids,
+                     size_t count, size_t want, bool *same, struct accel_error *err)
+{
+    const size_t bytes = (want * vocab + 1) * sizeof(float);
+    float *logits[2] = { must(malloc(bytes)), must(malloc(bytes)) };
+    int rc[2] = { 0, 0 };
+    for (int i = 0; i < 2; i++) {
+        memset(logits[i], 0xFF, bytes); /* NaN */
+        rc[i] = accel_llm_eval(llm[i], ids, count, want, logits[i], err);
+    }
+    *same = rc[0] == rc[1] && !memcmp(logits[0], logits[1], bytes);
+    free(logits[0]);
+    free(logits[1]);
+    return rc[1];
+}
+
+/* A prompt in batches, tokens to the context's end, one more, then again from the middle. */
+static void one_model(struct bench *b, const accel_model *model, const char *what,
+                      const struct accel_llm_options *options)
+{
+    struct accel_error err = { 0, "" };
+    struct accel_model_info info;
+    struct accel_llm *llm[2] = { NULL, NULL };
+    accel_model_get_info(model, &info);
+    if (accel_llm_open(model, b->cpu, options, &llm[0], &err) ||
+        accel_llm_open(model, b->gpu, options, &llm[1], &err)) {
+        snprintf(b->why, sizeof b->why, "%s: %s", what, err.text);
+        goto out;
+    }
+    if (!llm[1]->on_device)
+        snprintf(b->why, sizeof b->why, "%s: the model is not on the GPU as a whole", what);
+    const uint32_t context = llm[1]->info.context;
+    uint32_t *ids = must(malloc((context + 1) * sizeof *ids));
+    for (uint32_t i = 0; i <= context; i++)
+        ids[i] = rng_below(&b->rng, info.vocab);
+    for (uint32_t again = 0; again < 2 && !b->why[0]; again++) {
+        bool same = true;
+        uint32_t at = 0, prompt = context * 3 / 5 | 1;
+        if (again) { /* a shorter prompt, of which nobody wants to know, over what was there before */
+            accel_llm_rewind(llm[0], at = context / 4);
+            accel_llm_rewind(llm[1], at);
+            prompt = context / 8 + 1;
+        }
+        int rc = both_eval(llm, info.vocab, ids + at, prompt, again ? 0 : prompt, &same, &err);
+        for (at += prompt; at < context && !rc && same; at++)
+            rc = both_eval(llm, info.vocab, ids + at, 1, at != context - 3, &same, &err);
+        if (rc || !same)
+            snprintf(b->why, sizeof b->why, "%s: before token %u of %u: %s", what, at, context,
+                     rc ? err.text : "other logits");
+        if (!b->why[0] &&
+            (both_eval(llm, info.vocab, ids, 1, 1, &same, &err) != ACCEL_E_CONTEXT || !same))
+            snprintf(b->why, sizeof b->why, "%s: a token beyond the context's end", what);
+    }
+    free(ids);
+out:
+    accel_llm_free(llm[0]);
+    accel_llm_free(llm[1]);
+}
+
+static void demo_models(struct bench *b)
+{
+    static const char *const files[] = { "models/stories-f16.gguf",
+                                         "models/stories-ternary-tq2_0.gguf" };
+    for (size_t i = 0; i < 2; i++) {
+        struct accel_error err = { 0, "" };
+        accel_model *model = NULL;
+        char name[160];
+        static const struct accel_llm_options options[] = {
+            { 0, 0, 0, 0, 0, 0 },
+            { ACCEL_INT(4), 128, 200, 7, 0, 0 },
+            { ACCEL_FP4, 32, 100, 70, 0, 0 },
+        };
+        if (accel_model_open(files[i], &model, &err))
+            snprintf(b->why, sizeof b->why, "%s", err.text);
+        for (size_t o = 0; o < (b->few ? 1 : 3) && !b->why[0]; o++)
+            one_model(b, model, files[i], &options[o]);
+        accel_model_free(model);
+        snprintf(name, sizeof name, "%s has the same logits as on cpu:, to the context's end",
+                 files[i]);
+        report(b, name);
+    }
+}
+
+static void odd_models(struct bench *b)
+{
+    static const accel_format formats_of[] = { ACCEL_INT(8),    ACCEL_INT(1),     ACCEL_UINT(3),
+                                               ACCEL_BIP(4),    ACCEL_TERNARY,    ACCEL_FP3,
+                                               ACCEL_CODEBOOK4, ACCEL_OLIVE4F,    ACCEL_FLOAT(4, 3),
+                                               ACCEL_INT(6),    ACCEL_FLOAT(2, 1) };
+    static const uint32_t groups[] = { 0, 16, 32, 48, 96, 128 };
+    for (uint32_t i = 0; i < sizeof formats_of / sizeof *formats_of; i++) {
+        struct tiny_llama t;
+        struct accel_error err = { 0, "" };
+        accel_model *model = NULL;
+        char what[96], name[128];
+        tiny_default(&t);
+        t.layers = 1 + i % 3;
+        t.heads = 4;
+        t.kv_heads = i % 2 ? 2 : 4;
+        t.head_dim = i % 3 == 2 ? 24 : 0;
+        t.rope_dim = i % 3 == 1 ? 8 : 0;
+        t.embd = i % 4 == 3 ? 136 : 64 + 64 * (i % 2);
+        t.ff = 96 + 130 * (i % 4);
+        t.context = 60;
+        t.fused_qkv = i % 5 == 0;
+        t.separate_head = i % 2;
+        t.rope_freqs = false;
+        tiny_build(&t);
+        snprintf(what, sizeof what, "%s, groups of %u", accel_format_name(formats_of[i]),
+                 groups[i % 6]);
+        const struct accel_llm_options options = {
+            formats_of[i], groups[i % 6], 0, 1 + i * 3, 0, 0
+        };
+        if (accel_model_open_memory(t.w.data, t.w.size, "tiny", &model, &err))
+            snprintf(b->why, sizeof b->why, "%s", err.text);
+        else
+            one_model(b, model, what, &options);
+        accel_model_free(model);
+        tiny_free(&t);
+        snprintf(name, sizeof name, "a model of any shape has the same logits as on cpu:, in %s",
+                 accel_format_name(formats_of[i]));
+        report(b, name);
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct bench b = { .rng = { 20 }, .few = argc > 1 && !strcmp(argv[1], "few") };
@@ -293,7 +424,13 @@ int main(int argc, char **argv)
         accel_close(b.cpu);
         return 1;
     }
-    formats(&b);
+    const bool models = b.only && !strcmp(b.only, "models");
+    if (!models)
+        formats(&b);
+    if (!b.only || models) {
+        demo_models(&b);
+        odd_models(&b);
+    }
     if (!b.only)
         many_columns(&b);
     if (!b.few && !b.only)

@@ -84,8 +84,8 @@ static void sine_and_cosine_are_exact_to_1e15_for_angles_of_a_context(void **sta
 static void sums_of_every_length_count_each_element_once(void **state)
 {
     (void)state;
-    float v[67];
-    for (size_t n = 0; n <= 67; n++) {
+    float v[150];
+    for (size_t n = 0; n <= 150; n++) {
         float want = 0.0f, squares = 0.0f, top = -1e30f;
         for (size_t i = 0; i < n; i++) {
             v[i] = (float)((i * 37) % 23) - 11.0f;
@@ -110,6 +110,20 @@ static void the_order_of_a_sum_is_eight_partial_sums_then_a_tree(void **state)
         s[i % 8] += v[i];
     float want = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
     assert_true(bits_of(fm_sum(v, 21)) == bits_of(want));
+}
+
+static void the_order_of_a_sum_of_squares_is_sixty_four_partial_sums_then_a_tree(void **state)
+{
+    (void)state;
+    float v[150], s[64] = { 0 };
+    for (size_t i = 0; i < 150; i++)
+        v[i] = 1.0f / (float)(i * i + 3) * (i % 3 ? 1e4f : -1.0f);
+    for (size_t i = 0; i < 150; i++)
+        s[i % 64] += v[i] * v[i];
+    for (size_t half = 32; half; half /= 2)
+        for (size_t i = 0; i < half; i++)
+            s[i] = s[i] + s[i + half];
+    assert_true(bits_of(fm_sum_squares(v, 150)) == bits_of(s[0]));
 }
 
 static void softmax_adds_up_to_one_and_keeps_the_order(void **state)
@@ -176,6 +190,7 @@ int main(void)
         cmocka_unit_test(sine_and_cosine_are_exact_to_1e15_for_angles_of_a_context),
         cmocka_unit_test(sums_of_every_length_count_each_element_once),
         cmocka_unit_test(the_order_of_a_sum_is_eight_partial_sums_then_a_tree),
+        cmocka_unit_test(the_order_of_a_sum_of_squares_is_sixty_four_partial_sums_then_a_tree),
         cmocka_unit_test(softmax_adds_up_to_one_and_keeps_the_order),
         cmocka_unit_test(not_finite_values_are_found_wherever_they_are),
         cmocka_unit_test(rms_norm_and_swiglu_follow_their_formulas),

@@ -330,14 +330,14 @@ static void logits_have_the_same_bits_whatever_compiler_made_the_library(void **
     (void)state;
     struct tiny_llama t;
     tiny_default(&t);
-    assert_int_equal(hash_of(&t), 0xe1c0e219u);
+    assert_int_equal(hash_of(&t), 0xfc6e74a2u);
     tiny_default(&t);
     t.heads = 3;
     t.kv_heads = 1;
     t.head_dim = 42;
     t.rope_freqs = true;
     t.separate_head = true;
-    assert_int_equal(hash_of(&t), 0x4fdac5d1u);
+    assert_int_equal(hash_of(&t), 0x47ca12a5u);
 }
 
 static void evaluating_again_after_a_rewind_gives_the_same_bits(void **state)

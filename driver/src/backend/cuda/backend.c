@@ -1,10 +1,8 @@
 /* backend.c - the cuda: devices: memory, copies and errors around the kernels.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "kernels.h"
+#include "host.h"
 
 #include "../../matrix.h"
-
-#include <cuda_runtime_api.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,25 +12,6 @@
 #define CUDA_MAX_N     4096u
 #define CUDA_MAX_STEPS (1u << 15) /* so that sums of a row's activations fit 32 bits */
 #define CUDA_MAX_GPUS  64
-
-/* A buffer that grows and is kept from job to job; host memory is page-locked. */
-struct buffer {
-    void *at;
-    size_t bytes;
-};
-
-struct cuda_dev {
-    int gpu;
-    cudaStream_t stream;
-    struct cuda_how how;
-    struct buffer x, bytes, planes, sums, results, requant; /* on the GPU */
-    struct buffer host_x, host_results;
-};
-
-struct cuda_weights {
-    int gpu;
-    struct cuda_matrix m; /* its pointers are this struct's to free */
-};
 
 /* ---- errors ---- */
 
@@ -62,7 +41,7 @@ static int status_of(cudaError_t e)
     }
 }
 
-static int failed(cudaError_t e, int gpu, const char *doing, struct accel_error *err)
+int cuda_failed(cudaError_t e, int gpu, const char *doing, struct accel_error *err)
 {
     const int status = status_of(e);
     (void)cudaGetLastError(); /* else the next call would report it again */
@@ -178,7 +157,7 @@ static int cuda_load(struct accel_dev *dev, const struct accel_matrix *mat, stru
                           d->gpu, mat->cols, CUDA_MAX_STEPS * CUDA_STEP);
     cudaError_t e = cudaSetDevice(d->gpu);
     if (e != cudaSuccess)
-        return failed(e, d->gpu, "loading a matrix", err);
+        return cuda_failed(e, d->gpu, "loading a matrix", err);
     struct cuda_weights *priv = calloc(1, sizeof *priv);
     int rc = priv ? cuda_pack(mat, &p) : ACCEL_E_NOMEM;
     if (rc) {
@@ -190,7 +169,7 @@ static int cuda_load(struct accel_dev *dev, const struct accel_matrix *mat, stru
     if (e != cudaSuccess) {
         char doing[80];
         snprintf(doing, sizeof doing, "loading a matrix of %u x %u", mat->rows, mat->cols);
-        rc = failed(e, d->gpu, doing, err);
+        rc = cuda_failed(e, d->gpu, doing, err);
         goto out;
     }
     w->priv = priv;
@@ -306,7 +285,7 @@ static int cuda_run(struct accel_dev *dev, const struct backend_job *job, struct
         char doing[96];
         snprintf(doing, sizeof doing, "a job of %u x %u with %u columns", at->rows, at->cols,
                  job->n);
-        return failed(e, d->gpu, doing, err);
+        return cuda_failed(e, d->gpu, doing, err);
     }
     if (job->deadline_ns && now_ns() - begin >= job->deadline_ns)
         return accel_fail(err, ACCEL_E_TIMEOUT, "cuda:%d: the job's deadline of %llu ns passed",
@@ -322,18 +301,30 @@ static int cuda_run(struct accel_dev *dev, const struct backend_job *job, struct
 
 /* ---- the device ---- */
 
-static int parse_gpu(const char *params, int *gpu, struct accel_error *err)
+/* "", "1", "1:host=1" */
+static int parse(const char *params, int *gpu, bool *host_floats, struct accel_error *err)
 {
-    char *end;
+    char *end = NULL, key[256], value[256];
     *gpu = 0;
+    *host_floats = false;
     if (*params == '\0')
         return ACCEL_OK;
     const long n = strtol(params, &end, 10);
-    if (*params < '0' || *params > '9' || *end || n >= CUDA_MAX_GPUS)
+    if (*params < '0' || *params > '9' || (*end && *end != ':') || n >= CUDA_MAX_GPUS)
         return accel_fail(err, ACCEL_E_URI,
                           "cuda: '%.40s' is no GPU's number; write cuda:0, cuda:1, ...", params);
     *gpu = (int)n;
-    return ACCEL_OK;
+    const char *cursor = *end ? end + 1 : end;
+    int rc;
+    while ((rc = uri_next_param(&cursor, key, value, err)) > 0) {
+        if (strcmp(key, "host") != 0 || (strcmp(value, "0") != 0 && strcmp(value, "1") != 0))
+            return accel_fail(err, ACCEL_E_URI,
+                              "cuda:%d: '%.40s=%.40s' is no setting of it; host=1 leaves all of a "
+                              "model but its matrices on the host",
+                              *gpu, key, value);
+        *host_floats = value[0] == '1';
+    }
+    return rc;
 }
 
 static void cuda_close(struct accel_dev *dev)
@@ -362,7 +353,8 @@ static void cuda_close(struct accel_dev *dev)
 static int cuda_open(struct accel_dev *dev, const char *params, struct accel_error *err)
 {
     int gpu, count = 0, major = 0, minor = 0;
-    int rc = parse_gpu(params, &gpu, err);
+    bool host_floats;
+    int rc = parse(params, &gpu, &host_floats, err);
     if (rc)
         return rc;
     cudaError_t e = cudaGetDeviceCount(&count);
@@ -382,6 +374,7 @@ static int cuda_open(struct accel_dev *dev, const char *params, struct accel_err
     if (!d)
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening cuda:%d", gpu);
     d->gpu = gpu;
+    d->host_floats = host_floats;
     dev->priv = d;
     int sms = 0;
     if (e == cudaSuccess)
@@ -393,7 +386,7 @@ static int cuda_open(struct accel_dev *dev, const char *params, struct accel_err
     if (e == cudaSuccess)
         e = cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking);
     if (e != cudaSuccess) {
-        rc = failed(e, gpu, "opening", err);
+        rc = cuda_failed(e, gpu, "opening", err);
         cuda_close(dev);
         return rc;
     }
@@ -447,4 +440,7 @@ const struct accel_backend accel_backend_cuda = {
     .run = cuda_run,
     .can_run = cuda_can_run,
     .list = cuda_list,
+    .open_model = cuda_open_model,
+    .run_model = cuda_run_model,
+    .close_model = cuda_close_model,
 };

@@ -198,6 +198,18 @@ int cuda_prepare(const cuda_layout *at, const cuda_acts *x, void *stream)
     return cudaGetLastError();
 }
 
+static bool needs_offset(const cuda_layout &at)
+{
+    return at.has_oc || (at.code_offset && at.width != CUDA_TABLE7);
+}
+
+bool cuda_binary(const cuda_layout *at, const cuda_how *how)
+{
+    if (at->width == 4 && at->drain && at->tiles >= how->sms * 3) /* as measured: faster as bytes */
+        return false;
+    return !how->bytes_only && find_planes(at->width, at->drain, needs_offset(*at));
+}
+
 static Launch find_bytes(uint32_t width, uint32_t drain, uint32_t blocks, bool offset)
 {
     switch (width) {
@@ -247,11 +259,10 @@ int cuda_product(const cuda_matrix *m, const cuda_acts *x, const cuda_results *y
         Start tiles = { 0, how->overlapped != 0, static_cast<cudaStream_t>(stream) };
         return find_tiles(at.width, at.drain, x->sums, at.narrow)(a, tiles);
     }
-    const bool offset = at.has_oc || (at.code_offset && at.width != CUDA_TABLE7);
-    Launch binary = x->planes && !how->bytes_only ? find_planes(at.width, at.drain, offset)
-                                                  : nullptr;
-    if (at.width == 4 && at.drain && at.tiles >= how->sms * 3) /* as measured: faster as bytes */
-        binary = nullptr;
+    const bool offset = needs_offset(at);
+    const Launch binary = x->planes && cuda_binary(&at, how)
+                              ? find_planes(at.width, at.drain, offset)
+                              : nullptr;
     const Launch launch = binary ? binary : find_bytes(at.width, at.drain, together(x->n), offset);
     /* enough warps to fill the GPU, but none with next to nothing to do */
     const uint32_t fill = how->sms * (binary && at.width <= 3 ? 20 : 15);

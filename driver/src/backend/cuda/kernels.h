@@ -52,6 +52,9 @@ struct cuda_how {
 /* Whether n columns are laid out as tiles: faster than passes of 16, and possible. */
 bool cuda_tiled(const struct cuda_layout *at, uint32_t n, const struct cuda_how *how);
 
+/* Whether a single column is multiplied in planes, else in bytes. */
+bool cuda_binary(const struct cuda_layout *at, const struct cuda_how *how);
+
 /* Bytes that a cuda_acts's arrays need. */
 struct cuda_acts_size {
     size_t bytes, planes, sums;

@@ -1,0 +1,434 @@
+/* model.c - a whole llama on a GPU: weights, KV cache and everything between two products.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A token by itself is one CUDA graph, made once: what differs from token to token, its embedding and its position,
+ * is copied to the same place each time. Several tokens (a prompt) are started kernel by kernel. */
+#include "floats.h"
+#include "host.h"
+
+#include "../../fmath.h"
+#include "../../llama.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { HEADER = 256, ALIGN = 256 };
+
+struct layer_scales { /* row scales of each part */
+    const float *qkv[LINEAR_PARTS], *attn_output[LINEAR_PARTS], *gate_up[LINEAR_PARTS],
+        *down[LINEAR_PARTS];
+    const float *attn_norm, *ffn_norm;
+};
+
+/* One piece of the GPU's memory, laid out twice: to know its size, and to fill it. */
+struct arena {
+    uint8_t *base; /* NULL: only to know */
+    size_t used;
+    cudaError_t error;
+};
+
+struct cuda_model {
+    struct cuda_dev *d;
+    const struct accel_llm *llm;
+    struct cuda_how how; /* of single tokens */
+    struct arena memory;
+    struct layer_scales *layers;
+    const float *head[LINEAR_PARTS], *output_norm, *rope;
+    uint32_t *pos; /* then, after HEADER bytes, x */
+    float *x, *y, *out, *scale, *keys, *values;
+    uint32_t *bad; /* then, after HEADER bytes, logits */
+    float *logits;
+    uint32_t *done;
+    int8_t *q;
+    struct { /* inputs laid out, of each part */
+        void *bytes, *planes;
+        int32_t *sums;
+    } acts[LINEAR_PARTS];
+    uint8_t *host_in, *host_out; /* page-locked; as pos and x, bad and logits */
+    cudaGraphExec_t token;
+    uint64_t products; /* of a token */
+};
+
+/* ---- memory ---- */
+
+static void *take(struct arena *a, size_t bytes)
+{
+    void *at = a->base ? a->base + a->used : NULL;
+    a->used += (bytes + ALIGN - 1) / ALIGN * ALIGN;
+    return at;
+}
+
+static float *put(struct arena *a, const float *from, size_t count)
+{
+    void *at = take(a, count * sizeof *from);
+    if (at && a->error == cudaSuccess)
+        a->error = cudaMemcpy(at, from, count * sizeof *from, cudaMemcpyHostToDevice);
+    return at;
+}
+
+static const struct cuda_matrix *matrix(const struct linear *l, uint32_t part)
+{
+    return &((const struct cuda_weights *)l->w[part]->priv)->m;
+}
+
+/* Room for laid out inputs of any linear layer; n up to a batch. */
+struct acts_room {
+    size_t bytes[LINEAR_PARTS], planes[LINEAR_PARTS], sums[LINEAR_PARTS];
+};
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static void put_linear(struct arena *a, const struct linear *l, uint32_t batch,
+                       const float *scales[LINEAR_PARTS], struct acts_room *room)
+{
+    const size_t n = (batch + CUDA_TILE_TOKENS - 1) / CUDA_TILE_TOKENS * CUDA_TILE_TOKENS;
+    for (uint32_t p = 0; p < l->parts; p++) {
+        const struct cuda_layout *at = &matrix(l, p)->at;
+        scales[p] = put(a, l->w[p]->row_scale, at->rows);
+        if (at->width == CUDA_WIDE)
+            continue;
+        room->bytes[p] = larger(room->bytes[p], (size_t)at->steps * CUDA_STEP * n);
+        room->planes[p] = larger(room->planes[p], (size_t)at->steps * CUDA_STEP);
+        room->sums[p] = larger(room->sums[p], (size_t)at->headers * n * sizeof(int32_t));
+    }
+}
+
+static void lay_out(struct cuda_model *m, struct arena *a)
+{
+    const struct accel_llm *llm = m->llm;
+    const struct accel_model_info *h = &llm->model->info;
+    const size_t batch = llm->info.batch, context = llm->info.context;
+    const size_t cache = (size_t)h->layers * h->kv_heads * h->head_dim * context;
+    struct acts_room room = { 0 };
+    for (uint32_t i = 0; i < h->layers; i++) {
+        const struct llama_layer *l = &llm->layers[i];
+        struct layer_scales *to = &m->layers[i];
+        put_linear(a, &l->qkv, llm->info.batch, to->qkv, &room);
+        put_linear(a, &l->attn_output, llm->info.batch, to->attn_output, &room);
+        put_linear(a, &l->gate_up, llm->info.batch, to->gate_up, &room);
+        put_linear(a, &l->down, llm->info.batch, to->down, &room);
+        to->attn_norm = put(a, l->attn_norm, h->embd);
+        to->ffn_norm = put(a, l->ffn_norm, h->embd);
+    }
+    put_linear(a, &llm->head, llm->info.batch, m->head, &room);
+    m->output_norm = put(a, llm->output_norm, h->embd);
+    m->rope = put(a, llm->rope, context * h->rope_dim * 2);
+    m->keys = take(a, cache * sizeof *m->keys);
+    m->values = take(a, cache * sizeof *m->values);
+    m->pos = take(a, HEADER);
+    m->x = take(a, batch * h->embd * sizeof *m->x);
+    m->y = take(a, batch * llm->y_stride * sizeof *m->y);
+    m->out = take(a, batch * h->heads * h->head_dim * sizeof *m->out);
+    m->scale = take(a, batch * sizeof *m->scale);
+    m->q = take(a, batch * llm->q_stride);
+    m->done = take(a, batch * sizeof *m->done);
+    m->bad = take(a, HEADER);
+    m->logits = take(a, batch * h->vocab * sizeof *m->logits);
+    for (uint32_t p = 0; p < LINEAR_PARTS; p++) {
+        m->acts[p].bytes = take(a, room.bytes[p]);
+        m->acts[p].planes = take(a, room.planes[p]);
+        m->acts[p].sums = take(a, room.sums[p]);
+    }
+}
+
+static cudaError_t make_memory(struct cuda_model *m)
+{
+    const struct accel_llm *llm = m->llm;
+    const struct accel_model_info *h = &llm->model->info;
+    struct arena size = { 0 };
+    lay_out(m, &size);
+    cudaError_t e = cudaMalloc((void **)&m->memory.base, size.used);
+    /* all NaN: what is read before it is written shows */
+    if (e == cudaSuccess)
+        e = cudaMemset(m->memory.base, 0xFF, size.used);
+    if (e != cudaSuccess)
+        return e;
+    lay_out(m, &m->memory);
+    e = m->memory.error;
+    if (e == cudaSuccess)
+        e = cudaMemset(m->done, 0, llm->info.batch * sizeof *m->done);
+    if (e == cudaSuccess)
+        e = cudaMemset(m->bad, 0, HEADER);
+    if (e == cudaSuccess)
+        e = cudaMallocHost((void **)&m->host_in,
+                           HEADER + (size_t)llm->info.batch * h->embd * sizeof *m->x);
+    if (e == cudaSuccess)
+        e = cudaMallocHost((void **)&m->host_out,
+                           HEADER + (size_t)llm->info.batch * h->vocab * sizeof *m->logits);
+    if (e == cudaSuccess)
+        e = cudaDeviceSynchronize(); /* memory set is not yet so in another stream */
+    return e;
+}
+
+/* ---- a forward pass ---- */
+
+static struct cuda_input input_of(const struct cuda_model *m, const struct linear *l, uint32_t n,
+                                  struct cuda_acts acts[LINEAR_PARTS])
+{
+    struct cuda_input in = { .q = m->q, .scale = m->scale, .bad = m->bad, .cols = l->cols };
+    in.parts = n == 1 ? l->parts : 0;
+    for (uint32_t p = 0; p < l->parts; p++) {
+        const struct cuda_layout *at = &matrix(l, p)->at;
+        struct cuda_acts_size size;
+        const bool tiled = cuda_tiled(at, n, &m->d->how);
+        const bool binary = n == 1 && at->width != CUDA_WIDE && cuda_binary(at, &m->how);
+        cuda_size_acts(at, n, tiled, &size);
+        acts[p] = (struct cuda_acts){ .x = m->q,
+                                      .n = n,
+                                      .bytes = size.bytes && !binary ? m->acts[p].bytes : NULL,
+                                      .tiled = tiled,
+                                      .planes = binary ? m->acts[p].planes : NULL,
+                                      .sums = size.sums ? m->acts[p].sums : NULL };
+        in.part[p].at = *at;
+        in.part[p].bytes = acts[p].bytes;
+        in.part[p].planes = acts[p].planes;
+        in.part[p].sums = acts[p].sums;
+    }
+    return in;
+}
+
+static int products(const struct cuda_model *m, const struct linear *l,
+                    const float *const scales[LINEAR_PARTS],
+                    const struct cuda_acts acts[LINEAR_PARTS], uint32_t n, float *y)
+{
+    const struct cuda_how *how = n == 1 ? &m->how : &m->d->how;
+    int e = 0;
+    for (uint32_t p = 0; p < l->parts && !e; p++) {
+        const struct cuda_matrix *w = matrix(l, p);
+        const struct cuda_results to = { .f32 = y + (size_t)l->first[p] * n,
+                                         .row_scale = scales[p],
+                                         .col_scale = m->scale };
+        if (n > 1)
+            e = cuda_prepare(&w->at, &acts[p], m->d->stream);
+        if (!e)
+            e = cuda_product(w, &acts[p], &to, how, m->d->stream);
+    }
+    return e;
+}
+
+static struct cuda_output output_of(const struct cuda_model *m, const struct linear *l, uint32_t n)
+{
+    struct cuda_output o = { .y = m->y, .n = n, .parts = l->parts };
+    for (uint32_t p = 0; p < l->parts; p++) {
+        o.first[p] = l->first[p];
+        o.rows[p] = matrix(l, p)->at.rows;
+    }
+    return o;
+}
+
+/* The norm before a linear layer, for tokens from `first` on, and the layer; y: what x lacks yet. */
+static int norm_and_products(const struct cuda_model *m, const struct linear *l,
+                             const float *const scales[LINEAR_PARTS], const float *weight,
+                             const float *y, uint32_t first, uint32_t n, float *to)
+{
+    struct cuda_acts acts[LINEAR_PARTS];
+    const struct cuda_norm norm = { .x = m->x,
+                                    .y = y,
+                                    .weight = weight,
+                                    .first = first,
+                                    .n = n,
+                                    .eps = m->llm->model->info.rms_eps,
+                                    .to = input_of(m, l, n, acts) };
+    const int e = cuda_run_norm(&norm, n == 1 ? &m->how : &m->d->how, m->d->stream);
+    return e ? e : products(m, l, scales, acts, n, to);
+}
+
+static int run_layer(const struct cuda_model *m, uint32_t layer, uint32_t n)
+{
+    const struct accel_llm *llm = m->llm;
+    const struct accel_model_info *h = &llm->model->info;
+    const struct llama_layer *l = &llm->layers[layer];
+    const struct layer_scales *s = &m->layers[layer];
+    const struct cuda_how *how = n == 1 ? &m->how : &m->d->how;
+    const size_t cache = (size_t)layer * h->kv_heads * h->head_dim * llm->info.context;
+    struct cuda_acts acts[LINEAR_PARTS];
+    int e = norm_and_products(m, &l->qkv, s->qkv, s->attn_norm, layer ? m->y : NULL, 0, n, m->y);
+    const struct cuda_attention attention = { .qkv = output_of(m, &l->qkv, n),
+                                              .heads = h->heads,
+                                              .kv_heads = h->kv_heads,
+                                              .head_dim = h->head_dim,
+                                              .rope_dim = h->rope_dim,
+                                              .context = llm->info.context,
+                                              .n = n,
+                                              .pos = m->pos,
+                                              .rope = m->rope,
+                                              .keys = m->keys + cache,
+                                              .values = m->values + cache,
+                                              .out = m->out,
+                                              .done = m->done,
+                                              .scale = fm_rsqrt((float)h->head_dim),
+                                              .to = input_of(m, &l->attn_output, n, acts) };
+    if (!e)
+        e = cuda_run_attention(&attention, how, m->d->stream);
+    if (!e)
+        e = products(m, &l->attn_output, s->attn_output, acts, n, m->y);
+    if (!e)
+        e = norm_and_products(m, &l->gate_up, s->gate_up, s->ffn_norm, m->y, 0, n, m->y);
+    const struct cuda_gates gates = { .gate_up = output_of(m, &l->gate_up, n),
+                                      .ff = h->ff,
+                                      .n = n,
+                                      .to = input_of(m, &l->down, n, acts) };
+    if (!e)
+        e = cuda_run_gates(&gates, how, m->d->stream);
+    return e ? e : products(m, &l->down, s->down, acts, n, m->y);
+}
+
+/* Everything from the host's input to the host's output. */
+static cudaError_t enqueue(const struct cuda_model *m, uint32_t n, uint32_t want)
+{
+    const struct accel_llm *llm = m->llm;
+    const struct accel_model_info *h = &llm->model->info;
+    int e = (int)cudaMemcpyAsync(m->pos, m->host_in, HEADER + (size_t)n * h->embd * sizeof *m->x,
+                                 cudaMemcpyHostToDevice, m->d->stream);
+    for (uint32_t layer = 0; layer < h->layers && !e; layer++)
+        e = run_layer(m, layer, n);
+    if (!e && want)
+        e = norm_and_products(m, &llm->head, m->head, m->output_norm, h->layers ? m->y : NULL,
+                              n - want, want, m->logits);
+    if (!e)
+        e = (int)cudaMemcpyAsync(m->host_out, m->bad,
+                                 HEADER + (size_t)want * h->vocab * sizeof(float),
+                                 cudaMemcpyDeviceToHost, m->d->stream);
+    return (cudaError_t)e;
+}
+
+static cudaError_t make_graph(struct cuda_model *m)
+{
+    cudaGraph_t graph = NULL;
+    cudaError_t e = cudaStreamBeginCapture(m->d->stream, cudaStreamCaptureModeThreadLocal);
+    if (e != cudaSuccess)
+        return e;
+    e = enqueue(m, 1, 1);
+    const cudaError_t end = cudaStreamEndCapture(m->d->stream, &graph);
+    if (e == cudaSuccess)
+        e = end;
+    if (e == cudaSuccess)
+        e = cudaGraphInstantiate(&m->token, graph, 0);
+    if (graph)
+        (void)cudaGraphDestroy(graph);
+    return e;
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int cuda_run_model(struct accel_dev *dev, void *model, const struct backend_tokens *tokens,
+                   struct accel_stats *stats, struct accel_error *err)
+{
+    struct cuda_model *m = model;
+    const struct cuda_dev *d = dev->priv;
+    const struct accel_model_info *h = &m->llm->model->info;
+    const uint64_t begin = now_ns();
+    const bool alone = tokens->n == 1 && tokens->want == 1;
+    memcpy(m->host_in, &tokens->pos, sizeof tokens->pos);
+    memcpy(m->host_in + HEADER, tokens->x, (size_t)tokens->n * h->embd * sizeof *tokens->x);
+    cudaError_t e = cudaSetDevice(d->gpu);
+    if (e == cudaSuccess && alone && !m->token)
+        e = make_graph(m);
+    if (e == cudaSuccess)
+        e = alone ? cudaGraphLaunch(m->token, d->stream) : enqueue(m, tokens->n, tokens->want);
+    const cudaError_t end = cudaStreamSynchronize(d->stream); /* also after an error */
+    if (e == cudaSuccess)
+        e = end;
+    if (e != cudaSuccess) {
+        char doing[64];
+        snprintf(doing, sizeof doing, "%u tokens at %u", tokens->n, tokens->pos);
+        return cuda_failed(e, d->gpu, doing, err);
+    }
+    uint32_t bad;
+    memcpy(&bad, m->host_out, sizeof bad);
+    if (bad) {
+        (void)cudaMemset(m->bad, 0, sizeof *m->bad);
+        (void)cudaDeviceSynchronize();
+        return accel_fail(err, ACCEL_E_CORRUPT,
+                          "%s: the model computes values that are not finite; its weights are "
+                          "damaged",
+                          gguf_path(m->llm->model->file));
+    }
+    if (tokens->deadline_ns && now_ns() - begin >= tokens->deadline_ns)
+        return accel_fail(err, ACCEL_E_TIMEOUT, "cuda:%d: the deadline of %llu ns passed", d->gpu,
+                          (unsigned long long)tokens->deadline_ns);
+    if (tokens->want)
+        memcpy(tokens->logits, m->host_out + HEADER,
+               (size_t)tokens->want * h->vocab * sizeof *tokens->logits);
+    stats->macs = tokens->n * h->linear_macs + tokens->want * h->head_macs;
+    stats->jobs = m->products - (tokens->want ? 0 : m->llm->head.parts);
+    return ACCEL_OK;
+}
+
+/* ---- opening and closing ---- */
+
+void cuda_close_model(void *model)
+{
+    struct cuda_model *m = model;
+    if (!m)
+        return;
+    if (cudaSetDevice(m->d->gpu) == cudaSuccess) {
+        if (m->token)
+            (void)cudaGraphExecDestroy(m->token);
+        (void)cudaFree(m->memory.base);
+        (void)cudaFreeHost(m->host_in);
+        (void)cudaFreeHost(m->host_out);
+    }
+    (void)cudaGetLastError();
+    free(m->layers);
+    free(m);
+}
+
+/* Why the model cannot be there as a whole, or NULL. */
+static const char *refusal(const struct cuda_dev *d, const struct accel_llm *llm)
+{
+    const struct accel_model_info *h = &llm->model->info;
+    if (d->host_floats)
+        return "host=1 says so";
+    if (llm->info.context > CUDA_MAX_CONTEXT)
+        return "its context is too long";
+    if (larger(larger(h->embd, h->ff), (size_t)h->heads * h->head_dim) > CUDA_MAX_INPUT)
+        return "its layers are too wide";
+    if (h->layers == 0 || h->heads > 65535 || h->kv_heads > 65535 - h->heads)
+        return "of its shape";
+    return NULL;
+}
+
+int cuda_open_model(struct accel_dev *dev, const struct accel_llm *llm, void **model,
+                    struct accel_error *err)
+{
+    struct cuda_dev *d = dev->priv;
+    const char *why = refusal(d, llm);
+    if (why)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "cuda:%d: only jobs run there: %s", d->gpu,
+                          why);
+    struct cuda_model *m = calloc(1, sizeof *m);
+    if (m)
+        m->layers = calloc(llm->model->info.layers, sizeof *m->layers);
+    if (!m || !m->layers) {
+        free(m);
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a model on cuda:%d", d->gpu);
+    }
+    m->d = d;
+    m->llm = llm;
+    m->how = d->how;
+    m->how.overlapped = 1;
+    m->products = llm->info.jobs_per_token;
+    cudaError_t e = cudaSetDevice(d->gpu);
+    if (e == cudaSuccess)
+        e = make_memory(m);
+    if (e != cudaSuccess) {
+        char doing[96];
+        snprintf(doing, sizeof doing, "room for a context of %u tokens and batches of %u",
+                 llm->info.context, llm->info.batch);
+        cuda_close_model(m);
+        return cuda_failed(e, d->gpu, doing, err);
+    }
+    *model = m;
+    return ACCEL_OK;
+}
