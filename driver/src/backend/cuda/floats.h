@@ -2,8 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * Each of these ends as the host's part between two jobs does: inputs of the next products, quantized. They do what
- * llama.c does with fmath.h, operation by operation, so that every bit is the same. With a single token they also
- * lay the inputs out; else cuda_prepare does. */
+ * llama.c does with fmath.h, operation by operation, so that every bit is the same. Those for a single token also
+ * lay the inputs out; after the others, cuda_prepare does. */
 #ifndef ACCEL_CUDA_FLOATS_H
 #define ACCEL_CUDA_FLOATS_H
 
@@ -21,7 +21,7 @@ struct cuda_input {
     float *scale;  /* [n] */
     uint32_t *bad; /* becomes 1 if a value is not finite */
     uint32_t cols;
-    uint32_t parts; /* laid out for these, of a single token; 0: for none */
+    uint32_t parts; /* below, for a single token */
     struct {
         struct cuda_layout at;
         uint32_t *planes, *bytes; /* what is NULL is not wanted */
@@ -36,13 +36,14 @@ struct cuda_output {
     uint32_t first[CUDA_PARTS], rows[CUDA_PARTS];
 };
 
-/* x += y (NULL: nothing); the norm of tokens first .. first + n - 1. */
+/* x_to = x + y (NULL: x); the norm of tokens first .. first + n - 1. */
 struct cuda_norm {
-    float *x;       /* [tokens][embd] */
-    const float *y; /* [tokens][embd] */
+    const float *x, *y; /* [tokens][embd] */
+    float *x_to;        /* elsewhere than x */
     const float *weight;
     uint32_t first, n;
     float eps;
+    uint32_t *meeting; /* [2], made 0 for what follows */
     struct cuda_input to;
 };
 
@@ -56,6 +57,7 @@ struct cuda_attention {
     float *out;           /* [n][heads * head_dim] */
     uint32_t *done;       /* [n], heads that are; 0, and 0 again in the end */
     float scale;
+    uint32_t *meeting; /* [2], both 0; only of a single token */
     struct cuda_input to;
 };
 
@@ -63,16 +65,21 @@ struct cuda_attention {
 struct cuda_gates {
     struct cuda_output gate_up;
     uint32_t ff, n;
+    uint32_t *meeting; /* as above */
     struct cuda_input to;
 };
 
 /* Columns of a linear layer, and tokens of context, that fit a multiprocessor's shared memory. */
-#define CUDA_MAX_INPUT   32768u
+#define CUDA_MAX_INPUT   24576u
 #define CUDA_MAX_CONTEXT 32768u
 
 int cuda_run_norm(const struct cuda_norm *a, const struct cuda_how *how, void *stream);
 int cuda_run_attention(const struct cuda_attention *a, const struct cuda_how *how, void *stream);
 int cuda_run_gates(const struct cuda_gates *a, const struct cuda_how *how, void *stream);
+/* Of a single token. Attention and gates: of layers with one part, of no more steps than there are multiprocessors. */
+int cuda_norm_token(const struct cuda_norm *a, const struct cuda_how *how, void *stream);
+int cuda_attention_token(const struct cuda_attention *a, const struct cuda_how *how, void *stream);
+int cuda_gates_token(const struct cuda_gates *a, const struct cuda_how *how, void *stream);
 
 #ifdef __cplusplus
 }

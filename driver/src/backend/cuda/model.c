@@ -37,10 +37,11 @@ struct cuda_model {
     struct layer_scales *layers;
     const float *head[LINEAR_PARTS], *output_norm, *rope;
     uint32_t *pos; /* then, after HEADER bytes, x */
-    float *x, *y, *out, *scale, *keys, *values;
+    float *x[2];   /* each norm reads one and writes the other */
+    float *y, *out, *scale, *keys, *values;
     uint32_t *bad; /* then, after HEADER bytes, logits */
     float *logits;
-    uint32_t *done;
+    uint32_t *done, *meeting;
     int8_t *q;
     struct { /* inputs laid out, of each part */
         void *bytes, *planes;
@@ -121,12 +122,14 @@ static void lay_out(struct cuda_model *m, struct arena *a)
     m->keys = take(a, cache * sizeof *m->keys);
     m->values = take(a, cache * sizeof *m->values);
     m->pos = take(a, HEADER);
-    m->x = take(a, batch * h->embd * sizeof *m->x);
+    m->x[0] = take(a, batch * h->embd * sizeof(float));
+    m->x[1] = take(a, batch * h->embd * sizeof(float));
     m->y = take(a, batch * llm->y_stride * sizeof *m->y);
     m->out = take(a, batch * h->heads * h->head_dim * sizeof *m->out);
     m->scale = take(a, batch * sizeof *m->scale);
     m->q = take(a, batch * llm->q_stride);
     m->done = take(a, batch * sizeof *m->done);
+    m->meeting = take(a, HEADER);
     m->bad = take(a, HEADER);
     m->logits = take(a, batch * h->vocab * sizeof *m->logits);
     for (uint32_t p = 0; p < LINEAR_PARTS; p++) {
@@ -156,7 +159,7 @@ static cudaError_t make_memory(struct cuda_model *m)
         e = cudaMemset(m->bad, 0, HEADER);
     if (e == cudaSuccess)
         e = cudaMallocHost((void **)&m->host_in,
-                           HEADER + (size_t)llm->info.batch * h->embd * sizeof *m->x);
+                           HEADER + (size_t)llm->info.batch * h->embd * sizeof(float));
     if (e == cudaSuccess)
         e = cudaMallocHost((void **)&m->host_out,
                            HEADER + (size_t)llm->info.batch * h->vocab * sizeof *m->logits);
@@ -170,8 +173,9 @@ static cudaError_t make_memory(struct cuda_model *m)
 static struct cuda_input input_of(const struct cuda_model *m, const struct linear *l, uint32_t n,
                                   struct cuda_acts acts[LINEAR_PARTS])
 {
-    struct cuda_input in = { .q = m->q, .scale = m->scale, .bad = m->bad, .cols = l->cols };
-    in.parts = n == 1 ? l->parts : 0;
+    struct cuda_input in = {
+        .q = m->q, .scale = m->scale, .bad = m->bad, .cols = l->cols, .parts = l->parts
+    };
     for (uint32_t p = 0; p < l->parts; p++) {
         const struct cuda_layout *at = &matrix(l, p)->at;
         struct cuda_acts_size size;
@@ -192,6 +196,19 @@ static struct cuda_input input_of(const struct cuda_model *m, const struct linea
     return in;
 }
 
+/* Whether a single token's inputs are laid out with what makes them: not if sums span a row, or there is no layout. */
+static bool laid_out(const struct cuda_model *m, const struct linear *l, uint32_t n)
+{
+    bool all = n == 1;
+    for (uint32_t p = 0; p < l->parts && all; p++) {
+        const struct cuda_layout *at = &matrix(l, p)->at;
+        struct cuda_acts_size size;
+        cuda_size_acts(at, 1, false, &size);
+        all = at->width != CUDA_WIDE && (!size.sums || at->drain) && at->steps <= m->how.sms;
+    }
+    return all;
+}
+
 static int products(const struct cuda_model *m, const struct linear *l,
                     const float *const scales[LINEAR_PARTS],
                     const struct cuda_acts acts[LINEAR_PARTS], uint32_t n, float *y)
@@ -203,7 +220,7 @@ static int products(const struct cuda_model *m, const struct linear *l,
         const struct cuda_results to = { .f32 = y + (size_t)l->first[p] * n,
                                          .row_scale = scales[p],
                                          .col_scale = m->scale };
-        if (n > 1)
+        if (!laid_out(m, l, n))
             e = cuda_prepare(&w->at, &acts[p], m->d->stream);
         if (!e)
             e = cuda_product(w, &acts[p], &to, how, m->d->stream);
@@ -224,17 +241,20 @@ static struct cuda_output output_of(const struct cuda_model *m, const struct lin
 /* The norm before a linear layer, for tokens from `first` on, and the layer; y: what x lacks yet. */
 static int norm_and_products(const struct cuda_model *m, const struct linear *l,
                              const float *const scales[LINEAR_PARTS], const float *weight,
-                             const float *y, uint32_t first, uint32_t n, float *to)
+                             const float *y, uint32_t which, uint32_t first, uint32_t n, float *to)
 {
     struct cuda_acts acts[LINEAR_PARTS];
-    const struct cuda_norm norm = { .x = m->x,
+    const struct cuda_norm norm = { .x = m->x[which],
+                                    .x_to = m->x[1 - which],
                                     .y = y,
                                     .weight = weight,
                                     .first = first,
                                     .n = n,
                                     .eps = m->llm->model->info.rms_eps,
+                                    .meeting = m->meeting,
                                     .to = input_of(m, l, n, acts) };
-    const int e = cuda_run_norm(&norm, n == 1 ? &m->how : &m->d->how, m->d->stream);
+    const int e = laid_out(m, l, n) ? cuda_norm_token(&norm, &m->how, m->d->stream)
+                                    : cuda_run_norm(&norm, &m->d->how, m->d->stream);
     return e ? e : products(m, l, scales, acts, n, to);
 }
 
@@ -244,10 +264,9 @@ static int run_layer(const struct cuda_model *m, uint32_t layer, uint32_t n)
     const struct accel_model_info *h = &llm->model->info;
     const struct llama_layer *l = &llm->layers[layer];
     const struct layer_scales *s = &m->layers[layer];
-    const struct cuda_how *how = n == 1 ? &m->how : &m->d->how;
     const size_t cache = (size_t)layer * h->kv_heads * h->head_dim * llm->info.context;
     struct cuda_acts acts[LINEAR_PARTS];
-    int e = norm_and_products(m, &l->qkv, s->qkv, s->attn_norm, layer ? m->y : NULL, 0, n, m->y);
+    int e = norm_and_products(m, &l->qkv, s->qkv, s->attn_norm, layer ? m->y : NULL, 0, 0, n, m->y);
     const struct cuda_attention attention = { .qkv = output_of(m, &l->qkv, n),
                                               .heads = h->heads,
                                               .kv_heads = h->kv_heads,
@@ -261,20 +280,25 @@ static int run_layer(const struct cuda_model *m, uint32_t layer, uint32_t n)
                                               .values = m->values + cache,
                                               .out = m->out,
                                               .done = m->done,
+                                              .meeting = m->meeting,
                                               .scale = fm_rsqrt((float)h->head_dim),
                                               .to = input_of(m, &l->attn_output, n, acts) };
     if (!e)
-        e = cuda_run_attention(&attention, how, m->d->stream);
+        e = laid_out(m, &l->attn_output, n)
+                ? cuda_attention_token(&attention, &m->how, m->d->stream)
+                : cuda_run_attention(&attention, &m->d->how, m->d->stream);
     if (!e)
         e = products(m, &l->attn_output, s->attn_output, acts, n, m->y);
     if (!e)
-        e = norm_and_products(m, &l->gate_up, s->gate_up, s->ffn_norm, m->y, 0, n, m->y);
+        e = norm_and_products(m, &l->gate_up, s->gate_up, s->ffn_norm, m->y, 1, 0, n, m->y);
     const struct cuda_gates gates = { .gate_up = output_of(m, &l->gate_up, n),
                                       .ff = h->ff,
+                                      .meeting = m->meeting,
                                       .n = n,
                                       .to = input_of(m, &l->down, n, acts) };
     if (!e)
-        e = cuda_run_gates(&gates, how, m->d->stream);
+        e = laid_out(m, &l->down, n) ? cuda_gates_token(&gates, &m->how, m->d->stream)
+                                     : cuda_run_gates(&gates, &m->d->how, m->d->stream);
     return e ? e : products(m, &l->down, s->down, acts, n, m->y);
 }
 
@@ -283,13 +307,13 @@ static cudaError_t enqueue(const struct cuda_model *m, uint32_t n, uint32_t want
 {
     const struct accel_llm *llm = m->llm;
     const struct accel_model_info *h = &llm->model->info;
-    int e = (int)cudaMemcpyAsync(m->pos, m->host_in, HEADER + (size_t)n * h->embd * sizeof *m->x,
+    int e = (int)cudaMemcpyAsync(m->pos, m->host_in, HEADER + (size_t)n * h->embd * sizeof(float),
                                  cudaMemcpyHostToDevice, m->d->stream);
     for (uint32_t layer = 0; layer < h->layers && !e; layer++)
         e = run_layer(m, layer, n);
     if (!e && want)
-        e = norm_and_products(m, &llm->head, m->head, m->output_norm, h->layers ? m->y : NULL,
-                              n - want, want, m->logits);
+        e = norm_and_products(m, &llm->head, m->head, m->output_norm, m->y, 0, n - want, want,
+                              m->logits);
     if (!e)
         e = (int)cudaMemcpyAsync(m->host_out, m->bad,
                                  HEADER + (size_t)want * h->vocab * sizeof(float),
@@ -392,7 +416,8 @@ static const char *refusal(const struct cuda_dev *d, const struct accel_llm *llm
         return "host=1 says so";
     if (llm->info.context > CUDA_MAX_CONTEXT)
         return "its context is too long";
-    if (larger(larger(h->embd, h->ff), (size_t)h->heads * h->head_dim) > CUDA_MAX_INPUT)
+    if (larger(larger(h->embd, h->ff), (size_t)h->heads * h->head_dim) > CUDA_MAX_INPUT ||
+        h->heads > d->how.sms)
         return "its layers are too wide";
     if (h->layers == 0 || h->heads > 65535 || h->kv_heads > 65535 - h->heads)
         return "of its shape";

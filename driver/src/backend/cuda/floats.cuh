@@ -1,0 +1,155 @@
+/* floats.cuh - what the kernels between products share, of one token and of many.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_CUDA_FLOATS_CUH
+#define ACCEL_CUDA_FLOATS_CUH
+
+#include "floats.h"
+
+#include "device.cuh"
+
+#include "../../fmath.h"
+
+namespace
+{
+
+__device__ inline float at(const cuda_output &o, uint32_t token, uint32_t row)
+{
+    uint32_t p = 0;
+    while (p + 1 < o.parts && row >= o.first[p + 1])
+        p++;
+    return o.y[(size_t)o.first[p] * o.n + (size_t)token * o.rows[p] + (row - o.first[p])];
+}
+
+__device__ inline uint32_t block_max(uint32_t v)
+{
+    __shared__ uint32_t of_warp[32];
+    v = __reduce_max_sync(0xFFFFFFFFu, v);
+    if (threadIdx.x % 32 == 0)
+        of_warp[threadIdx.x / 32] = v;
+    __syncthreads();
+    v = threadIdx.x % 32 < blockDim.x / 32 ? of_warp[threadIdx.x % 32] : 0;
+    return __reduce_max_sync(0xFFFFFFFFu, v);
+}
+
+/* One activation as accel_quantize_activations makes it; top: the bits of the largest magnitude of its column. */
+struct Scale {
+    float scale, kept; /* to divide by; the column's own */
+    bool bad, none;
+};
+__device__ inline Scale scale_of(uint32_t top)
+{
+    const float largest = __uint_as_float(top), scale = largest / 127.0f;
+    const bool bad = top >= 0x7F800000u, none = bad || scale == 0.0f;
+    return { scale, bad ? largest : none ? 0.0f : scale, bad, none };
+}
+__device__ inline int8_t code_of(float v, const Scale &s)
+{
+    constexpr float magic = 12582912.0f; /* 1.5 * 2^23 */
+    float r = s.none ? 0.0f : v / s.scale;
+    r = r > 127.0f ? 127.0f : r;
+    r = r < -127.0f ? -127.0f : r;
+    return (int8_t)(int)((r + magic) - magic);
+}
+
+/* Element i of the head that begins at that row, turned: attention_rotate. */
+__device__ inline float turned(const cuda_attention &a, uint32_t token, uint32_t row, uint32_t i,
+                               const float *turn)
+{
+    const float v = at(a.qkv, token, row + i);
+    return i < a.rope_dim ? v * turn[i] + at(a.qkv, token, row + (i ^ 1u)) * turn[a.rope_dim + i]
+                          : v;
+}
+
+/* The sum of a[i] * b[i * stride], one after the other; loads go ahead of it, AtOnce of them. */
+template <int AtOnce>
+__device__ inline float ascending(uint32_t count, const float *a, const float *b, size_t stride)
+{
+    float s = 0.0f;
+    for (uint32_t i = 0; i < count; i += AtOnce) {
+        float u[AtOnce];
+#pragma unroll
+        for (uint32_t j = 0; j < AtOnce; j++)
+            u[j] = i + j < count ? b[(i + j) * stride] : 0.0f;
+#pragma unroll
+        for (uint32_t j = 0; j < AtOnce; j++)
+            if (i + j < count)
+                s = s + a[i + j] * u[j];
+    }
+    return s;
+}
+
+/* attention_head by one block: q, and k and v if the token at pos is not in the cache (Alone), are in shared memory, as
+ * are scores, [pos + 1]. */
+template <bool Alone>
+__device__ inline void attention(const float *q, const float *k, const float *v, const float *keys,
+                                 const float *values, uint32_t hd, uint32_t context, uint32_t pos,
+                                 float scale, float *scores, float *out)
+{
+    __shared__ float sums[8];
+    const uint32_t cached = Alone ? pos : pos + 1;
+    uint32_t top = 0;
+    for (uint32_t t = threadIdx.x; t <= pos; t += blockDim.x) {
+        float s = 0.0f;
+        if (t < cached) {
+            s = ascending<32>(hd, q, keys + t, context);
+        } else {
+            for (uint32_t d = 0; d < hd; d++)
+                s = s + q[d] * k[d];
+        }
+        s = s * scale;
+        scores[t] = s;
+        /* as integers that order like the floats: no NaN is the largest of all but -NaN, and both end as NaN */
+        const uint32_t bits = __float_as_uint(s);
+        top = max(top, bits >> 31 ? ~bits : bits | 0x80000000u);
+    }
+    top = block_max(top);
+    const float most = __uint_as_float(top >> 31 ? top & 0x7FFFFFFFu : ~top);
+    for (uint32_t t = threadIdx.x; t <= pos; t += blockDim.x)
+        scores[t] = fm_exp(scores[t] - most);
+    __syncthreads();
+    if (threadIdx.x < 8) {
+        float s = 0.0f;
+#pragma unroll 8
+        for (uint32_t t = threadIdx.x; t <= pos; t += 8)
+            s = s + scores[t];
+        sums[threadIdx.x] = s;
+    }
+    __syncthreads();
+    const float inverse = 1.0f / fm_sum8(sums);
+    for (uint32_t t = threadIdx.x; t <= pos; t += blockDim.x)
+        scores[t] = scores[t] * inverse;
+    __syncthreads();
+    for (uint32_t d = threadIdx.x; d < hd; d += blockDim.x) {
+        float s = ascending<32>(cached, scores, values + d, hd);
+        if (Alone)
+            s = s + scores[pos] * v[d];
+        out[d] = s;
+    }
+}
+
+template <class Kernel, class Arguments>
+int start(Kernel kernel, const Arguments &a, dim3 grid, uint32_t threads, uint32_t shared,
+          const cuda_how *how, void *stream)
+{
+    cudaLaunchConfig_t config = {};
+    cudaLaunchAttribute attribute = {};
+    if (shared > 48 * 1024) {
+        const cudaError_t e = cudaFuncSetAttribute(
+            kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
+        if (e != cudaSuccess)
+            return e;
+    }
+    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    attribute.val.programmaticStreamSerializationAllowed = 1;
+    config.gridDim = grid;
+    config.blockDim = dim3(threads);
+    config.dynamicSmemBytes = shared;
+    config.stream = static_cast<cudaStream_t>(stream);
+    config.attrs = &attribute;
+    config.numAttrs = how->overlapped ? 1 : 0;
+    return cudaLaunchKernelEx(&config, kernel, a);
+}
+
+} // namespace
+
+#endif
