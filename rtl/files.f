@@ -47,6 +47,8 @@ rtl/link/link_results.v
 rtl/link/far_registers.v
 rtl/link/link_control.v
 rtl/soc/sdram.v
+rtl/soc/mem_reader.v
+rtl/soc/resident.v
 rtl/soc/accel_soc.v
 rtl/link/uart_rx.v
 rtl/link/uart_tx.v

@@ -36,13 +36,17 @@ void stop(int)
 }
 
 const char *const kUsage =
-    "Usage: accel-board [--link PATH] [--faults N] [--seed N] [--unplug BYTES]\n"
+    "Usage: accel-board [--link PATH] [--faults N] [--seed N] [--unplug BYTES] [--memory BYTES] [--power BYTES]\n"
     "\n"
     "Simulates a board and prints the name of its serial port: accel selftest -d serial:NAME\n"
     "  --link PATH     also make PATH a symbolic link to the port\n"
     "  --faults N      damage, lose or repeat something about once in N bytes, both ways\n"
     "  --seed N        of the faults (default 1)\n"
-    "  --unplug BYTES  end after so many bytes from the host, as if the cable were pulled\n";
+    "  --unplug BYTES  end after so many bytes from the host, as if the cable were pulled\n"
+    "  --memory BYTES  external memory, a multiple of 16 (default 0: none)\n"
+    "  --power BYTES   lose the power for a moment after so many bytes from the host\n"
+    "\n"
+    "At its end it prints how many bytes came from the host.\n";
 
 [[noreturn]] void die(const char *what)
 {
@@ -53,7 +57,8 @@ const char *const kUsage =
 struct Options {
     std::string link;
     unsigned faults = 0;
-    uint64_t seed = 1, unplug = 0;
+    uint64_t seed = 1, unplug = 0, power = 0;
+    uint32_t memory = 0;
 };
 
 Options parse(int argc, char **argv)
@@ -78,6 +83,10 @@ Options parse(int argc, char **argv)
             o.seed = std::strtoull(v, nullptr, 0);
         else if (a == "--unplug")
             o.unplug = std::strtoull(v, nullptr, 0);
+        else if (a == "--power")
+            o.power = std::strtoull(v, nullptr, 0);
+        else if (a == "--memory")
+            o.memory = (uint32_t)std::strtoul(v, nullptr, 0) & ~15u;
         else {
             std::fputs(kUsage, stderr);
             std::exit(2);
@@ -89,8 +98,12 @@ Options parse(int argc, char **argv)
 class Board
 {
   public:
-    Board(int port, const Options &o) : port_(port), unplug_(o.unplug), soc_(o.seed, o.faults) {}
+    Board(int port, const Options &o)
+        : port_(port), unplug_(o.unplug), power_(o.power), soc_(o.seed, o.faults, o.memory)
+    {
+    }
 
+    uint64_t received() const { return received_; }
     void run()
     {
         while (!stopped && wait()) {
@@ -101,7 +114,7 @@ class Board
 
   private:
     int port_;
-    uint64_t unplug_, received_ = 0;
+    uint64_t unplug_, power_, received_ = 0;
     Soc soc_;
 
     /* As much as goes; if the host does not read, later. */
@@ -130,8 +143,10 @@ class Board
         if (n < 0)
             return errno == EAGAIN || errno == EINTR;
         for (ssize_t i = 0; i < n; i++) {
-            if (unplug_ && ++received_ == unplug_)
+            if (++received_ == unplug_)
                 return false;
+            if (received_ == power_)
+                soc_.lose_power();
             soc_.down.put(bytes[i]);
         }
         return true;
@@ -167,6 +182,7 @@ int main(int argc, char **argv)
     std::fflush(stdout);
     auto board = std::make_unique<Board>(port, o);
     board->run();
+    std::printf("%llu bytes from the host\n", (unsigned long long)board->received());
     if (!o.link.empty())
         unlink(o.link.c_str());
     return 0;

@@ -72,7 +72,7 @@ $(BOARD_MK): $(shell cat rtl/files.f) rtl/files.f sim/sim.mk
 	@rm -rf $(@D) && mkdir -p $(@D)
 	$(Q)$(VERILATOR) --cc $(VERILATOR_FLAGS) -Mdir $(@D) --prefix Vboard --top-module accel_soc \
 	    $(foreach p,1:Kind 2:Rows 3:Lanes 4:ScaleUnits 5:MaxN 6:XDepth 7:WDepth,-G$(call field,$p,2)=$(call field,$(BOARD_MODEL),$(call field,$p,1))) \
-	    -GODepth=$(SIM_ODEPTH) -f rtl/files.f
+	    -GODepth=$(SIM_ODEPTH) -GMemory=1 -f rtl/files.f
 BOARD_LIB   := $(SIM)/board/board.a
 $(BOARD_LIB): $(BOARD_MK)
 	$(Q)cd $(@D) && for f in *.cpp; do \
@@ -81,7 +81,7 @@ $(BOARD_LIB): $(BOARD_MK)
 	$(Q)ar rcs $@ $(@D)/*.o
 
 # accel-usbip: the same as a USB device of the running kernel.
-$(B)/accel-board $(B)/accel-usbip: $(B)/accel-%: sim/%.cpp sim/soc.h sim/bad_wire.h $(BOARD_LIB) $(SIM)/runtime.a | $(LINK_NUMBERS)
+$(B)/accel-board $(B)/accel-usbip: $(B)/accel-%: sim/%.cpp sim/soc.h sim/bad_wire.h sim/plain_memory.h $(BOARD_LIB) $(SIM)/runtime.a | $(LINK_NUMBERS)
 	$(call say,CXX,$@)
 	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -I$(B)/gen -I$(SIM)/board -o $@ $< $(BOARD_LIB) \
 	    $(SIM)/runtime.a $(SIM_LIBS) -lpthread

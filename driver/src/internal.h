@@ -88,6 +88,7 @@ struct packed {
     uint32_t outlier_chunks; /* of a row tile; 0: no outliers */
     size_t outlier_beats;
     uint64_t *outliers;
+    struct resident *resident; /* its place in a device's memory (link/resident.h), or NULL */
 };
 
 struct pack_chunk; /* pack/pack.h */

@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "streams.h"
 
+#include "link/resident.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +23,10 @@ int streams_can_run(const struct pe_kind *kind, const struct pack_shape *shape, 
 
 static void free_packed(void *priv)
 {
+    struct resident *r = ((struct packed *)priv)->resident;
+    if (r)
+        atomic_store(&r->dropped, true);
+    resident_release(r);
     pack_free(priv);
     free(priv);
 }

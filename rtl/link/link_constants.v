@@ -57,6 +57,22 @@
 // those from here on lie outside the link
 `define LINK_REG_FAR 96
 `define LINK_REGS 128
+// external memory
+`define LINK_REG_MEM_MAGIC 128
+`define LINK_REG_MEM_BYTES 129
+`define LINK_REG_MEM_TAG 130
+`define LINK_REG_MEM_STATE 131
+`define LINK_REG_MEM_PAGE 132
+`define LINK_REG_MEM_READ 133
+`define LINK_REG_MEM_WRITTEN 134
+`define LINK_REG_MEM_WINDOW 32768
+// what the register LINK_REG_MEM_MAGIC reads: "MEMO"
+`define LINK_MEM_WORD 1330464077
+// commands for it, and what completions say
+`define LINK_OP_STORE 16
+`define LINK_OP_FETCH 17
+`define LINK_STATUS_ILLEGAL 1
+`define LINK_STATUS_MEMORY 3
 // USB, for tests until there is a number of our own
 `define LINK_USB_VENDOR 4617
 `define LINK_USB_PRODUCT 1

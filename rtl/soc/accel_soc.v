@@ -19,6 +19,7 @@ module accel_soc #(
     parameter ORoom       = 512,
     parameter ResultBytes = 512,            // of results in one frame, power of two, 16..4096
     parameter ResultSlots = 4,              // frames kept until acknowledged, power of two, 2..64
+    parameter Memory      = 0,              // 1: external memory at the ports mem_*, see resident.v
     parameter ClockHz     = 50000000,       // of clk_i: what the register says
     parameter Build       = 0               // likewise
 ) (
@@ -44,9 +45,24 @@ module accel_soc #(
     output wire [15:0] bus_addr_o,
     output wire [31:0] bus_data_o,
     input  wire        bus_done_i,
-    input  wire [31:0] bus_data_i
+    input  wire [31:0] bus_data_i,
+    // external memory, see docs/link.md; unused without Memory
+    input  wire [31:0] mem_bytes_i,         // of it, constant
+    output wire        mem_valid_o,
+    input  wire        mem_ready_i,
+    output wire        mem_write_o,
+    output wire [27:0] mem_addr_o,          // of 16 bytes
+    input  wire        mem_take_i,
+    output wire [15:0] mem_data_o,
+    output wire        mem_strobe_o,
+    input  wire        mem_valid_i,
+    input  wire [15:0] mem_data_i
 );
     localparam WBytes = (`BEAT + 7) / 8;    // of a beat of codes
+
+    generate
+        if (Memory < 0 || Memory > 1) accel_soc_memory_must_be_0_or_1 bad_parameter();
+    endgenerate
 
     assign ready_o = 1'b1;
 
@@ -71,6 +87,8 @@ module accel_soc #(
     wire [7:0]   tx_payload;
     wire [5:0]   reg_addr;
     wire [31:0]  reg_data;
+    wire         bus_valid, bus_done;
+    wire [31:0]  bus_data;
     link_control #(.CmdRoom(CmdRoom), .XRoom(XRoom), .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom),
                    .ResultBytes(ResultBytes), .ResultSlots(ResultSlots), .ClockHz(ClockHz), .Build(Build)) control (
         .clk_i(clk_i), .rst_i(rst_i), .type_i(type_in), .flags_i(flags), .session_i(session), .sequence_i(number),
@@ -85,8 +103,8 @@ module accel_soc #(
         .tx_payload_ready_i(tx_payload_ready), .tx_payload_o(tx_payload),
         .reg_addr_o(reg_addr), .reg_data_i(reg_data),
         .side_valid_i(side_valid_i), .side_write_i(side_write_i), .side_addr_i(side_addr_i), .side_data_i(side_data_i),
-        .side_done_o(side_done_o), .side_data_o(side_data_o), .bus_valid_o(bus_valid_o), .bus_write_o(bus_write_o),
-        .bus_addr_o(bus_addr_o), .bus_data_o(bus_data_o), .bus_done_i(bus_done_i), .bus_data_i(bus_data_i));
+        .side_done_o(side_done_o), .side_data_o(side_data_o), .bus_valid_o(bus_valid), .bus_write_o(bus_write_o),
+        .bus_addr_o(bus_addr_o), .bus_data_o(bus_data_o), .bus_done_i(bus_done), .bus_data_i(bus_data));
     link_tx tx (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(tx_valid), .ready_o(tx_ready), .field_i(tx_field),
         .payload_valid_i(tx_payload_valid), .payload_ready_o(tx_payload_ready), .payload_i(tx_payload),
@@ -107,37 +125,87 @@ module accel_soc #(
         end
     endgenerate
 
-    wire                     cmd_valid, cmd_ready, cmd_take, x_valid, x_ready, w_valid, w_ready, h_valid, h_ready, o_valid, o_ready;
+    wire                     cmd_valid, cmd_ready, cmd_take, given, given_ready, x_valid, x_ready, w_valid, w_ready, h_valid, h_ready, o_valid, o_ready;
     wire [127:0]             cmd;
     wire [Lanes*8-1:0]       x;
-    wire [WBytes*8-1:0]      w;
-    wire [ScaleUnits*16-1:0] h;
-    wire [63:0]              o;
+    wire [WBytes*8-1:0]      w, sent_w;
+    wire [ScaleUnits*16-1:0] h, sent_h;
+    wire [63:0]              o, sent_o;
+    wire                     take_w, gathered_w, sent_w_valid, sent_w_ready, sent_h_valid, sent_h_ready, sent_o_valid, sent_o_ready;
     bytes_to_beat #(.Bytes(16)) gather_cmd (
         .clk_i(clk_i), .rst_i(rst), .valid_i(s_valid[`LINK_STREAM_COMMAND]), .ready_o(s_ready[`LINK_STREAM_COMMAND]),
-        .data_i(s_byte[8*`LINK_STREAM_COMMAND+:8]), .valid_o(cmd_valid), .ready_i(cmd_take), .data_o(cmd));
+        .data_i(s_byte[8*`LINK_STREAM_COMMAND+:8]), .valid_o(given), .ready_i(given_ready), .data_o(cmd));
     bytes_to_beat #(.Bytes(Lanes)) gather_x (
         .clk_i(clk_i), .rst_i(rst), .valid_i(s_valid[`LINK_STREAM_X]), .ready_o(s_ready[`LINK_STREAM_X]),
         .data_i(s_byte[8*`LINK_STREAM_X+:8]), .valid_o(x_valid), .ready_i(x_ready), .data_o(x));
     bytes_to_beat #(.Bytes(WBytes)) gather_w (
-        .clk_i(clk_i), .rst_i(rst), .valid_i(s_valid[`LINK_STREAM_W]), .ready_o(s_ready[`LINK_STREAM_W]),
-        .data_i(s_byte[8*`LINK_STREAM_W+:8]), .valid_o(w_valid), .ready_i(w_ready), .data_o(w));
+        .clk_i(clk_i), .rst_i(rst), .valid_i(take_w), .ready_o(gathered_w),
+        .data_i(s_byte[8*`LINK_STREAM_W+:8]), .valid_o(sent_w_valid), .ready_i(sent_w_ready), .data_o(sent_w));
     bytes_to_beat #(.Bytes(ScaleUnits * 2)) gather_h (
         .clk_i(clk_i), .rst_i(rst), .valid_i(s_valid[`LINK_STREAM_H]), .ready_o(s_ready[`LINK_STREAM_H]),
-        .data_i(s_byte[8*`LINK_STREAM_H+:8]), .valid_o(h_valid), .ready_i(h_ready), .data_o(h));
+        .data_i(s_byte[8*`LINK_STREAM_H+:8]), .valid_o(sent_h_valid), .ready_i(sent_h_ready), .data_o(sent_h));
     bytes_to_beat #(.Bytes(8)) gather_o (
         .clk_i(clk_i), .rst_i(rst), .valid_i(s_valid[`LINK_STREAM_O]), .ready_o(s_ready[`LINK_STREAM_O]),
-        .data_i(s_byte[8*`LINK_STREAM_O+:8]), .valid_o(o_valid), .ready_i(o_ready), .data_o(o));
+        .data_i(s_byte[8*`LINK_STREAM_O+:8]), .valid_o(sent_o_valid), .ready_i(sent_o_ready), .data_o(sent_o));
 
     // ids of the commands in the core: results carry the oldest one's
     wire        ids_ready;
     wire [15:0] id;
-    wire        cpl_valid, cpl_ready;
-    wire [23:0] cpl;
+    wire        cpl_valid, cpl_ready, out_valid, out_ready;
+    wire [23:0] cpl, out;
     assign cmd_take = cmd_ready && ids_ready;
     fifo #(.Width(16), .Depth(8)) ids (
         .clk_i(clk_i), .rst_i(rst), .valid_i(cmd_valid && cmd_ready), .ready_o(ids_ready), .data_i(cmd[31:16]),
         .valid_o(busy_o), .ready_i(cpl_valid && cpl_ready), .data_o(id));
+
+    // ---- weights in memory: what is pending from there comes before what the link has
+    generate
+        if (Memory != 0) begin : g_memory
+            localparam WWords = (WBytes + 1) / 2;
+            wire                     ours = bus_addr_o[15] || bus_addr_o[15:6] == 10'd2;
+            wire                     done, store, byte_ready;
+            wire [31:0]              data;
+            wire [2:0]               pending, valid;
+            wire [16*WWords-1:0]     memory_w;
+            wire [ScaleUnits*16-1:0] memory_h;
+            wire [63:0]              memory_o;
+            resident #(.WWords(WWords), .HWords(ScaleUnits), .OWords(4)) weights (
+                .clk_i(clk_i), .rst_i(rst_i), .session_rst_i(session_rst), .bytes_i(mem_bytes_i), .cmd_valid_i(given),
+                .cmd_ready_o(given_ready), .cmd_i(cmd), .cmd_valid_o(cmd_valid), .cmd_ready_i(cmd_take), .busy_i(busy_o),
+                .cpl_valid_i(cpl_valid), .cpl_ready_o(cpl_ready), .cpl_i(cpl), .cpl_valid_o(out_valid), .cpl_ready_i(out_ready),
+                .cpl_o(out), .store_o(store), .byte_valid_i(s_valid[`LINK_STREAM_W]), .byte_ready_o(byte_ready),
+                .byte_i(s_byte[8*`LINK_STREAM_W+:8]), .pending_o(pending), .valid_o(valid), .ready_i({o_ready, h_ready, w_ready}),
+                .w_o(memory_w), .h_o(memory_h), .o_o(memory_o), .bus_valid_i(bus_valid && ours), .bus_write_i(bus_write_o),
+                .bus_addr_i(bus_addr_o), .bus_data_i(bus_data_o), .bus_done_o(done), .bus_data_o(data),
+                .mem_valid_o(mem_valid_o), .mem_ready_i(mem_ready_i), .mem_write_o(mem_write_o), .mem_addr_o(mem_addr_o),
+                .mem_take_i(mem_take_i), .mem_data_o(mem_data_o), .mem_strobe_o(mem_strobe_o), .mem_valid_i(mem_valid_i),
+                .mem_data_i(mem_data_i));
+            // bytes that are to be stored may be here before their command: they are no beats as long as nothing computes
+            assign take_w                  = s_valid[`LINK_STREAM_W] && busy_o && !store;
+            assign s_ready[`LINK_STREAM_W] = store ? byte_ready : gathered_w && busy_o;
+            assign {o_valid, h_valid, w_valid} = (valid & pending) | ({sent_o_valid, sent_h_valid, sent_w_valid} & ~pending);
+            assign {sent_o_ready, sent_h_ready, sent_w_ready} = {o_ready, h_ready, w_ready} & ~pending;
+            assign w = pending[0] ? memory_w[WBytes*8-1:0] : sent_w;
+            assign h = pending[1] ? memory_h : sent_h;
+            assign o = pending[2] ? memory_o : sent_o;
+            assign bus_valid_o = bus_valid && !ours;
+            assign bus_done    = ours ? done : bus_done_i;
+            assign bus_data    = ours ? data : bus_data_i;
+            if (WWords * 2 != WBytes) begin : g_odd
+                wire unused_ok = &{1'b0, memory_w[16*WWords-1:WBytes*8]};
+            end
+        end else begin : g_no_memory
+            assign {cmd_valid, given_ready} = {given, cmd_take};
+            assign {out_valid, cpl_ready, out} = {cpl_valid, out_ready, cpl};
+            assign {take_w, s_ready[`LINK_STREAM_W]} = {s_valid[`LINK_STREAM_W], gathered_w};
+            assign {w_valid, sent_w_ready, w} = {sent_w_valid, w_ready, sent_w};
+            assign {h_valid, sent_h_ready, h} = {sent_h_valid, h_ready, sent_h};
+            assign {o_valid, sent_o_ready, o} = {sent_o_valid, o_ready, sent_o};
+            assign {bus_valid_o, bus_done, bus_data} = {bus_valid, bus_done_i, bus_data_i};
+            assign {mem_valid_o, mem_write_o, mem_addr_o, mem_data_o, mem_strobe_o} = 47'd0;
+            wire unused_ok = &{1'b0, mem_bytes_i, mem_ready_i, mem_take_i, mem_valid_i, mem_data_i};
+        end
+    endgenerate
 
     wire                     r_valid, r_ready, r_byte_valid, r_byte_ready;
     wire [ScaleUnits*48-1:0] r;
@@ -160,8 +228,8 @@ module accel_soc #(
         .clk_i(clk_i), .rst_i(rst), .valid_i(r_valid), .ready_o(r_ready), .data_i(r), .valid_o(r_byte_valid),
         .ready_i(r_byte_ready), .data_o(r_byte));
     link_results #(.Bytes(ResultBytes), .Slots(ResultSlots)) results (
-        .clk_i(clk_i), .rst_i(rst), .valid_i(r_byte_valid), .ready_o(r_byte_ready), .data_i(r_byte), .tag_i(id),
-        .cpl_valid_i(cpl_valid), .cpl_ready_o(cpl_ready), .cpl_i(cpl), .cursor_o(cursor), .frame_o(frame),
+        .clk_i(clk_i), .rst_i(rst), .valid_i(r_byte_valid), .ready_o(r_byte_ready), .data_i(r_byte), .tag_i(busy_o ? id : out[15:0]),
+        .cpl_valid_i(out_valid), .cpl_ready_o(out_ready), .cpl_i(out), .cursor_o(cursor), .frame_o(frame),
         .type_o(frame_type), .tag_o(frame_tag), .length_o(frame_length), .send_i(send), .payload_valid_o(frame_valid),
         .payload_ready_i(frame_ready), .payload_o(frame_byte), .ack_valid_i(ack_valid), .ack_i(ack), .nak_i(nak),
         .rewound_o(rewound));

@@ -77,6 +77,8 @@ LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b)) \
              uart:accel_uart:Kind=2:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:CmdRoom=16 \
              usb:accel_usb:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 usb_full:accel_usb:HighSpeed=0:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 \
              usb_fs:accel_usb_fs:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 ulpi:accel_ulpi:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 \
+             sdram:sdram sdram_100:sdram:ClockHz=100000000:Cas=3:RowBits=4:ColBits=10:RetainMs=1 \
+             memory:accel_soc:Memory=1:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 memory_odd:accel_soc:Memory=1:Kind=11:Rows=4:Lanes=8:ScaleUnits=1:WDepth=512 \
              core_outliers:accel_core:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:ODepth=16
 
 # A tile bench for each kind that the library can pack. The tile of kind K is module tile_K, unless TB_TILE_K names

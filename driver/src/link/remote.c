@@ -2,6 +2,8 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "remote.h"
 
+#include "resident.h"
+
 #include "../streams.h"
 
 #include <stdio.h>
@@ -23,11 +25,13 @@ struct remote {
     const struct pe_kind *kind;
     uint32_t rooms[LINK_STREAMS];
     uint16_t session;
+    struct memory memory;
     bool fresh; /* the session is open and nothing is left of a job in it */
     uint64_t counters[STREAMS_COUNTERS];
 
     /* the job that runs */
     struct job_streams streams;
+    uint32_t commands[4 * (RESIDENT_STREAMS + 1)];
     struct byte_stream left[LINK_STREAMS];
     struct result_reader results;
     uint16_t id;
@@ -190,6 +194,22 @@ static int try_session(struct remote *r, uint16_t session, struct accel_error *e
     return r->host.state == LINK_OPEN ? ACCEL_OK : silent(r, err);
 }
 
+/* What lies in the memory is known as long as it keeps our tag, which power-on clears. */
+static int check_memory(struct remote *r, struct accel_error *err)
+{
+    if (!r->memory.bytes)
+        return ACCEL_OK;
+    int rc = peek(r, LINK_REG_MEM_TAG, 1, err);
+    if (rc || (r->memory.tag && r->host.words[0] == r->memory.tag))
+        return rc;
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    memory_forget(&r->memory);
+    r->memory.tag = link_crc(r->session, &t, sizeof t) | 1;
+    link_host_poke(&r->host, LINK_REG_MEM_TAG, r->memory.tag, now_ns());
+    return await_answer(r, err);
+}
+
 static int enter_session(struct remote *r, uint16_t session, struct accel_error *err)
 {
     r->fresh = false;
@@ -215,6 +235,8 @@ static int open_session(struct remote *r, struct accel_error *err)
     int rc = enter_session(r, session, err);
     if (!rc)
         rc = read_counters(r, r->counters, err);
+    if (!rc)
+        rc = check_memory(r, err);
     r->fresh = !rc;
     return rc;
 }
@@ -289,6 +311,10 @@ static int read_shape(struct remote *r, struct accel_error *err)
     if ((rc = peek(r, LINK_REG_ROOM, LINK_STREAMS, err)))
         return rc;
     memcpy(r->rooms, r->host.words, sizeof r->rooms);
+    if ((rc = peek(r, LINK_REG_MEM_MAGIC, 2, err)))
+        return rc;
+    r->memory.bytes = w[0] == LINK_MEM_WORD ? w[1] : 0;
+    r->memory.tag = 0;
     return ACCEL_OK;
 }
 
@@ -356,6 +382,7 @@ void remote_close(struct remote *r)
 {
     if (!r)
         return;
+    memory_close(&r->memory);
     streams_free(&r->streams);
     free(r);
 }
@@ -428,8 +455,18 @@ static uint64_t progress_of(const struct remote *r)
     return r->to_send - bytes_left(r) + r->results.values + (uint64_t)(r->host.base + r->host.want);
 }
 
-/* Queues all of the job. */
-static int begin_job(struct remote *r, const struct backend_job *job, struct accel_error *err)
+static void put_memory_command(uint32_t *command, uint32_t op, uint16_t id, uint32_t address,
+                               uint32_t bytes, uint32_t crc)
+{
+    command[0] = op | (uint32_t)id << 16;
+    command[1] = address;
+    command[2] = bytes;
+    command[3] = crc;
+}
+
+/* Queues all of the job; the streams that lie in memory as commands. */
+static int begin_job(struct remote *r, const struct backend_job *job, const struct resident *kept,
+                     struct accel_error *err)
 {
     const struct packed *p = job->weights->priv;
     int rc = streams_of_job(&r->streams, &r->shape, p, job, ++r->id);
@@ -438,12 +475,26 @@ static int begin_job(struct remote *r, const struct backend_job *job, struct acc
     results_begin(&r->results, &r->shape, p, job);
     r->status = -1;
     r->fresh = false;
-    r->left[LINK_STREAM_COMMAND] = (struct byte_stream){ (const uint8_t *)r->streams.command,
-                                                         sizeof r->streams.command };
     r->left[LINK_STREAM_X] = r->streams.x;
     r->left[LINK_STREAM_W] = r->streams.w;
     r->left[LINK_STREAM_H] = r->streams.h;
     r->left[LINK_STREAM_O] = r->streams.o;
+    uint32_t *command = r->commands;
+    for (unsigned s = 0; kept && s < RESIDENT_STREAMS; s++) {
+        /* headers with requantization are the job's own */
+        if (!kept->stream[s].bytes || (s == RESIDENT_H && job->requant_mul))
+            continue;
+        const unsigned stream = LINK_STREAM_W + s;
+        put_memory_command(command, LINK_OP_FETCH | stream << 8, r->id, kept->stream[s].address,
+                           kept->stream[s].bytes, kept->stream[s].crc);
+        command += 4;
+        r->left[stream].count = 0;
+    }
+    memcpy(command, r->streams.command, sizeof r->streams.command);
+    command += 4;
+    r->left[LINK_STREAM_COMMAND] = (struct byte_stream){
+        (const uint8_t *)r->commands, (size_t)(command - r->commands) * sizeof *command
+    };
     r->to_send = bytes_left(r);
     return ACCEL_OK;
 }
@@ -451,7 +502,9 @@ static int begin_job(struct remote *r, const struct backend_job *job, struct acc
 static int end_job(struct remote *r, struct accel_error *err)
 {
     const char *what = NULL;
-    if (r->status == 1)
+    if (r->status == LINK_STATUS_MEMORY && r->memory.bytes)
+        return ACCEL_OK; /* the caller looks at that */
+    if (r->status == LINK_STATUS_ILLEGAL)
         what = "the core refused the command";
     else if (r->status == 2)
         what = "an accumulator overflowed 48 bits";
@@ -461,13 +514,11 @@ static int end_job(struct remote *r, struct accel_error *err)
     return what ? accel_fail(err, ACCEL_E_DEVICE, "%s: %s", r->carrier.name, what) : ACCEL_OK;
 }
 
-/* Streams the job through an open session until its completion, or until the session ends. */
-static int stream_job(struct remote *r, const struct backend_job *job, struct accel_error *err)
+/* Moves what was queued through an open session until its completion, or until the session ends. */
+static int stream(struct remote *r, struct accel_error *err)
 {
     uint64_t last = 0, moved = now_ns();
-    int rc = begin_job(r, job, err);
-    if (rc)
-        return rc;
+    int rc;
     link_host_expect(&r->host, true, moved);
     while (r->status < 0 && r->host.state == LINK_OPEN) {
         feed(r);
@@ -495,6 +546,50 @@ static int stream_job(struct remote *r, const struct backend_job *job, struct ac
     return r->status < 0 ? ACCEL_OK : end_job(r, err);
 }
 
+/* Stores the weights in the device's memory. They count as stored when the device has said so, not before. */
+static int store(struct remote *r, struct resident *kept, const struct packed *p,
+                 struct accel_error *err)
+{
+    uint8_t *image = resident_image(kept, p);
+    if (!image)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory: %u bytes of weights for %s",
+                          kept->bytes, r->carrier.name);
+    put_memory_command(r->commands, LINK_OP_STORE, ++r->id, kept->address, kept->bytes, 0);
+    memset(r->left, 0, sizeof r->left);
+    r->left[LINK_STREAM_COMMAND] = (struct byte_stream){ (const uint8_t *)r->commands, 16 };
+    r->left[LINK_STREAM_W] = (struct byte_stream){ image, kept->bytes };
+    r->results = (struct result_reader){ 0 };
+    r->to_send = bytes_left(r);
+    r->status = -1;
+    r->fresh = false;
+    int rc = stream(r, err);
+    kept->stored = !rc && r->status == 0;
+    memset(r->left, 0, sizeof r->left);
+    free(image);
+    return rc;
+}
+
+/* One attempt at the job, with its weights where they are best; r->status says what became of it. */
+static int attempt_job(struct remote *r, const struct backend_job *job, struct accel_error *err)
+{
+    struct packed *p = job->weights->priv;
+    struct resident *kept = memory_place(&r->memory, p, r->shape.scale_units);
+    int rc = ACCEL_OK;
+    if (kept && !kept->stored && ((rc = store(r, kept, p, err)) || r->status != 0))
+        return rc;
+    if (!rc)
+        rc = begin_job(r, job, kept, err);
+    if (!rc)
+        rc = stream(r, err);
+    if (kept && r->status == 0)
+        kept->strikes = 0;
+    if (kept && r->status == LINK_STATUS_MEMORY) {
+        kept->stored = false;
+        kept->strikes++;
+    }
+    return rc;
+}
+
 int remote_reset(struct accel_dev *dev, struct accel_error *err)
 {
     struct remote *r = remote_of(dev);
@@ -516,9 +611,10 @@ static void fill_stats(struct remote *r, const struct backend_job *job, const ui
 
 static const char *why_ended(const struct remote *r)
 {
-    return r->host.state == LINK_LOST     ? "the device forgot the session (reset or power)"
-           : r->host.state == LINK_FAULTY ? "the device sent what makes no sense"
-                                          : "the device went silent";
+    return r->status == LINK_STATUS_MEMORY ? "its memory does not hold what was stored there"
+           : r->host.state == LINK_LOST    ? "the device forgot the session (reset or power)"
+           : r->host.state == LINK_FAULTY  ? "the device sent what makes no sense"
+                                           : "the device went silent";
 }
 
 int remote_run(struct accel_dev *dev, const struct backend_job *job, struct accel_stats *stats,
@@ -535,7 +631,7 @@ int remote_run(struct accel_dev *dev, const struct backend_job *job, struct acce
         if (!r->fresh)
             rc = open_session(r, err);
         if (!rc)
-            rc = stream_job(r, job, err);
+            rc = attempt_job(r, job, err);
         if (rc || r->status == 0)
             break;
         accel_log(r->dev, ACCEL_LOG_WARN, "%s: %s; the job begins again", r->carrier.name,
