@@ -1,13 +1,20 @@
 # boards.mk - bitstreams: yosys, place and route, the vendor's format; lint of the boards' tops. docs/boards.md has the boards.
 # SPDX-License-Identifier: Apache-2.0
 
-# The clock, and the core: parameters of rtl/boards/board.v. top, family, core, MHz, device of openFPGALoader, options of nextpnr.
-CORE_ecp5  := Kind=2 Rows=8 Lanes=32 ScaleUnits=2 MaxN=16 XDepth=1024 WDepth=512
+# The clock, and the core: its module in rtl/boards, parameters of that. top, family, core, MHz, device of openFPGALoader, options of
+# nextpnr. Cynthion's and OrangeCrab's chips are of speed grade 8; only what needs it counts on that.
+CORE_ecp5  := board Kind=2 Rows=8 Lanes=32 ScaleUnits=2 MaxN=16 XDepth=1024 WDepth=512
+CORE_usb   := board_usb_fs $(wordlist 2,20,$(CORE_ecp5))
+CORE_ulpi  := board_ulpi $(wordlist 2,20,$(CORE_ecp5))
 BOARD_ulx3s-85f  := ulx3s ecp5 ecp5 45 ulx3s --85k --package CABGA381 --speed 6
 BOARD_ulx3s-25f  := ulx3s ecp5 ecp5 45 ulx3s --25k --package CABGA381 --speed 6
 BOARD_orangecrab := orangecrab ecp5 ecp5 45 orangeCrab --25k --package CSFBGA285 --speed 6
 BOARD_cynthion   := cynthion ecp5 ecp5 45 - --12k --package CABGA256 --speed 6
-BOARDS     := ulx3s-85f ulx3s-25f orangecrab cynthion
+BOARD_ulx3s-85f-usb  := ulx3s_usb ecp5 usb 48 ulx3s --85k --package CABGA381 --speed 6
+BOARD_ulx3s-25f-usb  := ulx3s_usb ecp5 usb 48 ulx3s --25k --package CABGA381 --speed 6
+BOARD_orangecrab-usb := orangecrab_usb ecp5 usb 48 orangeCrab --25k --package CSFBGA285 --speed 6
+BOARD_cynthion-usb   := cynthion_usb ecp5 ulpi 60 - --12k --package CABGA256 --speed 8
+BOARDS     := ulx3s-85f ulx3s-25f orangecrab cynthion ulx3s-85f-usb ulx3s-25f-usb orangecrab-usb cynthion-usb
 BOARD_SEED ?= 1
 BOARD_DIR  := $(B)/boards
 BOARD_VENV := $(BOARD_DIR)/venv
@@ -45,7 +52,7 @@ define board_core
 $(BOARD_DIR)/core-$1-$3.json: $(RTL) $(RTL_LIST) $(wildcard rtl/boards/*.v) $(BOARD_PARTS) synth/fence.v synth/carry_fold.cc
 	$$(call say,YOSYS,$$@)
 	@mkdir -p $$(@D)
-	$$(Q)B=$(B) synth/netlist.sh core $2 $$@ ClockHz=$3000000 $(CORE_$1)
+	$$(Q)B=$(B) synth/netlist.sh core $2 $$@ $(firstword $(CORE_$1)) ClockHz=$3000000 $(wordlist 2,20,$(CORE_$1))
 endef
 $(foreach c,$(sort $(foreach b,$(BOARDS),$(word 3,$(BOARD_$b)):$(word 2,$(BOARD_$b)):$(word 4,$(BOARD_$b)))),\
     $(eval $(call board_core,$(word 1,$(subst :, ,$c)),$(word 2,$(subst :, ,$c)),$(word 3,$(subst :, ,$c)))))
@@ -54,7 +61,7 @@ $(foreach c,$(sort $(foreach b,$(BOARDS),$(word 3,$(BOARD_$b)):$(word 2,$(BOARD_
 define board
 $(BOARD_DIR)/$1.json: $(BOARD_DIR)/core-$4-$5.json $(wildcard rtl/boards/$2/$2.v rtl/boards/$3/*.v) $(BOARD_PARTS)
 	$$(call say,YOSYS,$$@)
-	$$(Q)B=$(B) synth/netlist.sh top $3 $$@ $2 $5 $$<
+	$$(Q)B=$(B) synth/netlist.sh top $3 $$@ $2 $5 $(firstword $(CORE_$4)) $$<
 $(BOARD_DIR)/$1.config: $(BOARD_DIR)/$1.json rtl/boards/$2/$2.lpf $(BOARD_VENV)/installed
 	$$(call say,NEXTPNR,$$@)
 	@cp rtl/boards/$2/$2.lpf $(BOARD_DIR)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # netlist.sh - netlists for place and route, in two steps: boards of a family that have the same core share its netlist.
-# Usage: synth/netlist.sh core ecp5 OUT.json PARAMETER=VALUE...     rtl/boards/board.v and all below it
-#        synth/netlist.sh top ecp5 OUT.json TOP MHZ CORE.json       a board's top with that core; TOP: a folder of rtl/boards/
+# Usage: synth/netlist.sh core ecp5 OUT.json MODULE PARAMETER=VALUE...      rtl/boards/MODULE.v and all below it
+#        synth/netlist.sh top ecp5 OUT.json TOP MHZ MODULE CORE.json        a board's top with that core; TOP: a folder of rtl/boards/
 # Writes OUT.json, OUT.log, OUT.stat. Tiles are prepared as in synth/tile.sh; docs/synthesis.md says why.
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
@@ -10,11 +10,13 @@ step=$1 family=$2 out=${3%.json}
 write="write_json $out.json"
 shift 3
 case $family in
-ecp5) cells='+/ecp5/cells_sim.v +/ecp5/cells_bb.v' flow='synth_ecp5 -abc9 -nowidelut -top board; carry_fold; opt_clean' ;;
+ecp5) cells='+/ecp5/cells_sim.v +/ecp5/cells_bb.v' flow='synth_ecp5 -abc9 -nowidelut; carry_fold; opt_clean' ;;
 *) echo "netlist.sh: unknown family '$family': ecp5" >&2; exit 2 ;;
 esac
 case $step in
 core)
+    module=$1
+    shift
     mapfile -t sources < <(sed -e 's://.*$::' -e '/^ *$/d' rtl/files.f)
     chparam=
     for p in "$@"; do chparam+=" -chparam ${p%%=*} ${p#*=}"; done
@@ -26,23 +28,23 @@ core)
     commands="
         read_verilog -defer ${sources[*]} rtl/boards/*.v
         read_verilog -lib -specify $cells
-        hierarchy -check -top board$chparam
+        hierarchy -check -top $module$chparam
         proc; flatten; opt_expr; opt_clean; memory -nomap; opt -nosdff
         techmap -D FENCE_SIGNED -map synth/fence.v; wreduce $sums; opt_clean
         simplemap $bits; opt -nosdff; $narrow
         techmap -D FENCE_ALU -map synth/fence.v
         $flow" ;;
 top)
-    top=$1 mhz=$2 core=$3
+    top=$1 mhz=$2 module=$3 core=$4
     write="json -o $out.json $top"          # alone: the libraries' modules hold processes
     commands="
         read_json $core; design -stash core
         read_verilog -defer rtl/boards/$top/$top.v rtl/boards/$family/*.v
-        read_verilog -lib rtl/boards/board.v
+        read_verilog -lib rtl/boards/$module.v
         read_verilog -lib -specify $cells
         hierarchy -check -top $top -chparam Mhz $mhz
         proc; flatten; opt; techmap; abc -lut 4; techmap -map +/$family/cells_map.v; opt_clean
-        delete =board; design -copy-from core board
+        delete =$module; design -copy-from core $module
         flatten; opt_clean; check -assert" ;;
 *) echo "netlist.sh: unknown step '$step': core or top" >&2; exit 2 ;;
 esac

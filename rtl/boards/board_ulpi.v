@@ -1,0 +1,50 @@
+// board_ulpi.v - as board.v, with USB behind a ULPI transceiver instead of the UART.
+// SPDX-License-Identifier: Apache-2.0
+`default_nettype none
+module board_ulpi #(
+    parameter ClockHz     = 60000000,       // no other: what the build sets must be this
+    parameter Kind        = 2,              // of the core, see accel_core.v; those below, too
+    parameter Rows        = 16,
+    parameter Lanes       = 32,
+    parameter ScaleUnits  = 2,
+    parameter MaxN        = 16,
+    parameter XDepth      = 1024,
+    parameter WDepth      = 512,
+    parameter Requant     = 1,
+    parameter CmdRoom     = 64,             // of the link, see accel_soc.v
+    parameter XRoom       = 2048,
+    parameter WRoom       = 16384,
+    parameter HRoom       = 2048,
+    parameter ORoom       = 512,
+    parameter ResultBytes = 512,
+    parameter Build       = 0
+) (
+    input  wire clk_i,
+    input  wire locked_i,                   // of the PLL; asynchronous, as the button
+    input  wire button_i,
+    input  wire dir_i,
+    input  wire nxt_i,
+    output wire stp_o,
+    input  wire [7:0] data_i,
+    output wire [7:0] data_o,
+    output wire oe_o,
+    output wire rst_o,
+    output wire alive_o,                    // blinks while the clock runs
+    output wire work_o                      // on while a command is being executed, and a moment longer
+);
+    generate
+        if (ClockHz != 60000000) board_ulpi_clock_must_be_60_mhz bad_parameter();
+    endgenerate
+
+    wire rst, busy;
+    assign rst_o = rst;
+    board_reset reset (.clk_i(clk_i), .locked_i(locked_i), .button_i(button_i), .rst_o(rst));
+    accel_ulpi #(
+        .Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth), .WDepth(WDepth),
+        .Requant(Requant), .CmdRoom(CmdRoom), .XRoom(XRoom), .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom),
+        .ResultBytes(ResultBytes), .Build(Build)) usb (
+        .clk_i(clk_i), .rst_i(rst), .dir_i(dir_i), .nxt_i(nxt_i), .stp_o(stp_o), .data_i(data_i), .data_o(data_o), .oe_o(oe_o),
+        .busy_o(busy));
+    board_lights lights (.clk_i(clk_i), .rst_i(rst), .busy_i(busy), .alive_o(alive_o), .busy_o(work_o));
+endmodule
+`default_nettype wire
