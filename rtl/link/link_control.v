@@ -119,6 +119,7 @@ module link_control #(
     reg  [63:0] request;
     reg  [15:0] request_session, request_tag, poll_tag, ready_tag;
     reg         answer_due, answer_poke, poke_due, ready_due, poll_due, nak_due, nak_sent, ack_due;
+    reg  [1:0]  taken;                      // frames since the last acknowledgement: not each one gets its own
     wire        ask = good_i && (is_peek || is_poke) && !answer_due && !answering;
     reg         answering;                  // the request is on its way out
     reg  [31:0] scratch;
@@ -159,6 +160,7 @@ module link_control #(
             ack_due    <= 1'b0;
             nak_due    <= 1'b0;
             nak_sent   <= 1'b0;
+            taken      <= 2'd0;
         end else begin
             if (start && source == Answer) answer_due <= 1'b0;
             if (say_ready) ready_due <= 1'b0;
@@ -166,6 +168,7 @@ module link_control #(
                 poll_due <= 1'b0;
                 ack_due  <= 1'b0;
                 nak_due  <= 1'b0;
+                taken    <= 2'd0;
                 if (nak_due) nak_sent <= 1'b1;
             end
             if (ask) begin
@@ -181,8 +184,10 @@ module link_control #(
                 nak_sent <= 1'b0;
             end
             if (missed && (!nak_sent || is_poll)) nak_due <= 1'b1;
-            if (heard && data && !gap) ack_due <= 1'b1;
+            if (heard && data && !gap && !taking) ack_due <= 1'b1;     // it came before: the host did not hear so
             if (good_i && taking) begin
+                taken    <= taken + 2'd1;
+                ack_due  <= ack_due || taken == 2'd3;
                 want     <= want + 16'd1;
                 nak_due  <= 1'b0;
                 nak_sent <= 1'b0;
