@@ -10,7 +10,7 @@ TB_RTL  := rtl/files.f $(shell cat rtl/files.f)
 TB_CORE_RTL := $(filter-out rtl/link/% rtl/soc/%,$(TB_RTL))
 
 TB_BENCHES := fifo plane_gather weight_buffer walk_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale \
-              outliers sign_tree link soc uart usb usb_phy sdram
+              outliers sign_tree link soc uart usb usb_phy sdram resident
 TB_TOPS_fifo          := fifo_2x8:fifo:Depth=2:Width=8 fifo_8x37:fifo:Depth=8:Width=37
 TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40 plane_gather_4:plane_gather:Width=40:Planes=4 \
                          plane_gather_8x1:plane_gather:Width=40:Extra=1:Ctl=8 plane_gather_8x3:plane_gather:Width=40:Extra=3:Ctl=8 \
@@ -59,6 +59,7 @@ TB_TOPS_sdram := sdram_50:sdram:ClockHz=50000000:RowBits=5:ColBits=5:Cas=2:Inver
                  sdram_133:sdram:ClockHz=133000000:RowBits=6:ColBits=5:Cas=3:Inverted=1:RetainMs=1:PowerUs=2 \
                  sdram_full:sdram:ClockHz=50000000:Inverted=1
 TB_EXTRA_sdram := sim/sdram_chip.h
+TB_TOPS_resident := resident:resident:WWords=3:HWords=1:OWords=4:WDepth=16:HDepth=16:ODepth=32
 
 # Stream decoders. lint-rtl reads these tops, too.
 TB_DECODERS := $(patsubst sim/tb/tb_%.cpp,%,$(wildcard sim/tb/tb_decode_*.cpp sim/tb/tb_bf16_block.cpp sim/tb/tb_code_planes.cpp))
