@@ -117,6 +117,7 @@ plug_in --memory 33554432 --faults 20000
 is 'weights are stored exactly over a bad cable' 0 '^identical' \
     "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
 plug_in --memory 262144
+is 'bringup tests the memory' 0 'ok  *memory  *262144 bytes; 17 words' "$accel" bringup -d "serial:$port"
 "$accel" poke -d "serial:$port" 32771=0x12345678
 is 'a word poked into the window of the memory is peeked there' 0 '12345678' "$accel" peek -d "serial:$port" 32771
 

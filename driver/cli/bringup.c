@@ -94,6 +94,46 @@ static enum outcome scratch(struct walk *k)
     return PASSED;
 }
 
+/* Reads or writes the word of the device's memory at this byte. */
+static int memory_word(struct walk *k, uint32_t at, bool write, uint32_t *value)
+{
+    const uint16_t word = (uint16_t)(LINK_REG_MEM_WINDOW + (at % 131072) / 4);
+    int rc = accel_poke(k->dev, LINK_REG_MEM_PAGE, at / 131072, &k->err);
+    if (!rc && write)
+        rc = accel_poke(k->dev, word, *value, &k->err);
+    else if (!rc)
+        rc = accel_peek(k->dev, word, 1, value, &k->err);
+    return rc;
+}
+
+/* Words one address line apart, all written before any is read: a line that is broken makes two of them one. */
+static enum outcome memory(struct walk *k)
+{
+    uint32_t v[2] = { 0 }, count = 0;
+    if (k->has_link && accel_peek(k->dev, LINK_REG_MEM_MAGIC, 2, v, &k->err))
+        return failed(k);
+    if (v[0] != LINK_MEM_WORD) {
+        say(k, k->has_link ? "the device has none" : "no link");
+        return SKIPPED;
+    }
+    for (unsigned pass = 0; pass < 4; pass++) /* the second two with every bit the other way */
+        for (uint32_t at = 0; at < v[1]; at = at ? 2 * at : 4) {
+            const uint32_t want = 0x9E3779B9u * (at / 4 + 1) ^ (pass / 2 ? 0xFFFFFFFFu : 0);
+            uint32_t value = want;
+            if (memory_word(k, at, pass % 2 == 0, &value))
+                return failed(k);
+            if (value != want) {
+                say(k, "byte %u: wrote 0x%08x, read 0x%08x", at, want, value);
+                return DIFFERENT;
+            }
+            count += pass == 0;
+            if (at >= 0x80000000u)
+                break;
+        }
+    say(k, "%u bytes; %u words across its address lines hold every bit both ways", v[1], count);
+    return PASSED;
+}
+
 /* One job on both devices. *bytes: of its weights, as they are streamed. */
 static enum outcome job(struct walk *k, accel_format f, uint32_t group, uint32_t rows,
                         uint32_t cols, double *bytes, double *seconds)
@@ -222,6 +262,8 @@ static const struct step steps[] = {
     { "registers", registers, "the link breaks: see docs/link.md" },
     { "scratch", scratch,
       "the register path is damaged beyond what its checks see: suspect the gateware" },
+    { "memory", memory,
+      "weights are streamed as long as the memory fails: look at its supply, its clock and its pins" },
     { "growing jobs", growing, "see at which size it fails: a stream buffer or the core is wrong" },
     { "formats", formats,
       "accel selftest finds the format; compare with sim: of the same kind and shape" },
