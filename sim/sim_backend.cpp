@@ -248,11 +248,19 @@ int list(int (*fn)(void *user, const char *uri, const char *what), void *user)
 
 } // namespace
 
-extern "C" const accel_backend accel_backend_sim = {
-    "sim",   "Verilated RTL in this process (default kind and shape)",
-    open,    close,
-    load,    run,
-    can_run, list,
-    nullptr, nullptr,
-    nullptr, /* no link, nothing to unplug */
-};
+/* No link, nothing to unplug: the rest stays NULL. */
+static accel_backend in_process()
+{
+    accel_backend b = {};
+    b.scheme = "sim";
+    b.what = "Verilated RTL in this process (default kind and shape)";
+    b.open = open;
+    b.close = close;
+    b.load = load;
+    b.run = run;
+    b.can_run = can_run;
+    b.list = list;
+    return b;
+}
+
+extern "C" const accel_backend accel_backend_sim = in_process();

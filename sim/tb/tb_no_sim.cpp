@@ -7,7 +7,13 @@ static int open_none(accel_dev *, const char *, accel_error *err)
     return accel_fail(err, ACCEL_E_URI, "sim: is not part of a testbench");
 }
 
-extern "C" const accel_backend accel_backend_sim = {
-    "sim",   "none",  open_none, nullptr, nullptr, nullptr,
-    nullptr, nullptr, nullptr,   nullptr, nullptr,
-};
+static accel_backend none()
+{
+    accel_backend b = {};
+    b.scheme = "sim";
+    b.what = "none";
+    b.open = open_none;
+    return b;
+}
+
+extern "C" const accel_backend accel_backend_sim = none();
