@@ -59,7 +59,9 @@ TB_TOPS_sdram := sdram_50:sdram:ClockHz=50000000:RowBits=5:ColBits=5:Cas=2:Inver
                  sdram_133:sdram:ClockHz=133000000:RowBits=6:ColBits=5:Cas=3:Inverted=1:RetainMs=1:PowerUs=2 \
                  sdram_full:sdram:ClockHz=50000000:Inverted=1
 TB_EXTRA_sdram := sim/sdram_chip.h
-TB_TOPS_resident := resident:resident:WWords=3:HWords=1:OWords=4:WDepth=16:HDepth=16:ODepth=32
+TB_TOPS_resident := resident:resident:WWords=3:HWords=1:OWords=4:WDepth=16:HDepth=16:ODepth=32 \
+                    resident_sdram:sdram:ClockHz=50000000:RowBits=5:ColBits=5:Inverted=1:RetainMs=1:PowerUs=2
+TB_EXTRA_resident := sim/sdram_chip.h
 
 # Stream decoders. lint-rtl reads these tops, too.
 TB_DECODERS := $(patsubst sim/tb/tb_%.cpp,%,$(wildcard sim/tb/tb_decode_*.cpp sim/tb/tb_bf16_block.cpp sim/tb/tb_code_planes.cpp))

@@ -2,9 +2,12 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "tb.h"
 
+#include "sdram_chip.h"
+
 #include "link/frame.h"
 
 #include "Vresident.h"
+#include "Vresident_sdram.h"
 
 namespace
 {
@@ -19,8 +22,9 @@ struct Completion {
 class SlowMemory
 {
   public:
-    SlowMemory(tb::Dut<Vresident> &dut, tb::Stall a, tb::Stall b, tb::Stall c)
-        : dut_(dut), accept_(a), take_(b), give_(c), words_(kBytes / 2)
+    SlowMemory(tb::Dut<Vresident> &dut, tb::Job &job)
+        : dut_(dut), accept_(job.stall()), take_(job.stall()), give_(job.stall()),
+          words_(kBytes / 2)
     {
     }
     void drive()
@@ -53,12 +57,63 @@ class SlowMemory
     std::deque<uint32_t> to_, reads_;
 };
 
-class Bench
+/* The SDRAM controller and a chip behind the port. */
+class Sdram
+{
+  public:
+    Sdram(tb::Dut<Vresident> &dut, tb::Job &job)
+        : dut_(dut), control_(job), chip_(50000000, 5, 5, 2, times()), rng_(job.rng.next())
+    {
+        control_->valid_i = 0;
+        control_.reset();
+    }
+    /* What the two give each other comes from registers. */
+    void drive()
+    {
+        control_->valid_i = dut_->mem_valid_o;
+        control_->write_i = dut_->mem_write_o;
+        control_->addr_i = dut_->mem_addr_o;
+        control_->data_i = dut_->mem_data_o;
+        control_->strobe_i = dut_->mem_strobe_o;
+        control_.drive();
+        chip_.clock(SdramPins{ control_->cke_o != 0, control_->cs_n_o != 0, control_->ras_n_o != 0,
+                               control_->cas_n_o != 0, control_->we_n_o != 0,
+                               control_->dq_oe_o != 0, control_->ba_o, control_->a_o,
+                               control_->dqm_o, control_->dq_o });
+        CHECK(chip_.broken.empty(), "%s", chip_.broken.c_str());
+        control_->dq_i = chip_.drives() ? chip_.data() : (uint16_t)rng_.next();
+        dut_->mem_ready_i = control_->ready_o;
+        dut_->mem_take_i = control_->take_o;
+        dut_->mem_valid_i = control_->valid_o;
+        dut_->mem_data_i = control_->data_o;
+    }
+    void sample()
+    {
+        control_.step();
+        control_.alive();
+    }
+
+  private:
+    tb::Dut<Vresident> &dut_;
+    tb::Dut<Vresident_sdram> control_;
+    SdramChip chip_;
+    tb::Rng rng_;
+
+    static SdramTimes times()
+    {
+        SdramTimes t;
+        t.retain_ms = 1;
+        t.power_us = 2;
+        return t;
+    }
+};
+
+template <class Memory> class Bench
 {
   public:
     explicit Bench(tb::Job &job)
-        : dut(job), rng(job.rng.next()), memory_(dut, job.stall(), job.stall(), job.stall()),
-          stall_in_(job.stall()), stall_out_(job.stall()), copy(kBytes)
+        : dut(job), rng(job.rng.next()), memory_(dut, job), stall_in_(job.stall()),
+          stall_out_(job.stall()), copy(kBytes)
     {
         dut->session_rst_i = dut->cmd_valid_i = dut->cmd_ready_i = dut->busy_i = 0;
         dut->cpl_valid_i = dut->cpl_ready_i = dut->byte_valid_i = dut->ready_i = dut->bus_valid_i =
@@ -74,7 +129,7 @@ class Bench
     tb::Rng rng;
 
   private:
-    SlowMemory memory_;
+    Memory memory_;
     tb::Stall stall_in_, stall_out_;
 
   public:
@@ -199,9 +254,9 @@ void place(tb::Rng &rng, uint32_t unit, uint32_t *at, uint32_t *bytes)
     *at = 16 * rng.below((kBytes - *bytes) / 16 + 1);
 }
 
-void run(tb::Job &job, bool breaks)
+template <class Memory> void run(tb::Job &job, bool breaks)
 {
-    Bench b(job);
+    Bench<Memory> b(job);
     unsigned fetched = 0;
     for (unsigned i = 0; i < 60; i++) {
         uint32_t at, bytes;
@@ -264,7 +319,7 @@ void run(tb::Job &job, bool breaks)
 
 void wrong_contents(tb::Job &job)
 {
-    Bench b(job);
+    Bench<SlowMemory> b(job);
     const unsigned s = job.number % 3;
     uint32_t at, bytes;
     place(b.rng, 2 * kWords[s], &at, &bytes);
@@ -290,7 +345,7 @@ void wrong_contents(tb::Job &job)
 
 void ended_too_early(tb::Job &job)
 {
-    Bench b(job);
+    Bench<SlowMemory> b(job);
     CHECK(b.command(LINK_OP_FETCH, LINK_STREAM_H, 5, 0, 4096, link_crc(0, &b.copy[0], 4096)),
           "FETCH is not taken");
     b.dut->cpl_valid_i = 1;
@@ -302,7 +357,7 @@ void ended_too_early(tb::Job &job)
 
 void illegal(tb::Job &job)
 {
-    Bench b(job);
+    Bench<SlowMemory> b(job);
     static const struct {
         uint32_t op, stream, at, bytes;
     } bad[] = {
@@ -335,9 +390,11 @@ int main(int argc, char **argv)
 {
     tb::Runner r(argc, argv);
     r.test("what was stored comes back in beats and through the window", 24,
-           [](tb::Job &job) { run(job, false); });
+           [](tb::Job &job) { run<SlowMemory>(job, false); });
     r.test("a session may end in the middle of a store or a fetch", 24,
-           [](tb::Job &job) { run(job, true); });
+           [](tb::Job &job) { run<SlowMemory>(job, true); });
+    r.test("in an SDRAM what was stored comes back, whatever session ends", 12,
+           [](tb::Job &job) { run<Sdram>(job, true); });
     r.test("one wrong bit in memory is told by the completions", 24, wrong_contents);
     r.test("a job that ends before all was fetched is told", 4, ended_too_early);
     r.test("a command that makes no sense is refused and nothing is begun", 4, illegal);
