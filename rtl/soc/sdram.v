@@ -77,8 +77,8 @@ module sdram #(
     wire [RowBits-1:0]   row  = addr[Aw-1-:RowBits];
     wire [ColBits-4:0]   col  = addr[ColBits-4:0];
     reg  [3:0]           open;
-    reg  [RowBits*4-1:0] rows;
-    wire           hit = open[bank] && rows[RowBits*bank+:RowBits] == row;
+    reg  [RowBits-1:0]   rows [0:3];
+    wire           hit = open[bank] && rows[bank] == row;
 
     // ---- times: a command may follow when its counters are 0
     reg  [17:0] power;                      // until the chip takes commands
@@ -174,7 +174,7 @@ module sdram #(
     always @(posedge clk_i) begin
         if (taken) {write, addr} <= {write_i, addr_i};
         if (access) in_use <= bank;
-        if (enter) rows[RowBits*bank+:RowBits] <= row;
+        if (enter) rows[bank] <= row;
     end
 
     // ---- pins
