@@ -1,10 +1,11 @@
 /* bench_cuda.cu - how fast the GPU's kernels are, beside how fast its memory can be read.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   bench_cuda [all] [overlapped] [explore] [prompt] [format=NAME] [group=N] [rows=N] [n=N] [warps=N] [bytes]
+ *   bench_cuda [all] [overlapped] [explore] [prompt] [format=NAME] [group=N] [rows=N] [n=N] [warps=N] [bytes] [json=FILE]
  *
  * all: more formats; overlapped: each launch may begin before the one ahead of it ends; explore: several ways to start
- * each product; prompt: 2048 columns, in place of the rest; bytes: no binary products. The others pick rows and columns of the table.
+ * each product; prompt: 2048 columns, in place of the rest; bytes: no binary products. json: figures are
+ * added to that file, a line each, for tools/roofline.py. The others pick rows and columns of the table.
  *
  * Every figure is the median of several runs of a CUDA graph of many launches, divided by the launches. Each launch
  * takes other weights, with their scales, so that at least 400 MB pass before the same are read again: none are in a
@@ -28,6 +29,7 @@ constexpr int kPromptLaunches = 8;
 constexpr uint32_t kPrompt = 2048;
 
 struct Bench {
+    FILE *json; /* a line for each figure; or NULL */
     cudaStream_t stream;
     uint8_t *pool;
     bool overlapped;
@@ -107,6 +109,17 @@ double floor_of(Bench &b, size_t bytes)
                                                    threads);
                             }));
     return b.floors[bytes] = best;
+}
+
+/* One product's figure, for tools/roofline.py. */
+void put_json(const Bench &b, const char *name, uint32_t group, uint32_t n, const uint32_t *s,
+              size_t bytes, double us)
+{
+    if (b.json && us > 0)
+        fprintf(b.json,
+                "{\"name\": \"%s\", \"group\": %u, \"n\": %u, \"rows\": %u, \"cols\": %u, "
+                "\"bytes\": %zu, \"us\": %.3f}\n",
+                name, group, n, s[0], s[1], bytes, us);
 }
 
 /* One shape, all columns' results as float. */
@@ -287,6 +300,10 @@ int main(int argc, char **argv)
         b.how.bytes_only |= !strcmp(argv[i], "bytes");
         if (!strncmp(argv[i], "format=", 7))
             only = argv[i] + 7;
+        if (!strncmp(argv[i], "json=", 5) && !(b.json = fopen(argv[i] + 5, "a"))) {
+            fprintf(stderr, "bench_cuda: %s cannot be written\n", argv[i] + 5);
+            return 1;
+        }
         if (!strncmp(argv[i], "n=", 2))
             only_n = (uint32_t)atoi(argv[i] + 2);
         if (!strncmp(argv[i], "group=", 6))
@@ -320,8 +337,12 @@ int main(int argc, char **argv)
             rate(blas.gemm ? cublas_fp16(b, blas, s[0], s[1], kPrompt) : 0, s);
         for (int to : { 10, 3 }) {
             printf("\n%-22s", to == 3 ? "cuBLASLt int8 to int8" : "cuBLASLt int8 to int32");
-            for (auto &s : shapes)
-                rate(cublas_int8(b, s[0], s[1], kPrompt, to), s);
+            for (auto &s : shapes) {
+                const double us = cublas_int8(b, s[0], s[1], kPrompt, to);
+                put_json(b, to == 3 ? "cuBLASLt int8" : "cuBLASLt int8 to int32", 0, kPrompt, s,
+                         (size_t)s[0] * s[1], us);
+                rate(us, s);
+            }
         }
         for (const Format &f : formats)
             for (uint32_t group : { 0u, 128u, 32u }) {
@@ -331,10 +352,14 @@ int main(int argc, char **argv)
                 printf("\n%-16s %5u", f.name, group);
                 for (auto &s : shapes) {
                     size_t bytes;
-                    rate(product(b, f, group, s[0], s[1], kPrompt, &bytes), s);
+                    const double us = product(b, f, group, s[0], s[1], kPrompt, &bytes);
+                    put_json(b, f.name, group, kPrompt, s, bytes, us);
+                    rate(us, s);
                 }
             }
         printf("\n");
+        if (b.json)
+            fclose(b.json);
         return 0;
     }
     printf(
@@ -384,6 +409,8 @@ int main(int argc, char **argv)
                             continue;
                         size_t bytes;
                         const double us = product(b, f, group, s[0], s[1], n, &bytes);
+                        put_json(b, f.name, group, n, s, bytes, us);
+                        put_json(b, "floor", 0, n, s, bytes, floor_of(b, bytes));
                         printf("  %8.2f %6.0f %6.2f ", us, bytes / us / 1e3,
                                us / floor_of(b, bytes));
                     }
@@ -393,5 +420,7 @@ int main(int argc, char **argv)
             }
         }
     }
+    if (b.json)
+        fclose(b.json);
     return 0;
 }

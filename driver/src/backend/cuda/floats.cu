@@ -43,8 +43,8 @@ __global__ void __launch_bounds__(kThreads) norm_kernel(cuda_norm a)
         x_to[i] = s;
         v[i] = s;
     }
-    if (blockIdx.x == 0 && threadIdx.x < 2)
-        a.meeting[threadIdx.x] = 0;
+    for (uint32_t i = threadIdx.x; blockIdx.x == 0 && i < CUDA_MEETING; i += blockDim.x)
+        a.meeting[i] = 0;
     __syncthreads();
     if (threadIdx.x < FM_SQUARES) {
         float s = 0.0f;

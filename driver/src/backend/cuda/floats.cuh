@@ -14,6 +14,8 @@ namespace
 
 __device__ inline float at(const cuda_output &o, uint32_t token, uint32_t row)
 {
+    if (o.parts == 1)
+        return o.y[(size_t)token * o.rows[0] + row];
     uint32_t p = 0;
     while (p + 1 < o.parts && row >= o.first[p + 1])
         p++;
@@ -24,6 +26,7 @@ __device__ inline uint32_t block_max(uint32_t v)
 {
     __shared__ uint32_t of_warp[32];
     v = __reduce_max_sync(0xFFFFFFFFu, v);
+    __syncthreads(); /* what was there last has been read */
     if (threadIdx.x % 32 == 0)
         of_warp[threadIdx.x / 32] = v;
     __syncthreads();
@@ -60,22 +63,30 @@ __device__ inline float turned(const cuda_attention &a, uint32_t token, uint32_t
                           : v;
 }
 
-/* The sum of a[i] * b[i * stride], one after the other; loads go ahead of it, AtOnce of them. */
-template <int AtOnce>
+/* s and then a[i] * b[i * stride], one after the other, with all loads ahead; i up to AtOnce, and below count. */
+template <uint32_t AtOnce, bool All>
+__device__ inline float ascending_part(float s, uint32_t count, const float *a, const float *b,
+                                       size_t stride)
+{
+    float u[AtOnce];
+#pragma unroll
+    for (uint32_t j = 0; j < AtOnce; j++)
+        u[j] = All || j < count ? b[j * stride] : 0.0f;
+#pragma unroll
+    for (uint32_t j = 0; j < AtOnce; j++)
+        if (All || j < count)
+            s = s + a[j] * u[j];
+    return s;
+}
 __device__ inline float ascending(uint32_t count, const float *a, const float *b, size_t stride)
 {
+    constexpr uint32_t kMany = 64, kFew = 16;
     float s = 0.0f;
-    for (uint32_t i = 0; i < count; i += AtOnce) {
-        float u[AtOnce];
-#pragma unroll
-        for (uint32_t j = 0; j < AtOnce; j++)
-            u[j] = i + j < count ? b[(i + j) * stride] : 0.0f;
-#pragma unroll
-        for (uint32_t j = 0; j < AtOnce; j++)
-            if (i + j < count)
-                s = s + a[i + j] * u[j];
-    }
-    return s;
+    for (; count >= kMany; count -= kMany, a += kMany, b += kMany * stride)
+        s = ascending_part<kMany, true>(s, count, a, b, stride);
+    for (; count >= kFew; count -= kFew, a += kFew, b += kFew * stride)
+        s = ascending_part<kFew, true>(s, count, a, b, stride);
+    return count ? ascending_part<kFew, false>(s, count, a, b, stride) : s;
 }
 
 /* attention_head by one block: q, and k and v if the token at pos is not in the cache (Alone), are in shared memory, as
@@ -91,7 +102,7 @@ __device__ inline void attention(const float *q, const float *k, const float *v,
     for (uint32_t t = threadIdx.x; t <= pos; t += blockDim.x) {
         float s = 0.0f;
         if (t < cached) {
-            s = ascending<32>(hd, q, keys + t, context);
+            s = ascending(hd, q, keys + t, context);
         } else {
             for (uint32_t d = 0; d < hd; d++)
                 s = s + q[d] * k[d];
@@ -120,7 +131,7 @@ __device__ inline void attention(const float *q, const float *k, const float *v,
         scores[t] = scores[t] * inverse;
     __syncthreads();
     for (uint32_t d = threadIdx.x; d < hd; d += blockDim.x) {
-        float s = ascending<32>(cached, scores, values + d, hd);
+        float s = ascending(cached, scores, values + d, hd);
         if (Alone)
             s = s + scores[pos] * v[d];
         out[d] = s;

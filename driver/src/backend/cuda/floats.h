@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-enum { CUDA_PARTS = 3 };
+enum { CUDA_PARTS = 3, CUDA_MEETING = 256 }; /* blocks that can meet */
 
 /* Inputs of a linear layer, n tokens. */
 struct cuda_input {
@@ -43,7 +43,7 @@ struct cuda_norm {
     const float *weight;
     uint32_t first, n;
     float eps;
-    uint32_t *meeting; /* [2], made 0 for what follows */
+    uint32_t *meeting; /* [CUDA_MEETING], made 0 for what follows */
     struct cuda_input to;
 };
 
@@ -57,7 +57,7 @@ struct cuda_attention {
     float *out;           /* [n][heads * head_dim] */
     uint32_t *done;       /* [n], heads that are; 0, and 0 again in the end */
     float scale;
-    uint32_t *meeting; /* [2], both 0; only of a single token */
+    uint32_t *meeting; /* all 0; only of a single token */
     struct cuda_input to;
 };
 

@@ -129,7 +129,7 @@ static void lay_out(struct cuda_model *m, struct arena *a)
     m->scale = take(a, batch * sizeof *m->scale);
     m->q = take(a, batch * llm->q_stride);
     m->done = take(a, batch * sizeof *m->done);
-    m->meeting = take(a, HEADER);
+    m->meeting = take(a, CUDA_MEETING * sizeof *m->meeting);
     m->bad = take(a, HEADER);
     m->logits = take(a, batch * h->vocab * sizeof *m->logits);
     for (uint32_t p = 0; p < LINEAR_PARTS; p++) {
@@ -199,12 +199,13 @@ static struct cuda_input input_of(const struct cuda_model *m, const struct linea
 /* Whether a single token's inputs are laid out with what makes them: not if sums span a row, or there is no layout. */
 static bool laid_out(const struct cuda_model *m, const struct linear *l, uint32_t n)
 {
+    const uint32_t most = m->how.sms < CUDA_MEETING ? m->how.sms : CUDA_MEETING;
     bool all = n == 1;
     for (uint32_t p = 0; p < l->parts && all; p++) {
         const struct cuda_layout *at = &matrix(l, p)->at;
         struct cuda_acts_size size;
         cuda_size_acts(at, 1, false, &size);
-        all = at->width != CUDA_WIDE && (!size.sums || at->drain) && at->steps <= m->how.sms;
+        all = at->width != CUDA_WIDE && (!size.sums || at->drain) && at->steps <= most;
     }
     return all;
 }
@@ -417,7 +418,7 @@ static const char *refusal(const struct cuda_dev *d, const struct accel_llm *llm
     if (llm->info.context > CUDA_MAX_CONTEXT)
         return "its context is too long";
     if (larger(larger(h->embd, h->ff), (size_t)h->heads * h->head_dim) > CUDA_MAX_INPUT ||
-        h->heads > d->how.sms)
+        h->heads > d->how.sms || h->heads > CUDA_MEETING)
         return "its layers are too wide";
     if (h->layers == 0 || h->heads > 65535 || h->kv_heads > 65535 - h->heads)
         return "of its shape";

@@ -12,23 +12,23 @@ namespace
 
 constexpr uint32_t kNormThreads = 1024, kThreads = 256, kMostAhead = 512;
 
-/* The largest top of all blocks; what they wrote before can be read after. */
+/* The largest top of all blocks; what they wrote before can be read after. Tops leave the upper bit free, which says
+ * that one is there. */
 __device__ inline uint32_t meet(uint32_t *meeting, uint32_t top)
 {
-    __shared__ uint32_t most;
     __threadfence();
     __syncthreads();
-    if (threadIdx.x == 0) {
-        atomicMax(meeting, top);
-        __threadfence();
-        atomicAdd(meeting + 1, 1u);
-        while (*(volatile uint32_t *)(meeting + 1) < gridDim.x)
+    if (threadIdx.x == 0)
+        *(volatile uint32_t *)(meeting + blockIdx.x) = top | 0x80000000u;
+    uint32_t most = 0;
+    for (uint32_t i = threadIdx.x; i < gridDim.x; i += blockDim.x) {
+        uint32_t v;
+        while (!((v = *(volatile uint32_t *)(meeting + i)) >> 31))
             ;
-        __threadfence();
-        most = *(volatile uint32_t *)meeting;
+        most = max(most, v & 0x7FFFFFFFu);
     }
-    __syncthreads();
-    return most;
+    __threadfence();
+    return block_max(most);
 }
 
 /* The column that padded column `to` holds; beyond all of them: none. */
@@ -87,20 +87,34 @@ __global__ void __launch_bounds__(kNormThreads) norm_token(cuda_norm a)
     __shared__ float sums[FM_SQUARES];
     const uint32_t n = a.to.cols;
     const float *x = a.x + (size_t)a.first * n, *y = a.y + (size_t)a.first * n;
-    float *weight = v + n;
+    float *weight = v + n, *x_to = a.x_to + (size_t)a.first * n;
     let_next_begin();
-    for (uint32_t i = threadIdx.x; i < n; i += blockDim.x)
-        weight[i] = a.weight[i];
-    wait_for_last();
 #pragma unroll 4
-    for (uint32_t i = threadIdx.x; i < n; i += blockDim.x) {
-        const float s = a.y ? __ldcg(x + i) + __ldcg(y + i) : __ldcg(x + i);
-        if (blockIdx.x == 0)
-            a.x_to[(size_t)a.first * n + i] = s;
-        v[i] = s;
+    for (uint32_t i = threadIdx.x; i < n; i += blockDim.x)
+        weight[i] = __ldg(a.weight + i);
+    wait_for_last();
+    constexpr uint32_t kAtOnce = 4; /* loads before the first store */
+    for (uint32_t first = threadIdx.x; first < n; first += kAtOnce * kNormThreads) {
+        float u[kAtOnce], w[kAtOnce];
+#pragma unroll
+        for (uint32_t j = 0; j < kAtOnce; j++) {
+            const uint32_t i = first + j * kNormThreads;
+            u[j] = i < n ? __ldcg(x + i) : 0.0f;
+            w[j] = a.y && i < n ? __ldcg(y + i) : 0.0f;
+        }
+#pragma unroll
+        for (uint32_t j = 0; j < kAtOnce; j++) {
+            const uint32_t i = first + j * kNormThreads;
+            if (i >= n)
+                continue;
+            const float s = a.y ? u[j] + w[j] : u[j];
+            v[i] = s;
+            if (blockIdx.x == 0)
+                x_to[i] = s;
+        }
     }
-    if (blockIdx.x == 0 && threadIdx.x < 2)
-        a.meeting[threadIdx.x] = 0;
+    for (uint32_t i = threadIdx.x; blockIdx.x == 0 && i < CUDA_MEETING; i += blockDim.x)
+        a.meeting[i] = 0;
     __syncthreads();
     if (threadIdx.x < FM_SQUARES) {
         float s = 0.0f;
@@ -165,16 +179,20 @@ __global__ void __launch_bounds__(kThreads) attend_token(cuda_attention a)
         ahead(keys + (size_t)(i / lines) * a.context + i % lines * 32);
         ahead(values + (size_t)i * 32);
     }
-    wait_for_last();
     const float *turn = a.rope + (size_t)pos * a.rope_dim * 2;
+    for (uint32_t i = threadIdx.x * 32; i < a.rope_dim * 2; i += blockDim.x * 32)
+        ahead(turn + i);
+    wait_for_last();
     const uint32_t k_row = (a.heads + kv) * hd, v_row = k_row + a.kv_heads * hd;
     for (uint32_t i = threadIdx.x; i < hd; i += blockDim.x) {
-        q[i] = turned(a, 0, head * hd, i, turn);
-        k[i] = turned(a, 0, k_row, i, turn);
-        v[i] = at(a.qkv, 0, v_row + i);
+        const float of_q = turned(a, 0, head * hd, i, turn), of_k = turned(a, 0, k_row, i, turn);
+        const float of_v = at(a.qkv, 0, v_row + i);
+        q[i] = of_q;
+        k[i] = of_k;
+        v[i] = of_v;
         if (head % share == 0) {
-            keys[(size_t)i * a.context + pos] = k[i];
-            values[(size_t)pos * hd + i] = v[i];
+            keys[(size_t)i * a.context + pos] = of_k;
+            values[(size_t)pos * hd + i] = of_v;
         }
     }
     __syncthreads();
