@@ -71,13 +71,16 @@ GLPK_LIBS := $(if $(wildcard /usr/include/glpk.h /usr/local/include/glpk.h),-lgl
 GLPK_CFLAGS := $(if $(GLPK_LIBS),-DACCEL_WITH_GLPK)
 LIBS_test_allocate := $(GLPK_LIBS)
 
+CFLAGS_test_fault_plan := -Isim
+CFLAGS_fuzz_plan := -Isim
+
 LIB_SRC  := $(filter-out $(if $(USB_LIBS),,driver/src/backend/usb%.c),$(sort $(wildcard driver/src/*.c driver/src/*/*.c)) driver/src/backend/cuda/pack.c)
 CLI_SRC  := $(sort $(wildcard driver/cli/*.c))
 UNIT_SRC := $(filter-out $(if $(strip $(LIBS_test_usb)),,tests/unit/test_usb.c),$(sort $(wildcard tests/unit/test_*.c)))
 HELP_SRC := $(filter-out tests/unit/test_%,$(sort $(wildcard tests/unit/*.c)))
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 CLI_TEST := $(sort $(wildcard tests/cli/test_*.sh))
-C_SRC     = $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(HELP_SRC) $(FUZZ_SRC) $(CUDA_C_SRC)
+C_SRC     = $(LIB_SRC) $(CLI_SRC) $(UNIT_SRC) $(HELP_SRC) $(FUZZ_SRC) sim/fault_plan.c $(if $(strip $(LIBS_test_usb)),tests/faults/mock_usbfs.c) $(CUDA_C_SRC)
 PUBLIC_H := $(sort $(wildcard driver/include/*.h))
 HEADERS  := $(sort $(PUBLIC_H) $(wildcard driver/src/*.h driver/src/*/*.h driver/src/backend/cuda/*.h driver/cli/*.h \
                               tests/unit/*.h tests/fuzz/*.h))
@@ -140,6 +143,7 @@ $(B)/$(1)/accel: $(CLI_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS) $
 	$$(call say,LD,$$@)
 	$$(Q)$$(LINK) $(2) $$(LDFLAGS) -o $$@ -Wl,--start-group $$^ -Wl,--end-group $$(GLPK_LIBS) $$(LIBS)
 $(B)/$(1)/unit/test_allocate: $(B)/$(1)/driver/cli/allocate_solve.o
+$(B)/$(1)/unit/test_fault_plan: $(B)/$(1)/sim/fault_plan.o
 $(B)/$(1)/unit/%: $(B)/$(1)/tests/unit/%.o $(HELP_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS) $(CUDA_OBJS)
 	$$(call say,LD,$$@)
 	@mkdir -p $$(@D)
@@ -224,6 +228,9 @@ SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST) tests/install.sh --
               --env BOARD=$(BOARD_SIM) tests/serial.sh
 SUITE_cov  := --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST) --suite cov $(UNIT_cov)
 SUITE_fuzz := --suite fuzz $(foreach f,$(FUZZERS),'tests/fuzz/run $(f) $(FUZZ_SECONDS)')
+# A few of what test-faults does
+SUITE_faults := --suite faults '$(B)/accel-faults --plans 20' $(if $(strip $(LIBS_test_usb)),\
+    '$(B)/accel-faults --usb --plans 5 --opens 20 --unplugs 5')
 SUITE_rtl  := --suite rtl $(RTL_TESTS)
 SUITE_formal := --suite formal $(FORMAL_TESTS)
 SUITE_sum  := --after --suite coverage tests/coverage
@@ -231,11 +238,11 @@ SUITE_sum  := --after --suite coverage tests/coverage
 .PHONY: test test-programs test-unit test-asan test-tsan test-cli test-rtl test-fuzz coverage cov-clean
 # The slow suites come first, so that no processor waits for them at the end.
 test: test-programs ## build and run every test; results also in build/test/junit.xml
-	@$(RUN_TESTS) $(SUITE_asan) $(SUITE_cov) $(SUITE_rtl) $(SUITE_formal) $(SUITE_cli) $(SUITE_unit) $(SUITE_fuzz) \
+	@$(RUN_TESTS) $(SUITE_asan) $(SUITE_cov) $(SUITE_rtl) $(SUITE_faults) $(SUITE_formal) $(SUITE_cli) $(SUITE_unit) $(SUITE_fuzz) \
 	    $(SUITE_sum)
 
 test-programs: all $(UNIT_release) $(UNIT_asan) $(UNIT_cov) $(B)/asan/accel $(B)/cov/accel $(FUZZERS) \
-               $(RTL_TESTS) $(FORMAL_TESTS) $(BOARD_SIM) cov-clean
+               $(RTL_TESTS) $(FORMAL_TESTS) $(BOARD_SIM) $(B)/accel-faults cov-clean
 
 test-unit: $(UNIT_release) ## unit tests of the C modules only
 	@$(RUN_TESTS) $(SUITE_unit)
@@ -245,6 +252,15 @@ test-asan: $(UNIT_asan) $(B)/asan/accel ## unit and CLI tests under AddressSanit
 
 test-tsan: $(UNIT_tsan) ## unit tests under ThreadSanitizer (not part of test)
 	@$(RUN_TESTS) --suite tsan $(UNIT_tsan)
+
+.PHONY: test-faults
+FAULTS_MODEL := models/stories-ternary-tq2_0.gguf
+test-faults: $(B)/accel $(B)/accel-faults $(B)/asan/accel-faults $(BOARD_SIM) ## jobs under 1,200 random fault plans, cables pulled, users killed; many minutes
+	@TEST_TIMEOUT=3600 $(RUN_TESTS) --suite faults '$(B)/accel-faults --plans 1000' '$(B)/accel-faults --usb --plans 200' \
+	    '$(B)/accel-faults --usb --opens 1000 --unplugs 50' \
+	    '$(B)/accel-faults --usb --run $(B)/accel verify -d cpu: -d usb: -m $(FAULTS_MODEL) -p Once -n 2' \
+	    --suite faults-asan '$(B)/asan/accel-faults --plans 100 --seed 100001' '$(B)/asan/accel-faults --usb --plans 20 --seed 100001' \
+	    --suite faults-serial --env ACCEL=$(B)/accel --env BOARD=$(BOARD_SIM) --env KILLS=100 tests/serial.sh
 
 # The virtual machine has another processor than this one, and is slow: a small core.
 KERNEL_MAKE := $(MAKE) --no-print-directory B=$(B)/kernel MARCH=x86-64-v2 SIM_OBJS= SIM_CFLAGS= BOARD_MODEL=1:8:32:2:8:2048:128
@@ -271,6 +287,8 @@ coverage: $(UNIT_cov) $(B)/cov/accel cov-clean ## line coverage of driver/; fail
 cov-clean: $(UNIT_cov) $(B)/cov/accel
 	@find $(B)/cov -name '*.gcda' -delete
 
+$(B)/fuzz/fuzz_plan: $(B)/fuzz/sim/fault_plan.o
+
 # The fuzzers run the library without the simulator if it can be built so.
 $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libaccel.a $(SIM_OBJS) $(CUDA_OBJS)
 	$(call say,LD,$@)
@@ -281,7 +299,7 @@ $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libaccel.a $(SIM_OBJS) $(CUDA_OB
 
 LINT_C     := $(C_SRC)
 # Files that clang-format looks at: all C and C++ of ours.
-LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp \
+LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp tests/faults/*.cpp tests/faults/*.h \
                        driver/src/backend/cuda/*.cu driver/src/backend/cuda/*.cuh tests/cuda/*.c tests/cuda/*.cu))
 LINT_SH    := bootstrap .ci/run $(CLI_TEST) tests/cli/lib.sh $(wildcard tests/runner.sh tests/install.sh tests/serial.sh tests/kernel.sh tests/kernel/guest.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core

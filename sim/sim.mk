@@ -85,3 +85,34 @@ $(B)/accel-board $(B)/accel-usbip: $(B)/accel-%: sim/%.cpp sim/soc.h sim/bad_wir
 	$(call say,CXX,$@)
 	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -I$(B)/gen -I$(SIM)/board -o $@ $< $(BOARD_LIB) \
 	    $(SIM)/runtime.a $(SIM_LIBS) -lpthread
+
+# accel-faults: jobs on the whole device, from its USB pins on, while its cable does what a fault plan says.
+# Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth of its core.
+# Its milliseconds are short, but three must be longer than a microframe: after that it would be suspended.
+USB_MODEL := 0:8:32:8:8:256:64
+USB_LIB   := $(SIM)/usb_board/model.a
+$(USB_LIB): $(shell cat rtl/files.f) rtl/files.f sim/sim.mk
+	$(call say,VERILATE,usb_board)
+	@rm -rf $(@D) && mkdir -p $(@D)
+	$(Q)$(VERILATOR) --cc $(VERILATOR_FLAGS) -Mdir $(@D) --prefix Vusb_board --top-module accel_usb -GMillisecond=3000 \
+	    $(foreach p,1:Kind 2:Rows 3:Lanes 4:ScaleUnits 5:MaxN 6:XDepth 7:WDepth,-G$(call field,$p,2)=$(call field,$(USB_MODEL),$(call field,$p,1))) \
+	    -GODepth=$(SIM_ODEPTH) -f rtl/files.f
+	$(Q)cd $(@D) && for f in *.cpp; do \
+	    case $$f in *__Slow.cpp|*__Syms.cpp) o=-O1;; *) o=-O3;; esac; \
+	    $(CXX) $(filter-out -I%,$(SIM_CXXFLAGS)) $$o -I. -c -o $${f%.cpp}.o $$f || exit 1; done
+	$(Q)ar rcs $@ $(@D)/*.o
+
+# Its way through libusb is there where umockdev is.
+FAULTS_SRC := sim/usb_board.cpp sim/usb_host.cpp $(filter-out $(if $(strip $(LIBS_test_usb)),,tests/faults/usb.cpp),$(sort $(wildcard tests/faults/*.cpp)))
+FAULTS_C   := sim/fault_plan $(if $(strip $(LIBS_test_usb)),tests/faults/mock_usbfs) tests/unit/random_matrix
+CFLAGS_mock_usbfs := $(CFLAGS_test_usb)
+# $(call faults,PROGRAM,VARIANT,FLAGS): the model itself is always the fast one
+define faults
+$1: $(FAULTS_SRC) $(wildcard sim/*.h tests/faults/*.h) $(FAULTS_C:%=$(B)/$2/%.o) $(B)/$2/libaccel.a $(USB_LIB) $(SIM)/runtime.a $(SIM_OBJS)
+	$$(call say,CXX,$$@)
+	$$(Q)$(CXX) $(filter-out -O3,$(SIM_CXXFLAGS)) -O2 $3 -Wall -Wextra -Wshadow -I$(B)/gen -Itests/unit -Itests/faults \
+	    $(CFLAGS_test_usb) $(if $(strip $(LIBS_test_usb)),-DFAULTS_USB) -isystem $(SIM)/usb_board -o $$@ $$(filter %.cpp %.o,$$^) \
+	    -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $(SIM_LIBS) $(USB_LIBS) $(LIBS_test_usb) -lpthread -lm
+endef
+$(eval $(call faults,$(B)/accel-faults,release,))
+$(eval $(call faults,$(B)/asan/accel-faults,asan,$$(SANITIZE)))

@@ -84,7 +84,7 @@ unsigned UsbHost::stuffing(uint8_t byte)
 void UsbHost::send(Packet p)
 {
     const Timing &t = high_ ? kHigh : kFull;
-    const bool arrives = (p[0] == kSof) || !cable || cable(p);
+    const bool arrives = p[0] == kSof || !cable || cable(p, false);
     unsigned bits = 0; /* stuffed at high speed, where eight make a cycle */
     pins_.line_state = high_ ? 1 : 2;
     wait(t.sync);
@@ -119,8 +119,11 @@ UsbHost::Packet UsbHost::receive()
     const Timing &t = high_ ? kHigh : kFull;
     Packet p;
     for (unsigned i = 0; !pins_.tx_valid; i++) {
-        if (i == t.patience)
+        if (i == t.patience) {
+            if (cable && !cable(p, true))
+                p.clear();
             return p;
+        }
         wait(1);
     }
     pins_.line_state = high_ ? 1 : 2;
@@ -144,7 +147,7 @@ UsbHost::Packet UsbHost::receive()
     }
     wait(t.eop);
     idle();
-    if (cable && !cable(p))
+    if (cable && !cable(p, true))
         p.clear();
     wait(t.gap);
     return p;
@@ -175,7 +178,9 @@ void UsbHost::token(uint8_t pid, uint8_t endpoint)
 void UsbHost::data(bool toggle, const uint8_t *bytes, size_t count)
 {
     wait(high_ ? kHigh.gap : kFull.gap);
-    Packet p(1, toggle ? kData1 : kData0);
+    Packet p;
+    p.reserve(count + 3);
+    p.push_back(toggle ? kData1 : kData0);
     p.insert(p.end(), bytes, bytes + count);
     const uint16_t c = crc16(bytes, count);
     p.push_back((uint8_t)c);
@@ -187,6 +192,13 @@ int UsbHost::handshake()
 {
     const Packet p = receive();
     return p.size() == 1 && whole(p) ? p[0] : kNothing;
+}
+
+void UsbHost::seal(Packet &p)
+{
+    const uint16_t c = crc16(p.data() + 1, p.size() - 3);
+    p[p.size() - 2] = (uint8_t)c;
+    p[p.size() - 1] = (uint8_t)(c >> 8);
 }
 
 /* ---- bus ---- */
@@ -288,6 +300,8 @@ int UsbHost::control(uint8_t type, uint8_t request, uint16_t value, uint16_t ind
                                (uint8_t)length,
                                (uint8_t)(length >> 8) };
     unsigned tries = 0;
+    if (!attached_)
+        return -2;
     for (;; tries++) {
         if (tries == kErrors)
             return -2;
@@ -359,6 +373,17 @@ void UsbHost::cancel(UsbTransfer *t)
     q.erase(std::remove(q.begin(), q.end(), t), q.end());
 }
 
+UsbTransfer *UsbHost::fail(UsbStatus status)
+{
+    auto &q = out_.empty() ? in_ : out_;
+    if (q.empty())
+        return nullptr;
+    UsbTransfer *t = q.front();
+    t->status = status;
+    q.pop_front();
+    return t;
+}
+
 /* Counts an answer, and what it means for the first transfer of a queue besides data; the transfer if it has ended. */
 UsbTransfer *UsbHost::settle(std::deque<UsbTransfer *> &queue, int pid, unsigned &errors)
 {
@@ -416,6 +441,10 @@ UsbTransfer *UsbHost::step_out()
 
 UsbTransfer *UsbHost::step()
 {
+    if (!attached_) {
+        now_ += kHigh.frame;
+        return fail(UsbStatus::Gone);
+    }
     if (in_.empty() && out_.empty()) {
         frame(0);
         wait(500);

@@ -16,7 +16,7 @@ struct UtmiPins {
     const uint8_t &tx_valid, &tx_data, &term_select, &op_mode;
 };
 
-enum class UsbStatus { Pending, Done, Stalled, Broken };
+enum class UsbStatus { Pending, Done, Stalled, Broken, Gone };
 
 /* One bulk transfer. An IN transfer ends when its buffer is full or with a short packet. */
 struct UsbTransfer {
@@ -33,8 +33,11 @@ class UsbHost
     using Packet = std::vector<uint8_t>;
     UsbHost(const UtmiPins &pins, std::function<void()> clock) : pins_(pins), clock_(clock) {}
 
-    /* Called with every packet but SOF on its way, PID and CRC included; false: it is lost. */
-    std::function<bool(Packet &)> cable;
+    /* Called with every packet but SOF on its way, PID and CRC included, and with an empty one where the device does not
+     * answer; false: it is lost. */
+    std::function<bool(Packet &, bool to_host)> cable;
+    /* Makes the CRC of a data packet right again. */
+    static void seal(Packet &p);
 
     /* @return whether the device speaks high speed */
     bool bus_reset();
@@ -44,9 +47,19 @@ class UsbHost
     int control(uint8_t type, uint8_t request, uint16_t value, uint16_t index, uint8_t *bytes,
                 uint16_t length);
     void clear_halt(bool in);
+    /* Nothing crosses the cable until attach(), after which the device has to be enumerated. */
+    void detach() { attached_ = false; }
+    void attach() { attached_ = true; }
+    bool attached() const { return attached_; }
+    /* Lets time pass in which nothing happens, at no cost. */
+    void skip(uint64_t cycles) { now_ += cycles; }
 
     void submit(UsbTransfer *t) { (t->in ? in_ : out_).push_back(t); }
     void cancel(UsbTransfer *t);
+    /* Ends the first transfer in a queue that way. @return it, or nullptr */
+    UsbTransfer *fail(UsbStatus status);
+    bool sends() const { return !out_.empty(); }
+    size_t queued() const { return in_.size() + out_.size(); }
     /* One transaction of one of the transfers, or some idle time. @return a transfer that has ended, or nullptr */
     UsbTransfer *step();
 
@@ -67,7 +80,7 @@ class UsbHost
     std::function<void()> clock_;
     uint64_t now_ = 0, next_sof_ = 0;
     unsigned frame_ = 0, sub_ = 0, stuffed_ = 0, holds_off_ = 0;
-    bool high_ = false, ping_ = false;
+    bool high_ = false, ping_ = false, attached_ = true;
     uint8_t address_ = 0;
     bool toggle_in_ = false, toggle_out_ = false;
     unsigned errors_in_ = 0, errors_out_ = 0;

@@ -2,7 +2,7 @@
 # serial.sh - the accel command on a simulated board behind a serial port: every bit as on cpu:, whatever the cable does.
 # SPDX-License-Identifier: Apache-2.0
 #
-#   ACCEL=build/accel BOARD=build/accel-board tests/serial.sh
+#   ACCEL=build/accel BOARD=build/accel-board [KILLS=20] tests/serial.sh
 set -uo pipefail
 accel=$(realpath "${ACCEL:-build/accel}") board=$(realpath "${BOARD:-build/accel-board}")
 model=models/stories-ternary-tq2_0.gguf
@@ -63,8 +63,9 @@ is 'a port in use names its user' 13 "in use by process $first (accel)" "$accel"
 kill -9 "$first"
 wait "$first" 2>/dev/null
 
+kills=${KILLS:-20}
 killed=0
-for i in $(seq 20); do
+for i in $(seq "$kills"); do
     "$accel" selftest -d "serial:$port" --jobs 1 -s "$i" >/dev/null 2>&1 &
     victim=$!
     sleep "0.$((i * 37 % 30 + 10))"
@@ -72,10 +73,10 @@ for i in $(seq 20); do
     wait "$victim" 2>/dev/null
     timeout 60 "$accel" info -d "serial:$port" >/dev/null 2>"$dir/out" && killed=$((killed + 1))
 done
-if [ "$killed" = 20 ]; then
-    echo 'ok a board is as good as new after each of 20 users killed in mid-transfer'
+if [ "$killed" = "$kills" ]; then
+    echo "ok a board is as good as new after each of $kills users killed in mid-transfer"
 else
-    echo "not ok a board is as good as new after each of 20 users killed in mid-transfer: after $killed; $(cat "$dir/out")"
+    echo "not ok a board is as good as new after each of $kills users killed in mid-transfer: after $killed; $(cat "$dir/out")"
 fi
 is 'a model after all that equals cpu:' 0 '^identical' \
     "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 1

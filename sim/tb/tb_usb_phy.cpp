@@ -85,7 +85,7 @@ void cases(tb::Runner &run, tb::Golden &golden, const std::string &usb, bool hig
         Bench<Board> b(job, golden, tb::kShape, 0, 0);
         unsigned faults = 0;
         tb::Rng rng(job.seed);
-        b.port.host.cable = [&](UsbHost::Packet &p) {
+        b.port.host.cable = [&](UsbHost::Packet &p, bool) {
             if (!rng.one_in(20) || p.empty())
                 return true;
             faults++;

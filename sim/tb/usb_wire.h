@@ -28,7 +28,7 @@ class WireHost : public UsbHost
   protected:
     void send(Packet p) override
     {
-        if (cable && !cable(p))
+        if (cable && !cable(p, false))
             return;
         std::vector<uint8_t> bits = { 0, 0, 0, 0, 0, 0, 0, 1 };
         for (const uint8_t b : p)
@@ -84,7 +84,7 @@ class WireHost : public UsbHost
             wait(1);
         }
         Packet p = decode(lines);
-        if (cable && !cable(p))
+        if (cable && !cable(p, true))
             p.clear();
         wait(8);
         return p;

@@ -39,7 +39,7 @@ struct remote {
     uint64_t to_send;
     size_t longest; /* payload of a frame: halved when frames are lost, doubled when none is */
     uint64_t resent, sent;    /* when that was last decided */
-    uint64_t start, deadline; /* of the job, on the clock of now_ns */
+    uint64_t start, deadline; /* of the job, on the clock of time_of */
 
     struct link_host host;
     uint8_t out[OUT_BYTES], in[OUT_BYTES];
@@ -56,6 +56,12 @@ static uint64_t now_ns(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+}
+
+/* Simulated devices have a time of their own. */
+static uint64_t time_of(const struct remote *r)
+{
+    return r->carrier.now ? r->carrier.now(r->carrier.priv) : now_ns();
 }
 
 static bool take_data(void *user, const struct link_header *h, const uint8_t *payload)
@@ -82,7 +88,7 @@ static uint64_t bytes_left(const struct remote *r)
 /* One look at the carrier: sends, receives, or waits until `until` for one of the two. */
 static int pump(struct remote *r, uint64_t until, struct accel_error *err)
 {
-    uint64_t now = now_ns();
+    uint64_t now = time_of(r);
     size_t written = 0, got = 0;
     if (r->out_at == r->out_count) {
         r->out_at = 0;
@@ -96,7 +102,7 @@ static int pump(struct remote *r, uint64_t until, struct accel_error *err)
                              err);
     r->out_at += written;
     if (!rc)
-        link_host_input(&r->host, r->in, got, now_ns());
+        link_host_input(&r->host, r->in, got, time_of(r));
     return rc;
 }
 
@@ -118,7 +124,7 @@ static int silent(const struct remote *r, struct accel_error *err)
 /* Whether the job's time is up; then says so. */
 static bool is_late(struct remote *r, const char *what, struct accel_error *err)
 {
-    const uint64_t now = now_ns();
+    const uint64_t now = time_of(r);
     if (now < r->deadline)
         return false;
     r->fresh = false;
@@ -149,7 +155,7 @@ static int await_answer(struct remote *r, struct accel_error *err)
 
 static int peek(struct remote *r, uint16_t word, uint16_t count, struct accel_error *err)
 {
-    link_host_peek(&r->host, word, count, now_ns());
+    link_host_peek(&r->host, word, count, time_of(r));
     return await_answer(r, err);
 }
 
@@ -166,7 +172,7 @@ int remote_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *
 int remote_poke(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err)
 {
     struct remote *r = remote_of(dev);
-    link_host_poke(&r->host, word, value, now_ns());
+    link_host_poke(&r->host, word, value, time_of(r));
     return await_answer(r, err);
 }
 
@@ -183,7 +189,7 @@ static int try_session(struct remote *r, uint16_t session, struct accel_error *e
 {
     r->session = session;
     r->host.state = LINK_CLOSED;
-    link_host_open(&r->host, session, now_ns());
+    link_host_open(&r->host, session, time_of(r));
     while (r->host.state == LINK_OPENING) {
         int rc = pump(r, r->deadline, err);
         if (rc)
@@ -206,7 +212,7 @@ static int check_memory(struct remote *r, struct accel_error *err)
     clock_gettime(CLOCK_REALTIME, &t);
     memory_forget(&r->memory);
     r->memory.tag = link_crc(r->session, &t, sizeof t) | 1;
-    link_host_poke(&r->host, LINK_REG_MEM_TAG, r->memory.tag, now_ns());
+    link_host_poke(&r->host, LINK_REG_MEM_TAG, r->memory.tag, time_of(r));
     return await_answer(r, err);
 }
 
@@ -426,7 +432,7 @@ static void feed(struct remote *r)
 {
     static const unsigned order[LINK_STREAMS] = { LINK_STREAM_COMMAND, LINK_STREAM_X, LINK_STREAM_H,
                                                   LINK_STREAM_O, LINK_STREAM_W };
-    const uint64_t now = now_ns();
+    const uint64_t now = time_of(r);
     bool any = true;
     choose_length(r);
     while (any) {
@@ -517,7 +523,7 @@ static int end_job(struct remote *r, struct accel_error *err)
 /* Moves what was queued through an open session until its completion, or until the session ends. */
 static int stream(struct remote *r, struct accel_error *err)
 {
-    uint64_t last = 0, moved = now_ns();
+    uint64_t last = 0, moved = time_of(r);
     int rc;
     link_host_expect(&r->host, true, moved);
     while (r->status < 0 && r->host.state == LINK_OPEN) {
@@ -525,7 +531,7 @@ static int stream(struct remote *r, struct accel_error *err)
         rc = pump(r, r->deadline, err);
         if (rc)
             return rc;
-        const uint64_t here = progress_of(r), now = now_ns();
+        const uint64_t here = progress_of(r), now = time_of(r);
         if (here != last) {
             last = here;
             moved = now;
@@ -541,7 +547,7 @@ static int stream(struct remote *r, struct accel_error *err)
                 (unsigned long long)(r->to_send - bytes_left(r)), (unsigned long long)r->to_send,
                 r->results.values, r->results.values_in_all);
     }
-    link_host_expect(&r->host, false, now_ns());
+    link_host_expect(&r->host, false, time_of(r));
     /* if the session ended, the caller looks at that */
     return r->status < 0 ? ACCEL_OK : end_job(r, err);
 }
@@ -593,7 +599,7 @@ static int attempt_job(struct remote *r, const struct backend_job *job, struct a
 int remote_reset(struct accel_dev *dev, struct accel_error *err)
 {
     struct remote *r = remote_of(dev);
-    r->start = now_ns();
+    r->start = time_of(r);
     return open_session(r, err);
 }
 
@@ -622,7 +628,7 @@ int remote_run(struct accel_dev *dev, const struct backend_job *job, struct acce
 {
     struct remote *r = remote_of(dev);
     uint64_t counters[STREAMS_COUNTERS];
-    r->start = now_ns();
+    r->start = time_of(r);
     if (job->deadline_ns && job->deadline_ns < UINT64_MAX - r->start)
         r->deadline = r->start + job->deadline_ns;
     int rc = ACCEL_OK;

@@ -23,6 +23,8 @@ struct carrier {
     bool (*revive)(void *priv, unsigned attempt);
     /* May be NULL: what else is known of a device that does not answer. */
     void (*describe)(void *priv, char *text, size_t size);
+    /* Nanoseconds of the clock that deadlines and timeouts are counted on; NULL: the machine's. */
+    uint64_t (*now)(void *priv);
     void *priv;
     struct link_timing timing;
     size_t longest;          /* payload of a frame to the device */
