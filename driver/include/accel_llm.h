@@ -9,8 +9,9 @@
  *     id = accel_sample(&sampler, logits, info.vocab, scratch);
  *
  * Every linear layer and the output head is a device job (accel.h); norms, RoPE, attention and
- * SwiGLU are float32 on the host (cuda: on the GPU), in one stated order of operations, so that two devices that keep
- * the contract of accel.h give the same logits to the last bit, whatever the batch size.
+ * SwiGLU are float32 on the host (cuda: on the GPU), in one stated order of operations, so that
+ * two devices that keep the contract of accel.h give the same logits to the last bit, whatever the
+ * batch size.
  *
  * Error codes and threads are as in accel.h. A model is immutable and may be shared by many
  * accel_llm; one accel_llm belongs to one thread at a time. On failure outputs keep their bytes.
