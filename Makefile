@@ -93,6 +93,7 @@ RTL      := $(if $(wildcard $(RTL_LIST)),$(shell sed -e 's://.*$$::' $(RTL_LIST)
 #   sim/sim.mk              SIM_OBJS, SIM_LIBS, SIM_CFLAGS: the sim: backend; BOARD_SIM: a simulated board
 #   sim/tb/tb.mk            RTL_TESTS: testbench programs
 #   synth/synth.mk          synth-report
+#   firmware/firmware.mk    firmware, PICORV32: the processor beside the core
 #   synth/boards.mk         bitstream, program, lint of the boards' tops
 #   tests/formal/formal.mk  FORMAL_TESTS: quick proofs that print ok and not ok lines
 #   .../cuda/cuda.mk        CUDA_OBJS, CUDA_LIBS, CUDA_CFLAGS: the cuda: backend, with CUDA=1
@@ -104,7 +105,7 @@ $(LINK_NUMBERS): rtl/link/link_constants.v
 	@{ echo '/* made from $< */'; echo '#ifndef LINK_CONSTANTS_H'; echo '#define LINK_CONSTANTS_H'; \
 	   sed -n 's/^`define \(LINK_[A-Z0-9_]*\) \([0-9]*\)$$/#define \1 \2u/p' $<; echo '#endif'; } >$@
 
--include $(wildcard sim/sim.mk sim/tb/tb.mk synth/synth.mk synth/boards.mk tests/formal/formal.mk)
+-include $(wildcard sim/sim.mk sim/tb/tb.mk synth/synth.mk synth/boards.mk firmware/firmware.mk tests/formal/formal.mk)
 ifeq ($(CUDA),1)
 include driver/src/backend/cuda/cuda.mk
 endif
@@ -297,9 +298,9 @@ $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libaccel.a $(SIM_OBJS) $(CUDA_OB
 
 # ------------------------------------------------------------------------------------- lint
 
-LINT_C     := $(C_SRC)
+LINT_C     := $(C_SRC) firmware/vectors.c
 # Files that clang-format looks at: all C and C++ of ours.
-LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp tests/faults/*.cpp tests/faults/*.h \
+LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard firmware/*.c firmware/*.h sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp tests/faults/*.cpp tests/faults/*.h \
                        driver/src/backend/cuda/*.cu driver/src/backend/cuda/*.cuh tests/cuda/*.c tests/cuda/*.cu))
 LINT_SH    := bootstrap .ci/run $(CLI_TEST) tests/cli/lib.sh $(wildcard tests/runner.sh tests/install.sh tests/serial.sh tests/kernel.sh tests/kernel/guest.sh tests/fuzz/run tests/coverage tests/formal/*.sh synth/*.sh)
 RTL_TOP    ?= accel_core

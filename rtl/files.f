@@ -49,6 +49,10 @@ rtl/link/link_control.v
 rtl/soc/sdram.v
 rtl/soc/mem_reader.v
 rtl/soc/resident.v
+rtl/soc/side_share.v
+rtl/soc/cpu_mailbox.v
+rtl/soc/cpu_streams.v
+rtl/soc/accel_cpu.v
 rtl/soc/accel_soc.v
 rtl/link/uart_rx.v
 rtl/link/uart_tx.v

@@ -11,7 +11,8 @@ module bytes_to_beat #(
     input  wire [7:0]         data_i,
     output wire               valid_o,
     input  wire               ready_i,
-    output wire [Bytes*8-1:0] data_o
+    output wire [Bytes*8-1:0] data_o,
+    output wire               empty_o       // not even a part of a beat is there
 );
     localparam Cw = $clog2(Bytes + 1);
     localparam Whole = Bytes;
@@ -24,6 +25,7 @@ module bytes_to_beat #(
     assign valid_o = count == Whole[Cw-1:0];
     assign ready_o = !valid_o || ready_i;
     assign data_o  = beat;
+    assign empty_o = count == 0;
 
     always @(posedge clk_i)
         if (valid_i && ready_o) beat <= {data_i, beat[Bytes*8-1:8]};

@@ -56,6 +56,55 @@
 `define LINK_REG_REWOUND 86
 // those from here on lie outside the link
 `define LINK_REG_FAR 96
+// the processor's mailbox: 32 words, of which the last 16 are the error log
+`define LINK_REG_CPU 96
+`define LINK_REG_CPU_CONTROL 97
+`define LINK_REG_CPU_RESETS 98
+`define LINK_REG_CPU_CAUSE 99
+`define LINK_REG_CPU_WHERE 100
+`define LINK_REG_CPU_VERSION 101
+`define LINK_REG_CPU_STATE 102
+`define LINK_REG_CPU_HEARTBEAT 103
+`define LINK_REG_CPU_COMMAND 104
+`define LINK_REG_CPU_ARGUMENT 105
+`define LINK_REG_CPU_ANSWERED 106
+`define LINK_REG_CPU_STATUS 107
+`define LINK_REG_CPU_ANSWER 108
+`define LINK_REG_CPU_ERRORS 109
+`define LINK_REG_CPU_PROTOCOL 110
+`define LINK_REG_CPU_VECTORS 111
+`define LINK_REG_CPU_LOG 112
+`define LINK_CPU_LOG_WORDS 16
+// its memory, while it is held
+`define LINK_REG_CPU_RAM 16384
+// why it began anew last
+`define LINK_CPU_CAUSE_POWER 0
+`define LINK_CPU_CAUSE_HOST 1
+`define LINK_CPU_CAUSE_WATCHDOG 2
+`define LINK_CPU_CAUSE_TRAP 3
+`define LINK_CPU_CAUSE_ADDRESS 4
+// what the firmware is about
+`define LINK_CPU_BOOTING 1
+`define LINK_CPU_READY 2
+`define LINK_CPU_BUSY 3
+// commands: bits 15:0; bits 31:16 are a number that changes with each
+`define LINK_CPU_PING 1
+`define LINK_CPU_SELFTEST 2
+`define LINK_CPU_MEMTEST 3
+`define LINK_CPU_CLEAR_LOG 4
+`define LINK_CPU_HANG 5
+`define LINK_CPU_CRASH 6
+`define LINK_CPU_READ 7
+// how they end
+`define LINK_CPU_DONE 0
+`define LINK_CPU_UNKNOWN 1
+`define LINK_CPU_LOST 2
+`define LINK_CPU_CORE_IN_USE 3
+`define LINK_CPU_WRONG 4
+`define LINK_CPU_STUCK 5
+`define LINK_CPU_NOTHING 6
+// versions of the mailbox that the firmware knows
+`define LINK_CPU_PROTOCOL 65537
 `define LINK_REGS 128
 // external memory
 `define LINK_REG_MEM_MAGIC 128

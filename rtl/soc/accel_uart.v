@@ -21,7 +21,11 @@ module accel_uart #(
     parameter ResultBytes = 512,
     parameter ResultSlots = 4,
     parameter ClockHz     = 50000000,
-    parameter Build       = 0
+    parameter Build       = 0,
+    parameter Cpu         = 0,
+    parameter Firmware    = "",
+    parameter CpuRam      = 16384,
+    parameter Watchdog    = ClockHz / 10
 ) (
     input  wire clk_i,
     input  wire rst_i,
@@ -31,7 +35,7 @@ module accel_uart #(
 );
     wire       in_valid, out_valid, out_ready, soc_ready;
     wire [7:0] in_byte, out_byte;
-    wire        side_done, bus_valid, bus_write;
+    wire        side_done, awake, bus_valid, bus_write;
     wire [31:0] side_data, bus_data;
     wire [15:0] bus_addr, mem_data;
     wire [27:0] mem_addr;
@@ -43,16 +47,17 @@ module accel_uart #(
     accel_soc #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
                 .WDepth(WDepth), .Requant(Requant), .ODepth(ODepth), .DBits(DBits), .CmdRoom(CmdRoom), .XRoom(XRoom),
                 .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom), .ResultBytes(ResultBytes), .ResultSlots(ResultSlots),
-                .ClockHz(ClockHz), .Build(Build)) soc (
+                .ClockHz(ClockHz), .Build(Build), .Cpu(Cpu), .Firmware(Firmware),
+                .CpuRam(CpuRam), .Watchdog(Watchdog)) soc (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(in_valid), .ready_o(soc_ready), .data_i(in_byte), .valid_o(out_valid),
-        .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o), .side_valid_i(1'b0), .side_write_i(1'b0),
+        .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o), .awake_o(awake), .side_valid_i(1'b0), .side_write_i(1'b0),
         .side_addr_i(16'd0), .side_data_i(32'd0), .side_done_o(side_done), .side_data_o(side_data),
         .bus_valid_o(bus_valid), .bus_write_o(bus_write), .bus_addr_o(bus_addr), .bus_data_o(bus_data), .bus_done_i(1'b1),
         .bus_data_i(32'd0), .mem_bytes_i(32'd0), .mem_valid_o(mem_valid), .mem_ready_i(1'b0), .mem_write_o(mem_write),
         .mem_addr_o(mem_addr), .mem_take_i(1'b0), .mem_data_o(mem_data), .mem_strobe_o(mem_strobe), .mem_valid_i(1'b0),
         .mem_data_i(16'd0));
     // it takes every byte; registers are read over the link; there are none beside it
-    wire unused_ok = &{1'b0, soc_ready, side_done, side_data, bus_valid, bus_write, bus_addr, bus_data, mem_valid, mem_write, mem_addr,
+    wire unused_ok = &{1'b0, soc_ready, side_done, side_data, awake, bus_valid, bus_write, bus_addr, bus_data, mem_valid, mem_write, mem_addr,
                          mem_data, mem_strobe};
 endmodule
 `default_nettype wire

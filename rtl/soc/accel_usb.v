@@ -23,7 +23,11 @@ module accel_usb #(
     parameter ResultBytes = 512,
     parameter ResultSlots = 4,
     parameter ClockHz     = 60000000,
-    parameter Build       = 0
+    parameter Build       = 0,
+    parameter Cpu         = 0,
+    parameter Firmware    = "",
+    parameter CpuRam      = 16384,
+    parameter Watchdog    = ClockHz / 10
 ) (
     input  wire       clk_i,                // the transceiver's
     input  wire       rst_i,
@@ -44,11 +48,11 @@ module accel_usb #(
     wire [7:0]  in_byte, out_byte;
     wire [15:0] side_addr;
     wire [31:0] side_out, side_in, bus_data;
-    wire        bus_valid, bus_write;       // there are no registers beside the link
+    wire        awake, bus_valid, bus_write; // there are no registers beside the link
     wire [15:0] bus_addr, mem_data;
     wire [27:0] mem_addr;
     wire        mem_valid, mem_write, mem_strobe;
-    wire        unused_ok = &{1'b0, bus_valid, bus_write, bus_addr, bus_data, mem_valid, mem_write, mem_addr,
+    wire        unused_ok = &{1'b0, awake, bus_valid, bus_write, bus_addr, bus_data, mem_valid, mem_write, mem_addr,
                          mem_data, mem_strobe};
     usb_device #(.HighSpeed(HighSpeed), .Millisecond(Millisecond), .Serial(Serial), .ClockHz(ClockHz),
                  .Build(Build)) usb (
@@ -61,9 +65,10 @@ module accel_usb #(
     accel_soc #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
                 .WDepth(WDepth), .Requant(Requant), .ODepth(ODepth), .DBits(DBits), .CmdRoom(CmdRoom), .XRoom(XRoom),
                 .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom), .ResultBytes(ResultBytes), .ResultSlots(ResultSlots),
-                .ClockHz(ClockHz), .Build(Build)) soc (
+                .ClockHz(ClockHz), .Build(Build), .Cpu(Cpu), .Firmware(Firmware),
+                .CpuRam(CpuRam), .Watchdog(Watchdog)) soc (
         .clk_i(clk_i), .rst_i(rst_i || abort), .valid_i(in_valid), .ready_o(in_ready), .data_i(in_byte), .valid_o(out_valid),
-        .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o), .side_valid_i(side_valid), .side_write_i(side_write),
+        .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o), .awake_o(awake), .side_valid_i(side_valid), .side_write_i(side_write),
         .side_addr_i(side_addr), .side_data_i(side_out), .side_done_o(side_done), .side_data_o(side_in),
         .bus_valid_o(bus_valid), .bus_write_o(bus_write), .bus_addr_o(bus_addr), .bus_data_o(bus_data), .bus_done_i(1'b1),
         .bus_data_i(32'd0), .mem_bytes_i(32'd0), .mem_valid_o(mem_valid), .mem_ready_i(1'b0), .mem_write_o(mem_write),

@@ -33,6 +33,7 @@ module resident #(
     input  wire         byte_valid_i,
     output wire         byte_ready_o,
     input  wire [7:0]   byte_i,
+    output wire         quiet_o,            // no command of ours is under way, nor has it left anything
     // beats out of memory: as long as some are pending, none come from elsewhere; w, h, o
     output wire [2:0]   pending_o,
     output wire [2:0]   valid_o,
@@ -83,18 +84,20 @@ module resident #(
     // ---- bytes to be stored
     reg  [31:0]   coming;                   // bytes that have not come
     reg  [27:0]   to;                       // where the next 16 go
-    wire          block_valid, block_ready, gather_ready;
+    wire          block_valid, block_ready, gather_ready, no_bytes;
     wire [127:0]  block;
     assign store_o      = storing;
     assign byte_ready_o = gather_ready && coming != 32'd0;
     bytes_to_beat #(.Bytes(16)) gather (
         .clk_i(clk_i), .rst_i(rst), .valid_i(byte_valid_i && storing && coming != 32'd0), .ready_o(gather_ready),
-        .data_i(byte_i), .valid_o(block_valid), .ready_i(block_ready), .data_o(block));
+        .data_i(byte_i), .valid_o(block_valid), .ready_i(block_ready), .data_o(block),
+        .empty_o(no_bytes));
     reg           have;                     // a block on its way to memory; it gets there whatever becomes of the session
     wire          stored = storing && coming == 32'd0 && !block_valid && !have;
 
     // ---- completions. What was computed from words that are wrong is wrong: the core's says so, too
     reg  core_on, tainted;
+    assign quiet_o = free && busy == 3'd0 && !tainted && no_bytes;
     wire own_first = own && !core_on;
     wire bad       = tainted || pending_o != 3'd0;
     assign cpl_valid_o = own || cpl_valid_i;
