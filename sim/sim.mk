@@ -103,12 +103,12 @@ $(USB_LIB): $(shell cat rtl/files.f) rtl/files.f sim/sim.mk
 	$(Q)ar rcs $@ $(@D)/*.o
 
 # Its way through libusb is there where umockdev is.
-FAULTS_SRC := sim/usb_board.cpp sim/usb_host.cpp $(filter-out $(if $(strip $(LIBS_test_usb)),,tests/faults/usb.cpp),$(sort $(wildcard tests/faults/*.cpp)))
+FAULTS_SRC := sim/usb_board.cpp sim/usb_host.cpp sim/tb/tb_no_sim.cpp $(filter-out $(if $(strip $(LIBS_test_usb)),,tests/faults/usb.cpp),$(sort $(wildcard tests/faults/*.cpp)))
 FAULTS_C   := sim/fault_plan $(if $(strip $(LIBS_test_usb)),tests/faults/mock_usbfs) tests/unit/random_matrix
 CFLAGS_mock_usbfs := $(CFLAGS_test_usb)
 # $(call faults,PROGRAM,VARIANT,FLAGS): the model itself is always the fast one
 define faults
-$1: $(FAULTS_SRC) $(wildcard sim/*.h tests/faults/*.h) $(FAULTS_C:%=$(B)/$2/%.o) $(B)/$2/libaccel.a $(USB_LIB) $(SIM)/runtime.a $(SIM_OBJS)
+$1: $(FAULTS_SRC) $(wildcard sim/*.h tests/faults/*.h) $(FAULTS_C:%=$(B)/$2/%.o) $(B)/$2/libaccel.a $(USB_LIB) $(SIM)/runtime.a
 	$$(call say,CXX,$$@)
 	$$(Q)$(CXX) $(filter-out -O3,$(SIM_CXXFLAGS)) -O2 $3 -Wall -Wextra -Wshadow -I$(B)/gen -Itests/unit -Itests/faults \
 	    $(CFLAGS_test_usb) $(if $(strip $(LIBS_test_usb)),-DFAULTS_USB) -isystem $(SIM)/usb_board -o $$@ $$(filter %.cpp %.o,$$^) \
