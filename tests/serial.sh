@@ -56,6 +56,17 @@ is 'bringup walks every step of a good board' 0 'ok  *cable  .* 0 were broken' "
 is 'a model over a good cable equals cpu:' 0 '^identical' \
     "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
 
+is 'a session is recorded' 0 'ok  *cable' "$accel" record "$dir/session" bringup -d "serial:$port"
+is 'the same board gives the recorded answers' 0 '^same answers: [1-9]' "$accel" replay "$dir/session" -d "serial:$port"
+head -c 200000 "$dir/session" >"$dir/short"
+is 'a recording cut off is replayed up to there' 0 'ends in the middle' "$accel" replay "$dir/short" -d "serial:$port"
+is 'a file that is no recording is refused' 15 'does not begin with ACCELREC' "$accel" replay README.md -d "serial:$port"
+python3 tests/alter_recording.py "$dir/session" "$dir/altered" 1000
+is 'a result that differs from the recorded one is named' 3 'session 1, job [0-9]*: byte [0-9]* of its result is 0x' \
+    "$accel" replay "$dir/altered" -d "serial:$port"
+printf 'x' | dd of="$dir/session" bs=1 seek=3000 conv=notrunc 2>/dev/null
+is 'a damaged recording is refused, with the place' 15 'at byte [0-9]* is damaged' "$accel" replay "$dir/session" -d "serial:$port"
+
 "$accel" selftest -d "serial:$port" --jobs 3 >"$dir/first" 2>&1 &
 first=$!
 sleep 1
@@ -82,6 +93,8 @@ is 'a model after all that equals cpu:' 0 '^identical' \
     "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 1
 
 plug_in --faults 20000
+is 'a session over a bad cable is recorded' 0 'ok  *cable' "$accel" record "$dir/session" bringup -d "serial:$port"
+is 'what was lost and sent again is no difference' 0 '^same answers: [1-9]' "$accel" replay "$dir/session" -d "serial:$port"
 is 'a model over a bad cable equals cpu:' 0 '^identical' \
     "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
 

@@ -55,6 +55,8 @@ enum {
     FLAG_BY,
     FLAG_REGISTERS, /* arguments that are no flags: registers; what to write */
     FLAG_VALUES,
+    FLAG_RECORDING, /* a file; likewise, and a command behind it */
+    FLAG_COMMAND,
 };
 #define FLAG(name) (UINT64_C(1) << FLAG_##name)
 
@@ -68,6 +70,8 @@ struct options {
     unsigned kind_count;
     const char *files[MAX_LIST]; /* models to compare, or operands */
     unsigned file_count;
+    char **rest; /* FLAG(COMMAND): the command and its flags */
+    int rest_count;
     const char *trials[MAX_LIST]; /* "int4:64" */
     unsigned trial_count;
     const char *plans[MAX_LIST];
@@ -155,6 +159,9 @@ int run_bringup(const struct options *o);
 int run_peek(const struct options *o); /* registers.c */
 int run_poke(const struct options *o);
 int run_reset(const struct options *o);
+int run_replay(const struct options *o); /* record.c */
+/* Names record=path in the URI of the one board among o's devices; the text goes to uri. Returns an exit code. */
+int record_board(struct options *o, const char *path, char *uri, size_t size);
 int run_eval(const struct options *o);
 int run_quantize(const struct options *o);
 int run_allocate(const struct options *o);

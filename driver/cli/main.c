@@ -8,6 +8,8 @@
 #define REPORT FLAG(JSON)
 #define LLM    (FLAG(MODEL) | FLAG(FORMAT) | FLAG(GROUP) | FLAG(CONTEXT) | FLAG(DEADLINE) | REPORT)
 
+static int run_record(const struct options *o);
+
 static const struct command commands[] = {
     { "list", "list the devices that can be opened",
       "Prints the URI and a description of every device, one a line.", REPORT, 0, 0, run_list },
@@ -80,6 +82,14 @@ static const struct command commands[] = {
     { "reset", "stop whatever a board does and empty its buffers",
       "A job that this cuts off begins again by itself, also in another process.", FLAG(DEVICE), 0,
       0, run_reset },
+    { "record", "write down what crosses the link to a board",
+      "Runs COMMAND, another of these, with its flags, and keeps all bytes to and from the board that\n"
+      "its -d names in FILE: accel record session.rec selftest -d usb:",
+      FLAG(COMMAND), 0, 0, run_record },
+    { "replay", "send a device what was recorded",
+      "Sends a board, or accel-board, what FILE says was sent to another, and compares what it answers\n"
+      "with what was recorded. Exits with 3 at the first difference.",
+      FLAG(DEVICE) | FLAG(RECORDING) | REPORT, 0, 0, run_replay },
     { "compare", "run the same jobs on every PE kind in every format",
       "Weights and activations of a model's middle layer, dense, half of them pruned, and two of\n"
       "every four, on one device of each kind. Formats of two bits or less take the ternary model\n"
@@ -102,6 +112,25 @@ static void print_help(FILE *out)
     fprintf(out, "\naccel COMMAND --help lists a command's flags. "
                  "Exit codes: 0 done, 1 failed, 2 usage,\n"
                  "3 mismatch, 10 to 23 an error of the library (10 + its number).\n");
+}
+
+static int run_record(const struct options *o)
+{
+    struct options inner;
+    char uri[512];
+    if (!o->rest_count)
+        return usage_error(
+            "record: name a file and a command, as in accel record FILE run -d usb:");
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(o->rest[0], commands[i].name) != 0 || commands[i].run == run_record)
+            continue;
+        int rc = parse_options(&commands[i], o->rest_count, o->rest, &inner);
+        if (rc >= 0)
+            return rc;
+        rc = record_board(&inner, o->files[0], uri, sizeof uri);
+        return rc ? rc : commands[i].run(&inner);
+    }
+    return usage_error("record: no command \"%.40s\"; accel --help lists them", o->rest[0]);
 }
 
 int main(int argc, char **argv)

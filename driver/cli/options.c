@@ -73,6 +73,8 @@ static const char *operands(const struct command *c)
     return c->flags & FLAG(FILES)       ? " MODEL..."
            : c->flags & FLAG(REGISTERS) ? " [REGISTER...]"
            : c->flags & FLAG(VALUES)    ? " REGISTER=VALUE..."
+           : c->flags & FLAG(RECORDING) ? " FILE"
+           : c->flags & FLAG(COMMAND)   ? " FILE COMMAND"
                                         : "";
 }
 
@@ -250,6 +252,11 @@ int parse_options(const struct command *c, int argc, char **argv, struct options
         const char *equals = strncmp(arg, "--", 2) == 0 ? strchr(arg, '=') : NULL;
         const struct flag *f = find_flag(c, arg, equals ? (size_t)(equals - arg) : strlen(arg));
         if (!f && arg[0] != '-' && *operands(c)) {
+            if ((c->flags & FLAG(COMMAND)) && o->file_count) {
+                o->rest = argv + i;
+                o->rest_count = argc - i;
+                return -1;
+            }
             const char *wrong = store(o, FLAG(FILES), arg);
             if (wrong)
                 return usage_error("\"%.80s\": expected %s", arg, wrong);

@@ -269,6 +269,7 @@ struct accel_options {
  *     cuda:0                        an NVIDIA GPU by its number, in builds with CUDA=1
  *     serial:/dev/ttyUSB0           a board at a serial port, or accel-board's pseudo terminal
  *     serial:PATH,baud=115200       at another rate than 3000000
+ *     serial:PATH,record=FILE       also write down what crosses the link; usb:record=FILE likewise
  *     usb:, usb:serial=N, port=1-2  the board at USB; one by its serial number or port, if there are more
  * @return ACCEL_OK, _E_URI (lists what is built in), _E_IO (trace file; port missing, busy or not
  *         permitted), _E_NOMEM, _E_ARG, _E_UNSUPPORTED (no GPU, no driver, or one too old; another
@@ -321,6 +322,19 @@ int accel_open_registers(const char *uri, const struct accel_options *options, a
  * cuts off begins again there.
  * @return ACCEL_OK, _E_ARG, _E_UNSUPPORTED (the device is behind no link), _E_GONE, _E_IO */
 int accel_reset(accel_dev *dev, struct accel_error *err);
+
+/** What accel_replay did. */
+struct accel_replay {
+    uint64_t sessions, jobs;    /**< begun, completed */
+    uint64_t sent, compared;    /**< bytes of the streams to the device, of results from it */
+    int      truncated;         /**< the recording ends in the middle; what was there has been replayed */
+};
+/** Send a device what a recording (record=FILE in the URI of a board) sent to another one, and compare what both
+ * answered, byte for byte, whenever and in whatever pieces it comes.
+ * @return ACCEL_OK, _E_MISMATCH (err names the first difference), _E_CORRUPT (no recording, or damaged),
+ *         _E_UNSUPPORTED (no link, a core of another kind or shape, a newer format), _E_ARG, _E_NOMEM, _E_GONE, _E_IO */
+int accel_replay(accel_dev *dev, const void *recording, size_t size, struct accel_replay *done,
+                 struct accel_error *err);
 
 /** What a board at USB says of itself on endpoint 0, whatever its streams do. */
 struct accel_usb_status {

@@ -311,6 +311,23 @@ int accel_reset(accel_dev *dev, struct accel_error *err)
     return rc;
 }
 
+int accel_replay(accel_dev *dev, const void *recording, size_t size, struct accel_replay *done,
+                 struct accel_error *err)
+{
+    accel_no_error(err);
+    if (!dev || !recording || !done)
+        return accel_fail(err, ACCEL_E_ARG, "replay: dev, recording and done must be given");
+    if (!dev->backend->replay)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "device %s has no link to replay through",
+                          dev->caps.uri);
+    if (dev->registers_only)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, REGISTERS_ONLY, dev->caps.uri);
+    take_backend(dev->queue);
+    int rc = dev->backend->replay(dev, recording, size, done, err);
+    give_backend(dev->queue);
+    return rc;
+}
+
 int accel_get_usb_status(accel_dev *dev, struct accel_usb_status *status, struct accel_error *err)
 {
     accel_no_error(err);

@@ -23,7 +23,7 @@ expect "no command is a usage error" 2 err 'Usage: accel COMMAND'
 expect "an unknown command is named" 2 err '"frobnicate"' frobnicate
 expect "--help prints to standard output" 0 out 'perplexity' --help
 expect "--version prints the version" 0 out '^accel [0-9]' --version
-for c in list info run perplexity verify bench compare selftest bringup peek poke reset; do
+for c in list info run perplexity verify bench compare selftest bringup peek poke reset record replay; do
     expect "accel $c --help lists its flags" 0 out "Usage: accel $c" $c --help
     expect "accel $c refuses an unknown flag" 2 err "\"--nonsense\"; see accel $c --help" $c --nonsense
 done
@@ -44,6 +44,12 @@ expect "poke of nothing is a usage error" 2 err 'as in scratch=' poke
 expect "a value beyond 32 bits is refused" 2 err '32 bits' poke scratch=0x100000000
 expect "peek of a device without a link says so" 16 err 'cpu: has no link' peek -d cpu:
 expect "reset of a device without a link says so" 16 err 'cpu: has no link' reset -d cpu:
+
+expect "record without a command is a usage error" 2 err 'name a file and a command' record "$T/rec"
+expect "record of a device without a link is a usage error" 2 err 'name one board' record "$T/rec" selftest -d cpu:
+expect "record of an unknown command names it" 2 err '"frobnicate"' record "$T/rec" frobnicate
+expect "replay without a file is a usage error" 2 err 'name one recording' replay -d cpu:
+expect "replay of a file that is not there says so" 13 err 'No such file' replay "$T/none" -d cpu:
 
 # ---- devices ----
 expect "list shows the reference device" 0 out '^cpu:' list

@@ -52,7 +52,7 @@ class Direct : public Path
         c.longest = LINK_MAX_PAYLOAD;
         c.when_silent = "plug it in again";
         begin();
-        return remote_open(&dev_, &c, &remote_, err);
+        return remote_open(&dev_, &c, "", &remote_, err);
     }
 
     int reopen(accel_error *err) override

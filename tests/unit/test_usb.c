@@ -1,5 +1,6 @@
 /* test_usb.c - the usb: backend and the real libusb against a board in software behind umockdev's usbfs.
  * SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* RTLD_NEXT */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +9,7 @@
 
 #include "soft_board.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <linux/usbdevice_fs.h>
 #include <stdio.h>
@@ -16,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <time.h>
 #include <umockdev.h>
+#include <unistd.h>
 
 #define NODE   "/dev/bus/usb/001/002"
 #define SYSFS  "/sys/devices/usb1/1-1"
@@ -28,10 +31,12 @@ static struct {
     struct soft_board board;
     uint8_t in[PENDING]; /* bytes for the host that no transfer has taken */
     size_t in_count;
-    GQueue waiting, done;         /* IN transfers without data; finished ones */
-    int claim_error;              /* of CLAIMINTERFACE; 0: it succeeds */
-    unsigned packet;              /* bytes of an IN transfer at most */
-    unsigned stall_in, stall_out; /* in the so-many-th transfer from now; 0: not */
+    GQueue waiting, done;                    /* IN transfers without data; finished ones */
+    int claim_error;                         /* of CLAIMINTERFACE; 0: it succeeds */
+    unsigned packet;                         /* bytes of an IN transfer at most */
+    size_t memory, most_memory, used_memory; /* of the kernel's for transfers; memory 0: enough */
+    unsigned refused;                        /* transfers, for want of it */
+    unsigned stall_in, stall_out;            /* in the so-many-th transfer from now; 0: not */
     unsigned resets, halts_cleared, stream_resets, aborts;
     uint64_t pull_at, mute_at; /* as in test_serial.c */
     bool pulled, mute, reset_helps, stream_reset_helps;
@@ -43,6 +48,7 @@ static void finish(UMockdevIoctlData *urb, int status, size_t count)
     struct usbdevfs_urb *u = (struct usbdevfs_urb *)(void *)urb->data;
     u->status = status;
     u->actual_length = (int)count;
+    node.used_memory -= (size_t)u->buffer_length;
     g_queue_push_tail(&node.done, urb);
 }
 
@@ -141,6 +147,13 @@ static int submit(UMockdevIoctlData *arg)
 {
     UMockdevIoctlData *urb = umockdev_ioctl_data_resolve(arg, 0, sizeof(struct usbdevfs_urb), NULL);
     const struct usbdevfs_urb *u = (struct usbdevfs_urb *)(void *)urb->data;
+    if (node.memory && node.used_memory + (size_t)u->buffer_length > node.memory) {
+        node.refused++;
+        umockdev_ioctl_data_unref(urb);
+        return ENOMEM;
+    }
+    node.used_memory += (size_t)u->buffer_length;
+    node.most_memory = MAX(node.most_memory, node.used_memory);
     if (u->endpoint & 0x80 && u->type == USBDEVFS_URB_TYPE_BULK) {
         g_queue_push_tail(&node.waiting, urb);
         feed();
@@ -252,7 +265,8 @@ static void plug_in(void)
     node.pull_at = node.mute_at = 0;
     node.pulled = node.mute = node.reset_helps = node.stream_reset_helps = node.old = node.deaf =
         false;
-    node.stream_resets = node.aborts = 0;
+    node.stream_resets = node.aborts = node.refused = 0;
+    node.memory = node.used_memory = node.most_memory = 0;
     node.claim_error = 0;
     node.packet = PENDING;
     board_init(&node.board);
@@ -478,7 +492,7 @@ static void what_cannot_be_opened_is_refused_with_the_reason(void **state)
 {
     (void)state;
     expect_refusal("usb:", ACCEL_E_IO, "no accel device (1209:0001) is plugged in");
-    expect_refusal("usb:bus=1", ACCEL_E_URI, "known: serial, port, silence");
+    expect_refusal("usb:bus=1", ACCEL_E_URI, "known: serial, port, silence, record");
     expect_refusal("usb:silence=soon", ACCEL_E_URI, "no number");
     plug_in();
     expect_refusal("usb:serial=other", ACCEL_E_IO, "none with serial=other");
@@ -548,6 +562,146 @@ static void registers_answer_while_streams_are_stuck_and_another_uses_the_board(
     unplug();
 }
 
+/* A file of the mock system, whatever reads it there. */
+static void write_file(const char *path, const char *text)
+{
+    gchar *root = umockdev_testbed_get_root_dir(bed), *file = g_strconcat(root, path, NULL);
+    gchar *folder = g_path_get_dirname(file);
+    assert_int_equal(g_mkdir_with_parents(folder, 0755), 0);
+    assert_true(g_file_set_contents(file, text, -1, NULL));
+    g_free(folder);
+    g_free(file);
+    g_free(root);
+}
+
+/* What libusb opens nodes with, in front of umockdev's: root may open everything otherwise. */
+static bool forbidden;
+int open_checked(const char *path, int flags) __asm__("__open_2");
+int open_checked(const char *path, int flags)
+{
+    if (forbidden && strcmp(path, NODE) == 0) {
+        errno = EACCES;
+        return -1;
+    }
+    int (*next)(const char *, int);
+    *(void **)&next = dlsym(RTLD_NEXT, "__open_2");
+    return next(path, flags);
+}
+
+static int note_denied(void *user, const char *uri, const char *what)
+{
+    if (strcmp(uri, "usb:port=1-1") == 0 && strstr(what, "no permission"))
+        ++*(int *)user;
+    return 0;
+}
+
+static void without_permission_the_udev_line_is_shown(void **state)
+{
+    (void)state;
+    int denied = 0;
+    plug_in();
+    forbidden = true;
+    expect_refusal("usb:", ACCEL_E_IO, "TAG+=\"uaccess\" into /etc/udev/rules.d/70-accel.rules");
+    accel_list(note_denied, &denied);
+    forbidden = false;
+    assert_int_equal(denied, 1);
+    unplug();
+}
+
+static void a_driver_of_the_kernel_that_has_the_board_is_named(void **state)
+{
+    (void)state;
+    gchar *root = umockdev_testbed_get_root_dir(bed);
+    gchar *link = g_strconcat(root, "/sys/bus/usb/devices/1-1:1.0/driver", NULL);
+    plug_in();
+    write_file("/sys/bus/usb/devices/1-1:1.0/bInterfaceNumber", "00");
+    assert_int_equal(symlink("../../drivers/cdc_acm", link), 0);
+    node.claim_error = EBUSY;
+    expect_refusal("usb:", ACCEL_E_IO, "the kernel's driver cdc_acm: echo 1-1:1.0 | sudo tee");
+    unlink(link);
+    expect_refusal("usb:", ACCEL_E_IO, "in use by another program");
+    g_free(link);
+    g_free(root);
+    unplug();
+}
+
+static int note_ports(void *user, const char *uri, const char *what)
+{
+    (void)what;
+    *(unsigned *)user |= strcmp(uri, "usb:serial=" SERIAL) == 0 ? 1u : 0u;
+    *(unsigned *)user |= strcmp(uri, "usb:port=1-2") == 0 ? 2u : 0u;
+    return 0;
+}
+
+static void one_of_several_boards_has_to_be_named(void **state)
+{
+    (void)state;
+    struct rng r = { 29 };
+    struct accel_caps caps;
+    unsigned ports = 0;
+    plug_in();
+    GString *second = g_string_new(descriptors);
+    g_string_replace(second, "1-1", "1-2", 0);
+    g_string_replace(second, "001/002", "001/003", 0);
+    g_string_replace(second, "DEVNUM=002", "DEVNUM=003", 0);
+    g_string_replace(second, "devnum=2", "devnum=3", 0);
+    if (!umockdev_testbed_add_from_string(bed, second->str, NULL))
+        fail();
+    g_string_free(second, TRUE);
+    expect_refusal("usb:", ACCEL_E_IO, "2 boards fit; name one: usb:port=1-");
+    expect_refusal("usb:", ACCEL_E_IO, "usb:port=1-1 (serial " SERIAL ")");
+    accel_dev *dev = open_board("usb:port=1-1");
+    accel_get_caps(dev, &caps);
+    assert_string_equal(caps.uri, "usb:port=1-1");
+    run_jobs(dev, &r, 1);
+    accel_close(dev);
+    accel_list(note_ports, &ports);
+    assert_int_equal(ports, 3);
+    umockdev_testbed_remove_device(bed, "/sys/devices/usb1/1-2");
+    unplug();
+}
+
+static void transfers_shrink_to_the_memory_that_the_kernel_has(void **state)
+{
+    (void)state;
+    static const char *const megabytes[] = { "0", "1", "16" };
+    struct rng r = { 30 };
+    for (size_t i = 0; i < 3; i++) {
+        plug_in();
+        write_file("/sys/module/usbcore/parameters/usbfs_memory_mb", megabytes[i]);
+        node.memory = 20000;
+        accel_dev *dev = open_board("usb:");
+        run_jobs(dev, &r, 3);
+        accel_close(dev);
+        assert_true(node.refused > 0 && node.most_memory > 10000);
+        node.memory = 500;
+        expect_refusal("usb:", ACCEL_E_NOMEM, "tee /sys/module/usbcore/parameters/usbfs_memory_mb");
+        unplug();
+    }
+}
+
+static void a_board_unplugged_while_idle_is_gone_at_once(void **state)
+{
+    (void)state;
+    struct rng r = { 31 };
+    struct board_job k;
+    struct timespec start, end;
+    plug_in();
+    accel_dev *dev = open_board("usb:silence=20000");
+    prepare(&k, dev, &r);
+    g_mutex_lock(&node.mutex);
+    node.mute = true; /* transfers alone would not tell */
+    g_mutex_unlock(&node.mutex);
+    umockdev_testbed_uevent(bed, SYSFS, "remove");
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    assert_int_equal(accel_run(dev, &k.job, NULL, NULL), ACCEL_E_GONE);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    assert_true(end.tv_sec - start.tv_sec < 10);
+    board_job_check(&k, false);
+    accel_close(dev);
+    unplug();
+}
+
 static int note_listed(void *user, const char *uri, const char *what)
 {
     if (strcmp(uri, "usb:serial=" SERIAL) == 0 && strstr(what, "bus 1 device 2"))
@@ -579,6 +733,7 @@ static void opening_two_hundred_times_works(void **state)
 int main(void)
 {
     bed = umockdev_testbed_new(); /* first: asking umockdev anything before is remembered wrongly */
+    cmocka_set_test_filter(getenv("TEST_FILTER"));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(jobs_through_libusb_equal_the_reference),
         cmocka_unit_test(in_transfers_of_any_length_carry_the_same_bytes),
@@ -589,6 +744,11 @@ int main(void)
         cmocka_unit_test(a_stuck_stream_is_emptied_before_the_device_is_reset),
         cmocka_unit_test(registers_answer_while_streams_are_stuck_and_another_uses_the_board),
         cmocka_unit_test(what_cannot_be_opened_is_refused_with_the_reason),
+        cmocka_unit_test(without_permission_the_udev_line_is_shown),
+        cmocka_unit_test(a_driver_of_the_kernel_that_has_the_board_is_named),
+        cmocka_unit_test(one_of_several_boards_has_to_be_named),
+        cmocka_unit_test(transfers_shrink_to_the_memory_that_the_kernel_has),
+        cmocka_unit_test(a_board_unplugged_while_idle_is_gone_at_once),
         cmocka_unit_test(a_board_is_listed_while_it_is_there),
         cmocka_unit_test(opening_two_hundred_times_works),
     };

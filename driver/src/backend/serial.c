@@ -24,7 +24,7 @@
 struct port {
     struct remote *remote; /* first, as remote.h asks */
     int fd;
-    char path[256];
+    char path[256], record[256];
     uint32_t baud, silence_ms;
     speed_t speed;
 };
@@ -181,9 +181,11 @@ static int parse(const char *params, struct port *p, struct accel_error *err)
             rc = uri_number("serial", key, value, &p->baud, err);
         else if (strcmp(key, "silence") == 0)
             rc = uri_number("serial", key, value, &p->silence_ms, err);
+        else if (strcmp(key, "record") == 0)
+            rc = (memcpy(p->record, value, sizeof value), ACCEL_OK);
         else
             rc = accel_fail(err, ACCEL_E_URI,
-                            "serial: unknown parameter '%s'; known: baud, silence", key);
+                            "serial: unknown parameter '%s'; known: baud, silence, record", key);
         if (rc)
             return rc;
     }
@@ -242,7 +244,7 @@ static int serial_open(struct accel_dev *dev, const char *params, struct accel_e
             .longest = LONGEST,
             .when_silent = "check the port, baud=, and that the board has its gateware",
         };
-        rc = remote_open(dev, &carrier, &p->remote, err);
+        rc = remote_open(dev, &carrier, p->record, &p->remote, err);
     }
     const int len = rc ? 0
                        : snprintf(dev->caps.uri, sizeof dev->caps.uri, "serial:%s,baud=%u", p->path,
@@ -276,6 +278,7 @@ const struct accel_backend accel_backend_serial = {
     .can_run = remote_can_run,
     .peek = remote_peek,
     .poke = remote_poke,
+    .replay = remote_replay,
     .reset = remote_reset,
     .reopen = serial_reopen,
 };

@@ -44,6 +44,7 @@ struct usb_port {
     struct usb_choice choice;
     bool claimed, was_reset;
     uint32_t silence_ms;
+    char record[256];
 
     pthread_t thread; /* handles libusb's events */
     bool running, has_watch;
@@ -52,11 +53,11 @@ struct usb_port {
 
     pthread_mutex_t mutex; /* guards the rest; never held in a call that waits for events */
     pthread_cond_t changed;
-    bool gone, moved, in_halted, out_halted;
+    bool gone, moved, in_halted, out_halted, squeezed;
     int broken; /* what libusb said when it could not handle events */
     unsigned errors, next_in;
     unsigned transfers; /* each way */
-    size_t bytes;       /* of a transfer: halved while the kernel has no memory for it */
+    size_t bytes;       /* of a transfer */
     struct piece in[MOST], out[MOST];
 };
 
@@ -141,36 +142,26 @@ static int submit(struct piece *p, uint8_t endpoint, size_t count)
     const int rc = libusb_submit_transfer(p->transfer);
     p->state = rc ? FREE : QUEUED;
     u->gone = u->gone || rc == LIBUSB_ERROR_NO_DEVICE;
-    if (rc == LIBUSB_ERROR_NO_MEM && u->bytes > LEAST_BYTES)
-        u->bytes /= 2;
-    else
-        u->errors += rc != 0 && rc != LIBUSB_ERROR_NO_MEM;
+    u->squeezed = u->squeezed || rc == LIBUSB_ERROR_NO_MEM;
+    u->errors += rc != 0 && rc != LIBUSB_ERROR_NO_MEM;
     return rc;
 }
 
-/* Brings idle pieces back to work. False: the kernel has no memory even for one. */
-static bool requeue(struct usb_port *u)
+/* Brings idle pieces back to work: those whose turn is next. */
+static void requeue(struct usb_port *u)
 {
-    unsigned queued = 0;
-    for (unsigned i = 0; i < u->transfers && !u->gone; i++) {
-        struct piece *p = &u->in[(u->next_in + i) % u->transfers];
-        while (p->state == FREE) {
-            const size_t bytes = u->bytes;
-            if (submit(p, ENDPOINT_IN, bytes) == LIBUSB_ERROR_NO_MEM && u->bytes == bytes)
-                return queued != 0;
-            if (u->bytes == bytes)
-                break;
-        }
-        queued += p->state != FREE;
+    for (unsigned i = 0; i < u->transfers && !u->gone && !u->squeezed; i++) {
+        struct piece *p = &u->in[(u->next_in + i) % MOST];
+        if (p->state == FREE)
+            submit(p, ENDPOINT_IN, u->bytes);
     }
-    return true;
 }
 
 /* Bytes arrive in the order in which the pieces were queued. */
 static size_t take_arrived(struct usb_port *u, uint8_t *bytes, size_t room)
 {
     size_t count = 0;
-    for (unsigned i = 0; i < u->transfers && count < room; i++) {
+    for (unsigned i = 0; i < MOST && count < room; i++) {
         struct piece *p = &u->in[u->next_in];
         if (p->state != ARRIVED)
             break;
@@ -182,7 +173,7 @@ static size_t take_arrived(struct usb_port *u, uint8_t *bytes, size_t room)
         if (p->at < (size_t)p->transfer->actual_length)
             break;
         p->state = FREE;
-        u->next_in = (u->next_in + 1) % u->transfers;
+        u->next_in = (u->next_in + 1) % MOST;
     }
     return count;
 }
@@ -224,6 +215,18 @@ static bool cancel_all(struct usb_port *u)
     return !any_queued(u);
 }
 
+/* Smaller transfers, then fewer, in both directions: one must not starve the other. False: there are none left. */
+static bool shrink(struct usb_port *u)
+{
+    cancel_all(u);
+    u->squeezed = false;
+    if (u->bytes > LEAST_BYTES)
+        u->bytes /= 2;
+    else
+        u->transfers /= 2;
+    return u->transfers != 0;
+}
+
 /* ---- what carries the bytes ---- */
 
 static int no_memory(const struct usb_port *u, struct accel_error *err)
@@ -261,8 +264,9 @@ static int move_bytes(void *priv, const uint8_t *out, size_t count, size_t *writ
     }
     u->moved = false;
     *got = take_arrived(u, in, room);
-    const bool enough = requeue(u);
+    requeue(u);
     *written = u->gone ? 0 : give(u, out, count);
+    const bool enough = !u->squeezed || shrink(u);
     while (enough && !*written && !*got && !u->moved && !u->gone && !u->broken && wait_ns)
         if (pthread_cond_timedwait(&u->changed, &u->mutex, &end) == ETIMEDOUT)
             break;
@@ -341,9 +345,12 @@ static int parse(const char *params, struct usb_port *u, struct accel_error *err
         } else if (strcmp(key, "silence") == 0) {
             if ((rc = uri_number("usb", key, value, &u->silence_ms, err)) != ACCEL_OK)
                 return rc;
+        } else if (strcmp(key, "record") == 0) {
+            memcpy(u->record, value, sizeof value);
         } else {
             return accel_fail(err, ACCEL_E_URI,
-                              "usb: unknown parameter '%s'; known: serial, port, silence", key);
+                              "usb: unknown parameter '%s'; known: serial, port, silence, record",
+                              key);
         }
     }
     return rc;
@@ -437,7 +444,7 @@ static int take_hold(struct usb_port *u, bool registers_only, struct accel_error
         u->context = NULL;
         return accel_fail(err, ACCEL_E_IO, "usb: libusb does not start: is /dev/bus/usb there?");
     }
-    u->gone = u->in_halted = u->out_halted = u->was_reset = false;
+    u->gone = u->in_halted = u->out_halted = u->squeezed = u->was_reset = false;
     u->errors = u->next_in = 0;
     u->broken = 0;
     const int rc = usb_find(u->context, &u->choice, !registers_only, &u->found, err);
@@ -504,7 +511,7 @@ static int usb_open(struct accel_dev *dev, const char *params, struct accel_erro
             .longest = LINK_MAX_PAYLOAD,
             .when_silent = "plug the board in again; if that does not help, load its gateware",
         };
-        rc = remote_open(dev, &carrier, &u->remote, err);
+        rc = remote_open(dev, &carrier, u->record, &u->remote, err);
     }
     if (rc) {
         usb_close(dev);
@@ -557,6 +564,7 @@ const struct accel_backend accel_backend_usb = {
     .can_run = remote_can_run,
     .peek = usb_peek,
     .poke = usb_poke,
+    .replay = remote_replay,
     .reset = usb_reset,
     .usb_status = usb_status,
     .reopen = usb_reopen,

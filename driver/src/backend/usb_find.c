@@ -129,7 +129,8 @@ static int refuse(const struct usb_found *f, libusb_device *device, int rc, stru
 /* What was seen while looking. */
 struct search {
     unsigned ours, fitting;
-    char names[160]; /* of those that fit */
+    libusb_device *device; /* the first of those that fit */
+    char names[160];       /* of those that fit */
 };
 
 static int look_at(libusb_device *device, const struct usb_choice *c, struct search *s,
@@ -146,17 +147,17 @@ static int look_at(libusb_device *device, const struct usb_choice *c, struct sea
     if (status)
         return refuse(&f, device, status, err);
     read_serial(f.handle, f.serial);
-    if (*c->serial && strcmp(c->serial, f.serial) != 0) {
-        libusb_close(f.handle);
+    libusb_close(f.handle);
+    f.handle = NULL;
+    if (*c->serial && strcmp(c->serial, f.serial) != 0)
         return ACCEL_OK;
-    }
     const size_t used = strlen(s->names);
     snprintf(s->names + used, sizeof s->names - used, "%susb:port=%s (serial %s)", used ? ", " : "",
              f.port, *f.serial ? f.serial : "none");
-    if (s->fitting++)
-        libusb_close(f.handle);
-    else
+    if (s->fitting++ == 0) {
+        s->device = device;
         *found = f;
+    }
     return ACCEL_OK;
 }
 
@@ -191,8 +192,11 @@ int usb_find(libusb_context *context, const struct usb_choice *choice, bool clai
         refused = rc ? rc : refused;
     }
     int rc = refused && !s.fitting ? refused : choose(choice, &s, err);
-    if (!rc)
-        rc = usb_identify(found->handle, found->name, err);
+    if (!rc) {
+        const int status = libusb_open(s.device, &found->handle);
+        rc = status ? refuse(found, s.device, status, err)
+                    : usb_identify(found->handle, found->name, err);
+    }
     if (!rc && claim) {
         const int status = libusb_claim_interface(found->handle, 0);
         rc = status ? refuse(found, libusb_get_device(found->handle), status, err) : ACCEL_OK;

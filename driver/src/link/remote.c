@@ -5,6 +5,7 @@
 #include "resident.h"
 
 #include "../streams.h"
+#include "record.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@
 struct remote {
     struct accel_dev *dev;
     struct carrier carrier;
+    struct recorder *recorder; /* NULL: nothing is written down */
+    uint32_t core[RECORD_IDENTITY];
     struct pack_shape shape;
     const struct pe_kind *kind;
     uint32_t rooms[LINK_STREAMS];
@@ -314,6 +317,9 @@ static int read_shape(struct remote *r, struct accel_error *err)
     caps->max_n = w[6];
     caps->max_steps = w[7];
     caps->acc_bits = 48;
+    memcpy(r->core, w, sizeof r->core);
+    if (r->recorder)
+        recorder_core(r->recorder, w);
     if ((rc = peek(r, LINK_REG_ROOM, LINK_STREAMS, err)))
         return rc;
     memcpy(r->rooms, r->host.words, sizeof r->rooms);
@@ -345,15 +351,19 @@ static int meet(struct remote *r, struct accel_error *err)
     return open_session(r, err);
 }
 
-int remote_open(struct accel_dev *dev, const struct carrier *carrier, struct remote **out,
-                struct accel_error *err)
+int remote_open(struct accel_dev *dev, const struct carrier *carrier, const char *record,
+                struct remote **out, struct accel_error *err)
 {
     struct remote *r = calloc(1, sizeof *r);
     if (!r)
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening %s", carrier->name);
     r->dev = dev;
     r->carrier = *carrier;
-    int rc = meet(r, err);
+    int rc = *record ? recorder_open(record, &r->recorder, err) : ACCEL_OK;
+    if (!rc && r->recorder)
+        r->carrier = recorder_wrap(r->recorder, carrier);
+    if (!rc)
+        rc = meet(r, err);
     if (rc) {
         remote_close(r);
         return rc;
@@ -390,6 +400,7 @@ void remote_close(struct remote *r)
         return;
     memory_close(&r->memory);
     streams_free(&r->streams);
+    recorder_close(r->recorder);
     free(r);
 }
 
@@ -601,6 +612,38 @@ int remote_reset(struct accel_dev *dev, struct accel_error *err)
     struct remote *r = remote_of(dev);
     r->start = time_of(r);
     return open_session(r, err);
+}
+
+/* Whether streams that were packed for one core do on another, by their registers 0... */
+static bool takes_jobs_of(const uint32_t *core, const uint32_t *recorded)
+{
+    bool fits = core[10] == recorded[10]; /* bits of D */
+    for (size_t i = 0; i < 6; i++)        /* version, kind, rows, lanes, rows scaled a cycle */
+        fits = fits && core[i] == recorded[i];
+    /* columns, steps, outliers in a chunk */
+    return fits && core[6] >= recorded[6] && core[7] >= recorded[7] && core[11] >= recorded[11];
+}
+
+int remote_replay(struct accel_dev *dev, const void *bytes, size_t count, struct accel_replay *done,
+                  struct accel_error *err)
+{
+    struct remote *r = remote_of(dev);
+    struct recording rec;
+    *done = (struct accel_replay){ .sessions = 0 };
+    int rc = recording_parse(bytes, count, &rec, err);
+    if (rc)
+        return rc;
+    done->truncated = rec.truncated;
+    if (rec.has_core && !takes_jobs_of(r->core, rec.core))
+        rc = accel_fail(err, ACCEL_E_UNSUPPORTED,
+                        "replay: recorded was a core of kind %u, %u x %u, here is kind %u, %u x %u "
+                        "(or smaller buffers): build the same, as in make board BOARD_MODEL=...",
+                        rec.core[2], rec.core[3], rec.core[4], r->core[2], r->core[3], r->core[4]);
+    else
+        rc = link_replay(&r->carrier, r->session, &rec, done, err);
+    recording_free(&rec);
+    r->fresh = false;
+    return rc;
 }
 
 /* What was counted since the last job. */

@@ -32,9 +32,10 @@ struct carrier {
 };
 
 /* Finds out what the device is and fills dev->caps but for the URI; if dev->registers_only, only that it is one. The carrier stays the caller's.
+ * record: file to write down what crosses the link; "": none.
  * @return ACCEL_OK, _E_DEVICE, _E_UNSUPPORTED (protocol, kind), _E_NOMEM, _E_GONE, _E_IO */
-int remote_open(struct accel_dev *dev, const struct carrier *carrier, struct remote **out,
-                struct accel_error *err);
+int remote_open(struct accel_dev *dev, const struct carrier *carrier, const char *record,
+                struct remote **out, struct accel_error *err);
 void remote_close(struct remote *r);
 /* After the carrier found the device again. @return as remote_open, or _E_MISMATCH */
 int remote_reopen(struct remote *r, struct accel_error *err);
@@ -46,6 +47,8 @@ int remote_run(struct accel_dev *dev, const struct backend_job *job, struct acce
 int remote_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
                 struct accel_error *err);
 int remote_poke(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err);
+int remote_replay(struct accel_dev *dev, const void *bytes, size_t count, struct accel_replay *done,
+                  struct accel_error *err);
 /* A new session: whatever ran is over. */
 int remote_reset(struct accel_dev *dev, struct accel_error *err);
 int remote_can_run(const struct accel_dev *dev, accel_format f, uint32_t group,
