@@ -226,7 +226,7 @@ FUZZERS      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 SUITE_unit := --suite unit $(UNIT_release) tests/runner.sh
 SUITE_asan := --suite cli-asan --env ACCEL=$(B)/asan/accel $(CLI_TEST) --suite asan $(UNIT_asan)
 SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST) tests/install.sh --suite serial --env ACCEL=$(B)/accel \
-              --env BOARD=$(BOARD_SIM) tests/serial.sh
+              --env BOARD=$(BOARD_SIM) tests/serial.sh 'tests/serial.sh memory'
 SUITE_cov  := --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST) --suite cov $(UNIT_cov)
 SUITE_fuzz := --suite fuzz $(foreach f,$(FUZZERS),'tests/fuzz/run $(f) $(FUZZ_SECONDS)')
 # A few of what test-faults does

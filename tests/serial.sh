@@ -42,6 +42,45 @@ is() {
     fi
 }
 
+# token NAME LEAST MOST FLAG...: on such a board the model is every bit as on cpu:, and two more tokens cost so many bytes
+token() {
+    local name=$1 least=$2 most=$3 n bytes=0
+    shift 3
+    for n in 1 3; do
+        plug_in "$@"
+        if ! timeout 300 "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n "$n" >"$dir/out" 2>&1; then
+            echo "not ok $name: $(tail -n 3 "$dir/out")"
+            return
+        fi
+        unplug
+        bytes=$(($(awk '/bytes from the host/ { print $1 }' "$dir/board") - bytes))
+    done
+    if [ "$bytes" -ge "$least" ] && [ "$bytes" -le "$most" ]; then
+        echo "ok $name"
+    else
+        echo "not ok $name: two tokens took $bytes bytes, not $least to $most"
+    fi
+}
+
+if [ "${1:-}" = memory ]; then
+    token 'weights that fit in the memory are sent once' 20000 40000 --memory 33554432
+    token 'weights beyond the memory are streamed, the others kept' 1500000 2900000 --memory 400000
+    plug_in --memory 33554432 --power 1500000
+    is 'a board that loses its power while weights are stored gets them anew' 0 '^identical' \
+        "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
+    plug_in --memory 33554432 --power 1600000
+    is 'a board that loses its power later gets them anew' 0 '^identical' \
+        "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 4
+    plug_in --memory 33554432 --faults 20000
+    is 'weights are stored exactly over a bad cable' 0 '^identical' \
+        "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
+    plug_in --memory 262144
+    is 'bringup tests the memory' 0 'ok  *memory  *262144 bytes; 17 words' "$accel" bringup -d "serial:$port"
+    "$accel" poke -d "serial:$port" 32771=0x12345678
+    is 'a word poked into the window of the memory is peeked there' 0 '12345678' "$accel" peek -d "serial:$port" 32771
+    exit
+fi
+
 plug_in
 is 'a simulated board says what it is' 0 'backend  *serial' "$accel" info -d "serial:$port"
 is 'info tells of the link' 0 'link  *protocol 1 to 1' "$accel" info -d "serial:$port"
@@ -99,41 +138,6 @@ is 'a model over a bad cable equals cpu:' 0 '^identical' \
     "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
 
 is 'bringup sees that a cable is bad and says what to do' 0 'hint: .* try a shorter cable' "$accel" bringup -d "serial:$port"
-
-# token NAME LEAST MOST FLAG...: on such a board the model is every bit as on cpu:, and two more tokens cost so many bytes
-token() {
-    local name=$1 least=$2 most=$3 n bytes=0
-    shift 3
-    for n in 1 3; do
-        plug_in "$@"
-        if ! timeout 300 "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n "$n" >"$dir/out" 2>&1; then
-            echo "not ok $name: $(tail -n 3 "$dir/out")"
-            return
-        fi
-        unplug
-        bytes=$(($(awk '/bytes from the host/ { print $1 }' "$dir/board") - bytes))
-    done
-    if [ "$bytes" -ge "$least" ] && [ "$bytes" -le "$most" ]; then
-        echo "ok $name"
-    else
-        echo "not ok $name: two tokens took $bytes bytes, not $least to $most"
-    fi
-}
-token 'weights that fit in the memory are sent once' 20000 40000 --memory 33554432
-token 'weights beyond the memory are streamed, the others kept' 1500000 2900000 --memory 400000
-plug_in --memory 33554432 --power 1500000
-is 'a board that loses its power while weights are stored gets them anew' 0 '^identical' \
-    "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
-plug_in --memory 33554432 --power 1600000
-is 'a board that loses its power later gets them anew' 0 '^identical' \
-    "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 4
-plug_in --memory 33554432 --faults 20000
-is 'weights are stored exactly over a bad cable' 0 '^identical' \
-    "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 2
-plug_in --memory 262144
-is 'bringup tests the memory' 0 'ok  *memory  *262144 bytes; 17 words' "$accel" bringup -d "serial:$port"
-"$accel" poke -d "serial:$port" 32771=0x12345678
-is 'a word poked into the window of the memory is peeked there' 0 '12345678' "$accel" peek -d "serial:$port" 32771
 
 plug_in --unplug 300000
 is 'bringup stops where the cable is pulled' 23 '^FAILED  *[a-z ]*.*unplugged' "$accel" bringup -d "serial:$port"
