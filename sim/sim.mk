@@ -67,12 +67,16 @@ $(SIM)/runtime.a:
 BOARD_MODEL ?= 2:8:64:4:8:2048:64
 BOARD_SIM   := $(B)/accel-board
 BOARD_MK    := $(SIM)/board/Vboard.mk
-$(BOARD_MK): $(shell cat rtl/files.f) rtl/files.f sim/sim.mk
+# Its processor, docs/firmware.md; BOARD_CPU= leaves it out.
+BOARD_CPU   ?= 1
+BOARD_HEX   := $(B)/firmware/$(subst $() $(),-,$(wordlist 1,4,$(subst :, ,$(BOARD_MODEL)))).hex
+$(BOARD_MK): $(shell cat rtl/files.f) rtl/files.f sim/sim.mk $(if $(BOARD_CPU),$(BOARD_HEX) $(B)/firmware/picorv32.v)
 	$(call say,VERILATE,board)
 	@rm -rf $(@D) && mkdir -p $(@D)
 	$(Q)$(VERILATOR) --cc $(VERILATOR_FLAGS) -Mdir $(@D) --prefix Vboard --top-module accel_soc \
 	    $(foreach p,1:Kind 2:Rows 3:Lanes 4:ScaleUnits 5:MaxN 6:XDepth 7:WDepth,-G$(call field,$p,2)=$(call field,$(BOARD_MODEL),$(call field,$p,1))) \
-	    -GODepth=$(SIM_ODEPTH) -GMemory=1 -f rtl/files.f
+	    -GODepth=$(SIM_ODEPTH) -GMemory=1 \
+	    $(if $(BOARD_CPU),-Wno-lint -GCpu=1 -G'Firmware="$(abspath $(BOARD_HEX))"' $(B)/firmware/picorv32.v) -f rtl/files.f
 BOARD_LIB   := $(SIM)/board/board.a
 $(BOARD_LIB): $(BOARD_MK)
 	$(Q)cd $(@D) && for f in *.cpp; do \

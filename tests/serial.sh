@@ -106,6 +106,21 @@ is 'a result that differs from the recorded one is named' 3 'session 1, job [0-9
 printf 'x' | dd of="$dir/session" bs=1 seek=3000 conv=notrunc 2>/dev/null
 is 'a damaged recording is refused, with the place' 15 'at byte [0-9]* is damaged' "$accel" replay "$dir/session" -d "serial:$port"
 
+# The processor beside the core, where the board has one.
+if "$accel" peek -d "serial:$port" cpu | grep -q ' 0x[0-9a-f]*1  '; then
+    is 'bringup shows the firmware' 0 'ok  *firmware  *firmware [0-9]' "$accel" bringup -d "serial:$port"
+    is 'the firmware tests the array' 0 'ok  *array test  .* jobs give the results' "$accel" bringup -d "serial:$port"
+    "$accel" poke -d "serial:$port" cpu_argument=0 cpu_command=0x770006 # CRASH
+    is 'a firmware that crashed is named, and jobs go on' 0 'begun anew 1 times, 2 errors logged' "$accel" bringup -d "serial:$port"
+    hex=$(dirname "$board")/firmware/$("$accel" peek -d "serial:$port" kind rows lanes scale_units | awk '{ printf "%s%s", dash, $4; dash = "-" }').hex
+    is 'firmware is loaded' 0 'bytes loaded, firmware [0-9.]* is ready' "$accel" load "$hex" -d "serial:$port"
+    is 'bringup tests the array with the firmware that was loaded' 0 'ok  *array test' "$accel" bringup -d "serial:$port"
+    sed '$d' "$hex" | tr 0 1 >"$dir/wrong.hex"
+    is 'what is no program does not boot, and says so' 22 'does not boot' "$accel" load "$dir/wrong.hex" -d "serial:$port"
+    is 'a board whose firmware does not boot runs jobs' 0 'every bit as on cpu:' "$accel" selftest -d "serial:$port" --jobs 1
+    is 'a file that is no firmware is refused' 15 'line 1 is not a word' "$accel" load README.md -d "serial:$port"
+fi
+
 "$accel" selftest -d "serial:$port" --jobs 3 >"$dir/first" 2>&1 &
 first=$!
 sleep 1

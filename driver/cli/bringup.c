@@ -16,8 +16,9 @@ struct walk {
     struct accel_error err;
     uint32_t before[LINK_REG_REWOUND - LINK_REG_GOOD + 1];
     bool has_link; /* there are registers to read */
-    float *w;      /* [ROWS][COLS] */
-    int8_t *x;     /* [COLS] */
+    bool has_firmware;
+    float *w;  /* [ROWS][COLS] */
+    int8_t *x; /* [COLS] */
     int64_t *y[2];
     char text[200], hint[160];
 };
@@ -131,6 +132,65 @@ static enum outcome memory(struct walk *k)
                 break;
         }
     say(k, "%u bytes; %u words across its address lines hold every bit both ways", v[1], count);
+    return PASSED;
+}
+
+/* The processor beside the core: what it is, and what is in its log. */
+static enum outcome firmware(struct walk *k)
+{
+    uint32_t v[LINK_REG_CPU_LOG + LINK_CPU_LOG_WORDS - LINK_REG_CPU] = { 0 };
+    const uint16_t parts = sizeof v / sizeof *v / 2;
+    if (k->has_link && (accel_peek(k->dev, LINK_REG_CPU, parts, v, &k->err) ||
+                        accel_peek(k->dev, LINK_REG_CPU + parts, parts, v + parts, &k->err)))
+        return failed(k);
+    if ((v[0] & 0xFFFF) != 1) {
+        say(k, k->has_link ? "the device has no processor" : "no link");
+        return SKIPPED;
+    }
+    const uint32_t version = v[LINK_REG_CPU_VERSION - LINK_REG_CPU];
+    const uint32_t protocol = v[LINK_REG_CPU_PROTOCOL - LINK_REG_CPU];
+    const uint32_t errors = v[LINK_REG_CPU_ERRORS - LINK_REG_CPU];
+    const uint32_t mine = LINK_CPU_PROTOCOL & 0xFFFF;
+    char entry[80];
+    k->has_firmware = version != 0;
+    if (!version) {
+        say(k, "it has not booted: begun anew %u times", v[LINK_REG_CPU_RESETS - LINK_REG_CPU]);
+        return DIFFERENT;
+    }
+    if (protocol >> 16 > mine || (protocol & 0xFFFF) < mine) {
+        say(k, "firmware %u.%u.%u speaks versions %u to %u of the mailbox, this program %u",
+            version >> 16 & 255, version >> 8 & 255, version & 255, protocol >> 16,
+            protocol & 0xFFFF, mine);
+        return DIFFERENT;
+    }
+    const uint32_t last = v[LINK_REG_CPU_LOG - LINK_REG_CPU + (errors - 1) % LINK_CPU_LOG_WORDS];
+    say(k, "firmware %u.%u.%u, %u KiB, begun anew %u times, %u errors logged%s%s",
+        version >> 16 & 255, version >> 8 & 255, version & 255, v[0] >> 16,
+        v[LINK_REG_CPU_RESETS - LINK_REG_CPU], errors, errors ? ", the last: " : "",
+        errors ? firmware_log(last, entry, sizeof entry) : "");
+    return PASSED;
+}
+
+static enum outcome array_test(struct walk *k)
+{
+    uint32_t jobs = 0, status = 0, answer = 0;
+    if (!k->has_firmware) {
+        say(k, "no firmware");
+        return SKIPPED;
+    }
+    if (accel_peek(k->dev, LINK_REG_CPU_VECTORS, 1, &jobs, &k->err) ||
+        firmware_command(k->dev, LINK_CPU_SELFTEST, 0, &status, &answer, &k->err))
+        return failed(k);
+    if (status == LINK_CPU_NOTHING) {
+        say(k, "this firmware holds no jobs for the array");
+        return SKIPPED;
+    }
+    if (status != LINK_CPU_DONE) {
+        say(k, "%s: %u of %u jobs passed, the first that did not is %u", firmware_status(status),
+            answer & 0xFFFF, jobs, answer >> 16);
+        return DIFFERENT;
+    }
+    say(k, "the firmware's %u jobs give the results that it knows", answer & 0xFFFF);
     return PASSED;
 }
 
@@ -264,6 +324,10 @@ static const struct step steps[] = {
       "the register path is damaged beyond what its checks see: suspect the gateware" },
     { "memory", memory,
       "weights are streamed as long as the memory fails: look at its supply, its clock and its pins" },
+    { "firmware", firmware,
+      "jobs work without it; accel load loads another: see docs/firmware.md" },
+    { "array test", array_test,
+      "the array is wrong whatever the link does: suspect its power, its clock or the gateware" },
     { "growing jobs", growing, "see at which size it fails: a stream buffer or the core is wrong" },
     { "formats", formats,
       "accel selftest finds the format; compare with sim: of the same kind and shape" },

@@ -160,6 +160,16 @@ int run_peek(const struct options *o); /* registers.c */
 int run_poke(const struct options *o);
 int run_reset(const struct options *o);
 int run_replay(const struct options *o); /* record.c */
+int run_load(const struct options *o);   /* firmware.c */
+
+/* Gives the processor beside the core a command and waits for its end: *status is a LINK_CPU_ number or FIRMWARE_SILENT,
+ * *answer is set unless it is that. */
+enum { FIRMWARE_SILENT = 255 };
+int firmware_command(accel_dev *dev, uint16_t what, uint32_t argument, uint32_t *status,
+                     uint32_t *answer, struct accel_error *err);
+const char *firmware_status(uint32_t status);
+/* An entry of its log in words; returns text. */
+const char *firmware_log(uint32_t entry, char *text, size_t size);
 /* Names record=path in the URI of the one board among o's devices; the text goes to uri. Returns an exit code. */
 int record_board(struct options *o, const char *path, char *uri, size_t size);
 int run_eval(const struct options *o);

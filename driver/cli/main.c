@@ -82,6 +82,10 @@ static const struct command commands[] = {
     { "reset", "stop whatever a board does and empty its buffers",
       "A job that this cuts off begins again by itself, also in another process.", FLAG(DEVICE), 0,
       0, run_reset },
+    { "load", "load firmware into a board's processor",
+      "Writes FILE, which make firmware made, into the memory of the processor beside the core, reads it\n"
+      "back and starts it. It stays there until the board is reset or loses its power.",
+      FLAG(DEVICE) | FLAG(RECORDING), 0, 0, run_load },
     { "record", "write down what crosses the link to a board",
       "Runs COMMAND, another of these, with its flags, and keeps all bytes to and from the board that\n"
       "its -d names in FILE: accel record session.rec selftest -d usb:",

@@ -56,6 +56,22 @@ static const struct reg {
     { LINK_REG_NO_ROOM, "no_room" },
     { LINK_REG_SENT, "sent" },
     { LINK_REG_REWOUND, "rewound" },
+    { LINK_REG_CPU, "cpu" },
+    { LINK_REG_CPU_CONTROL, "cpu_control" },
+    { LINK_REG_CPU_RESETS, "cpu_resets" },
+    { LINK_REG_CPU_CAUSE, "cpu_cause" },
+    { LINK_REG_CPU_WHERE, "cpu_where" },
+    { LINK_REG_CPU_VERSION, "cpu_version" },
+    { LINK_REG_CPU_STATE, "cpu_state" },
+    { LINK_REG_CPU_HEARTBEAT, "cpu_heartbeat" },
+    { LINK_REG_CPU_COMMAND, "cpu_command" },
+    { LINK_REG_CPU_ARGUMENT, "cpu_argument" },
+    { LINK_REG_CPU_ANSWERED, "cpu_answered" },
+    { LINK_REG_CPU_STATUS, "cpu_status" },
+    { LINK_REG_CPU_ANSWER, "cpu_answer" },
+    { LINK_REG_CPU_ERRORS, "cpu_errors" },
+    { LINK_REG_CPU_PROTOCOL, "cpu_protocol" },
+    { LINK_REG_CPU_VECTORS, "cpu_vectors" },
 };
 enum { REGS = sizeof regs / sizeof *regs };
 

@@ -23,7 +23,7 @@ expect "no command is a usage error" 2 err 'Usage: accel COMMAND'
 expect "an unknown command is named" 2 err '"frobnicate"' frobnicate
 expect "--help prints to standard output" 0 out 'perplexity' --help
 expect "--version prints the version" 0 out '^accel [0-9]' --version
-for c in list info run perplexity verify bench compare selftest bringup peek poke reset record replay; do
+for c in list info run perplexity verify bench compare selftest bringup peek poke reset load record replay; do
     expect "accel $c --help lists its flags" 0 out "Usage: accel $c" $c --help
     expect "accel $c refuses an unknown flag" 2 err "\"--nonsense\"; see accel $c --help" $c --nonsense
 done
