@@ -93,7 +93,7 @@ const char *firmware_log(uint32_t entry, char *text, size_t size)
     return text;
 }
 
-/* The words of a .hex file, eight digits a line. *words is the caller's to free. */
+/* The words of a .hex file, eight digits a line. *words is the caller's to free, also after an error. */
 static int read_words(const char *path, uint32_t **words, size_t *count)
 {
     char *bytes = NULL;
@@ -119,8 +119,6 @@ static int read_words(const char *path, uint32_t **words, size_t *count)
                     "firmware, as make firmware writes it\n",
                     path, line);
             free(bytes);
-            free(*words);
-            *words = NULL;
             return exit_code(ACCEL_E_CORRUPT);
         }
         (*words)[(*count)++] = (uint32_t)strtoul(text, NULL, 16);
@@ -194,11 +192,10 @@ int run_load(const struct options *o)
     if (o->file_count != 1)
         return usage_error("load: name one firmware, as make firmware makes them");
     int rc = read_words(o->files[0], &words, &count);
-    if (rc)
-        return rc;
-    rc = accel_open_registers(first_device(o), NULL, &dev, &err)
-             ? report_error(&err)
-             : load(dev, o->files[0], words, count);
+    if (!rc && accel_open_registers(first_device(o), NULL, &dev, &err))
+        rc = report_error(&err);
+    if (!rc)
+        rc = load(dev, o->files[0], words, count);
     accel_close(dev);
     free(words);
     return rc;
