@@ -119,6 +119,7 @@ if "$accel" peek -d "serial:$port" cpu | grep -q ' 0x[0-9a-f]*1  '; then
     is 'what is no program does not boot, and says so' 22 'does not boot' "$accel" load "$dir/wrong.hex" -d "serial:$port"
     is 'a board whose firmware does not boot runs jobs' 0 'every bit as on cpu:' "$accel" selftest -d "serial:$port" --jobs 1
     is 'a file that is no firmware is refused' 15 'line 1 is not a word' "$accel" load README.md -d "serial:$port"
+    plug_in
 fi
 
 "$accel" selftest -d "serial:$port" --jobs 3 >"$dir/first" 2>&1 &
