@@ -144,6 +144,7 @@ $(B)/$(1)/accel: $(CLI_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS) $
 	$$(call say,LD,$$@)
 	$$(Q)$$(LINK) $(2) $$(LDFLAGS) -o $$@ -Wl,--start-group $$^ -Wl,--end-group $$(GLPK_LIBS) $$(LIBS)
 $(B)/$(1)/unit/test_allocate: $(B)/$(1)/driver/cli/allocate_solve.o
+$(B)/$(1)/unit/test_usb: $(B)/$(1)/tests/faults/mock_usbfs.o
 $(B)/$(1)/unit/test_fault_plan: $(B)/$(1)/sim/fault_plan.o
 $(B)/$(1)/unit/%: $(B)/$(1)/tests/unit/%.o $(HELP_SRC:%.c=$(B)/$(1)/%.o) $(B)/$(1)/libaccel.a $(SIM_OBJS) $(CUDA_OBJS)
 	$$(call say,LD,$$@)

@@ -76,8 +76,12 @@ static int submit(struct mock_usbfs *m, UMockdevIoctlClient *client, UMockdevIoc
     u->length = (size_t)raw->buffer_length;
     u->client = client;
     g_queue_push_tail(&m->pending, u);
-    m->device.submit(m->device.user, u);
-    return 0;
+    const int error = m->device.submit(m->device.user, u);
+    if (error) {
+        g_queue_remove(&m->pending, u);
+        free_urb(u);
+    }
+    return error;
 }
 
 static int discard(struct mock_usbfs *m, const UMockdevIoctlData *arg)
@@ -112,8 +116,9 @@ static int reap(struct mock_usbfs *m, UMockdevIoctlData *arg)
 
 static int claim(struct mock_usbfs *m, UMockdevIoctlClient *client)
 {
-    if (m->claimed && m->claimed != client)
-        return EBUSY;
+    const int error = m->device.claim ? m->device.claim(m->device.user) : 0;
+    if (error || (m->claimed && m->claimed != client))
+        return error ? error : EBUSY;
     m->claimed = client;
     return 0;
 }

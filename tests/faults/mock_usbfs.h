@@ -26,8 +26,10 @@ struct mock_urb {
 
 /* What the device does. All are called with the lock held, on umockdev's thread. */
 struct mock_device {
-    void (*submit)(void *user, struct mock_urb *u);  /* it calls mock_end, now or later */
-    void (*cancel)(void *user, struct mock_urb *u);  /* forget it */
+    /* It calls mock_end, now or later. @return 0, or an errno: it was not taken */
+    int (*submit)(void *user, struct mock_urb *u);
+    void (*cancel)(void *user, struct mock_urb *u); /* forget it */
+    int (*claim)(void *user); /* @return an errno; NULL: whoever is the first gets it */
     int (*clear_halt)(void *user, uint8_t endpoint); /* @return an errno, as the next one */
     int (*reset)(void *user);
     bool (*gone)(void *user); /* the cable was pulled */

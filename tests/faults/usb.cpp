@@ -48,7 +48,10 @@ class Port
         if (text.empty())
             return "its descriptors cannot be read";
         mock_device d = {};
-        d.submit = [](void *self, mock_urb *u) { static_cast<Port *>(self)->submit(u); };
+        d.submit = [](void *self, mock_urb *u) {
+            static_cast<Port *>(self)->submit(u);
+            return 0;
+        };
         d.cancel = [](void *self, mock_urb *u) { static_cast<Port *>(self)->cancel(u); };
         d.clear_halt = [](void *self, uint8_t e) {
             static_cast<Port *>(self)->board.host.clear_halt(e & 0x80);

@@ -7,17 +7,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "../faults/mock_usbfs.h"
 #include "soft_board.h"
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <linux/usbdevice_fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
-#include <umockdev.h>
 #include <unistd.h>
 
 #define NODE   "/dev/bus/usb/001/002"
@@ -25,13 +23,13 @@
 #define SERIAL "B7"
 enum { PENDING = 1 << 16 };
 
-/* The device node. Its handler runs on umockdev's thread. */
+/* The device behind the node; what it does runs on umockdev's thread, under the lock of usbfs. */
 static struct {
-    GMutex mutex;
+    struct mock_usbfs *usbfs;
     struct soft_board board;
     uint8_t in[PENDING]; /* bytes for the host that no transfer has taken */
     size_t in_count;
-    GQueue waiting, done;                    /* IN transfers without data; finished ones */
+    GQueue waiting;                          /* IN transfers without data */
     int claim_error;                         /* of CLAIMINTERFACE; 0: it succeeds */
     unsigned packet;                         /* bytes of an IN transfer at most */
     size_t memory, most_memory, used_memory; /* of the kernel's for transfers; memory 0: enough */
@@ -43,13 +41,20 @@ static struct {
     bool old, deaf; /* refuses INFO; endpoint 0 does not answer */
 } node;
 
-static void finish(UMockdevIoctlData *urb, int status, size_t count)
+static void lock(void)
 {
-    struct usbdevfs_urb *u = (struct usbdevfs_urb *)(void *)urb->data;
-    u->status = status;
-    u->actual_length = (int)count;
-    node.used_memory -= (size_t)u->buffer_length;
-    g_queue_push_tail(&node.done, urb);
+    mock_lock(node.usbfs);
+}
+
+static void unlock(void)
+{
+    mock_unlock(node.usbfs);
+}
+
+static void finish(struct mock_urb *u, int status, size_t count)
+{
+    node.used_memory -= u->length;
+    mock_end(node.usbfs, u, status, count);
 }
 
 static bool counts_down(unsigned *n)
@@ -59,6 +64,8 @@ static bool counts_down(unsigned *n)
 
 static void feed(void)
 {
+    while (node.pulled && !g_queue_is_empty(&node.waiting))
+        finish(g_queue_pop_head(&node.waiting), -ESHUTDOWN, 0);
     while (!g_queue_is_empty(&node.waiting)) {
         uint8_t bytes[512];
         size_t n;
@@ -70,20 +77,16 @@ static void feed(void)
             }
         if (!node.in_count)
             return;
-        UMockdevIoctlData *urb = g_queue_pop_head(&node.waiting);
+        struct mock_urb *u = g_queue_pop_head(&node.waiting);
         if (counts_down(&node.stall_in)) {
-            finish(urb, -EPIPE, 0);
+            finish(u, -EPIPE, 0);
             continue;
         }
-        const struct usbdevfs_urb *u = (struct usbdevfs_urb *)(void *)urb->data;
-        n = MIN(node.in_count, (size_t)u->buffer_length);
+        n = MIN(node.in_count, u->length);
         n = MIN(n, node.packet);
-        UMockdevIoctlData *data = umockdev_ioctl_data_resolve(
-            urb, G_STRUCT_OFFSET(struct usbdevfs_urb, buffer), (gsize)u->buffer_length, NULL);
-        memcpy(data->data, node.in, n);
-        umockdev_ioctl_data_unref(data);
+        memcpy(u->bytes, node.in, n);
         memmove(node.in, node.in + n, node.in_count -= n);
-        finish(urb, 0, n);
+        finish(u, 0, n);
     }
 }
 
@@ -124,11 +127,12 @@ static int vendor(const uint8_t *setup, uint8_t *data)
 }
 
 /* Control transfers: the vendor's, and the serial number's string descriptors. */
-static void control(UMockdevIoctlData *urb, uint8_t *bytes)
+static void control(struct mock_urb *u)
 {
+    uint8_t *bytes = u->bytes;
     if (bytes[0] & 0x40) {
         const int count = node.deaf ? -1 : vendor(bytes, bytes + 8);
-        finish(urb, node.deaf ? -ETIMEDOUT : count < 0 ? -EPIPE : 0, count < 0 ? 0 : (size_t)count);
+        finish(u, node.deaf ? -ETIMEDOUT : count < 0 ? -EPIPE : 0, count < 0 ? 0 : (size_t)count);
         return;
     }
     static const uint8_t languages[] = { 4, 3, 9, 4 };
@@ -140,109 +144,78 @@ static void control(UMockdevIoctlData *urb, uint8_t *bytes)
     const size_t room = (size_t)(bytes[6] | bytes[7] << 8), n = MIN(room, answer[0]);
     if (string)
         memcpy(bytes + 8, answer, n);
-    finish(urb, string ? 0 : -EPIPE, string ? n : 0);
+    finish(u, string ? 0 : -EPIPE, string ? n : 0);
 }
 
-static int submit(UMockdevIoctlData *arg)
+static int submit(void *user, struct mock_urb *u)
 {
-    UMockdevIoctlData *urb = umockdev_ioctl_data_resolve(arg, 0, sizeof(struct usbdevfs_urb), NULL);
-    const struct usbdevfs_urb *u = (struct usbdevfs_urb *)(void *)urb->data;
-    if (node.memory && node.used_memory + (size_t)u->buffer_length > node.memory) {
+    (void)user;
+    if (node.memory && node.used_memory + u->length > node.memory) {
         node.refused++;
-        umockdev_ioctl_data_unref(urb);
         return ENOMEM;
     }
-    node.used_memory += (size_t)u->buffer_length;
+    node.used_memory += u->length;
     node.most_memory = MAX(node.most_memory, node.used_memory);
-    if (u->endpoint & 0x80 && u->type == USBDEVFS_URB_TYPE_BULK) {
-        g_queue_push_tail(&node.waiting, urb);
+    if (u->control) {
+        control(u);
+    } else if (u->endpoint & 0x80) {
+        g_queue_push_tail(&node.waiting, u);
         feed();
-        return 0;
-    }
-    UMockdevIoctlData *data = umockdev_ioctl_data_resolve(
-        urb, G_STRUCT_OFFSET(struct usbdevfs_urb, buffer), (gsize)u->buffer_length, NULL);
-    if (u->type == USBDEVFS_URB_TYPE_CONTROL) {
-        control(urb, data->data);
     } else if (counts_down(&node.stall_out)) {
-        finish(urb, -EPIPE, 0);
+        finish(u, -EPIPE, 0);
     } else {
-        board_input(&node.board, data->data, (size_t)u->buffer_length);
+        board_input(&node.board, u->bytes, u->length);
         node.mute = node.mute || board_reached(&node.mute_at, node.board.received);
         node.pulled = node.pulled || board_reached(&node.pull_at, node.board.received);
-        finish(urb, 0, (size_t)u->buffer_length);
+        finish(u, 0, u->length);
         feed();
     }
-    umockdev_ioctl_data_unref(data);
     return 0;
 }
 
-static int discard(const UMockdevIoctlData *arg)
+static void cancel(void *user, struct mock_urb *u)
 {
-    const gulong address = *(const gulong *)(const void *)arg->data;
-    for (GList *l = node.waiting.head; l; l = l->next) {
-        UMockdevIoctlData *urb = l->data;
-        if (urb->client_addr == address) {
-            finish(urb, -ENOENT, 0);
-            g_queue_delete_link(&node.waiting, l);
-            return 0;
-        }
-    }
-    return EINVAL;
-}
-
-static int reap(UMockdevIoctlData *arg)
-{
-    UMockdevIoctlData *urb = g_queue_pop_head(&node.done);
-    if (!urb)
-        return node.pulled ? ENODEV : EAGAIN;
-    UMockdevIoctlData *slot = umockdev_ioctl_data_resolve(arg, 0, sizeof(gpointer), NULL);
-    umockdev_ioctl_data_set_ptr(slot, 0, urb);
-    return 0;
-}
-
-static int answer(gulong request, UMockdevIoctlData *arg)
-{
-    if (node.pulled && request != USBDEVFS_REAPURBNDELAY && request != USBDEVFS_DISCARDURB)
-        return ENODEV;
-    switch (request) {
-    case USBDEVFS_GET_CAPABILITIES: {
-        UMockdevIoctlData *d = umockdev_ioctl_data_resolve(arg, 0, sizeof(guint32), NULL);
-        *(guint32 *)(void *)d->data = USBDEVFS_CAP_BULK_CONTINUATION |
-                                      USBDEVFS_CAP_NO_PACKET_SIZE_LIM |
-                                      USBDEVFS_CAP_REAP_AFTER_DISCONNECT;
-        umockdev_ioctl_data_unref(d);
-        return 0;
-    }
-    case USBDEVFS_GETDRIVER:
-    case USBDEVFS_IOCTL: return ENODATA; /* no driver of the kernel's to detach */
-    case USBDEVFS_CLAIMINTERFACE: return node.claim_error;
-    case USBDEVFS_CLEAR_HALT: node.halts_cleared++; return 0;
-    case USBDEVFS_RESET:
-        node.resets++;
-        node.mute = node.mute && !node.reset_helps;
-        return 0;
-    case USBDEVFS_RELEASEINTERFACE:
-    case USBDEVFS_SETCONFIGURATION:
-    case USBDEVFS_SETINTERFACE: return 0;
-    case USBDEVFS_SUBMITURB: return submit(arg);
-    case USBDEVFS_REAPURB:
-    case USBDEVFS_REAPURBNDELAY: return reap(arg);
-    case USBDEVFS_DISCARDURB: return discard(arg);
-    default: return ENOTTY;
-    }
-}
-
-static gboolean on_ioctl(UMockdevIoctlBase *base, UMockdevIoctlClient *client, void *user)
-{
-    (void)base;
     (void)user;
-    UMockdevIoctlData *arg = umockdev_ioctl_client_get_arg(client);
-    g_mutex_lock(&node.mutex);
-    const int error = answer(umockdev_ioctl_client_get_request(client), arg);
-    g_mutex_unlock(&node.mutex);
-    umockdev_ioctl_client_complete(client, error ? -1 : 0, error);
-    return TRUE;
+    g_queue_remove(&node.waiting, u);
+    node.used_memory -= u->length;
 }
+
+static int claim(void *user)
+{
+    (void)user;
+    return node.claim_error;
+}
+
+static int clear_halt(void *user, uint8_t endpoint)
+{
+    (void)user;
+    (void)endpoint;
+    node.halts_cleared++;
+    return 0;
+}
+
+static int reset(void *user)
+{
+    (void)user;
+    node.resets++;
+    node.mute = node.mute && !node.reset_helps;
+    return 0;
+}
+
+static bool gone(void *user)
+{
+    (void)user;
+    return node.pulled;
+}
+
+static const struct mock_device device = {
+    .submit = submit,
+    .cancel = cancel,
+    .claim = claim,
+    .clear_halt = clear_halt,
+    .reset = reset,
+    .gone = gone,
+};
 
 /* One vendor interface with endpoints 1 OUT and 1 IN, bulk, 512 bytes; high speed. */
 static const char descriptors[] =
@@ -254,13 +227,10 @@ static const char descriptors[] =
     "07058102000200\n";
 
 static UMockdevTestbed *bed;
-static UMockdevIoctlBase *handler;
 
 static void plug_in(void)
 {
-    GError *error = NULL;
     g_queue_init(&node.waiting);
-    g_queue_init(&node.done);
     node.in_count = node.stall_in = node.stall_out = node.resets = node.halts_cleared = 0;
     node.pull_at = node.mute_at = 0;
     node.pulled = node.mute = node.reset_helps = node.stream_reset_helps = node.old = node.deaf =
@@ -270,27 +240,23 @@ static void plug_in(void)
     node.claim_error = 0;
     node.packet = PENDING;
     board_init(&node.board);
-    handler = umockdev_ioctl_base_new();
-    g_signal_connect(handler, "handle-ioctl", G_CALLBACK(on_ioctl), NULL);
-    if (!umockdev_testbed_attach_ioctl(bed, NODE, handler, &error) || /* before the uevent */
-        !umockdev_testbed_add_from_string(bed, descriptors, &error))
-        fail_msg("%s", error->message);
+    node.usbfs = mock_plug_in(bed, NODE, SYSFS, descriptors, &device);
+    if (!node.usbfs)
+        fail_msg("umockdev refuses it");
 }
 
 static void unplug(void)
 {
-    umockdev_testbed_detach_ioctl(bed, NODE, NULL);
-    umockdev_testbed_remove_device(bed, SYSFS);
-    g_object_unref(handler);
+    mock_remove(node.usbfs);
     board_free(&node.board);
 }
 
 static void prepare(struct board_job *k, accel_dev *dev, struct rng *r)
 {
     board_job_make(k, dev, r);
-    g_mutex_lock(&node.mutex);
+    lock();
     board_expect(&node.board, k);
-    g_mutex_unlock(&node.mutex);
+    unlock();
 }
 
 static accel_dev *open_board(const char *uri)
@@ -358,11 +324,11 @@ static void damaged_bytes_and_stalls_cost_time_but_no_result(void **state)
         struct board_job k;
         struct accel_error err;
         prepare(&k, dev, &r);
-        g_mutex_lock(&node.mutex);
+        lock();
         node.board.faults = 20000;
         node.stall_in = 1 + rng_below(&r, 4);
         node.stall_out = 1 + rng_below(&r, 4);
-        g_mutex_unlock(&node.mutex);
+        unlock();
         if (accel_run(dev, &k.job, NULL, &err))
             fail_msg("%s", err.text);
         board_job_check(&k, true);
@@ -383,9 +349,9 @@ static void a_device_unplugged_at_any_byte_is_gone(void **state)
         plug_in();
         accel_dev *dev = open_board("usb:");
         prepare(&k, dev, &r);
-        g_mutex_lock(&node.mutex);
+        lock();
         node.pull_at = node.board.received + 1 + rng_below(&r, 600);
-        g_mutex_unlock(&node.mutex);
+        unlock();
         assert_int_equal(accel_run(dev, &k.job, NULL, &err), ACCEL_E_GONE);
         assert_non_null(strstr(err.text, "unplugged"));
         assert_int_equal(accel_submit(dev, &k.job, &ticket, NULL), ACCEL_E_GONE);
@@ -405,13 +371,13 @@ static void a_job_cut_off_at_any_byte_is_exact_after_plugging_in_again(void **st
         struct board_job k;
         struct accel_error err;
         prepare(&k, dev, &r);
-        g_mutex_lock(&node.mutex);
+        lock();
         node.pull_at = node.board.received + 1 + rng_below(&r, 600);
-        g_mutex_unlock(&node.mutex);
+        unlock();
         if (accel_run(dev, &k.job, NULL, &err) == ACCEL_OK) { /* it was done before */
-            g_mutex_lock(&node.mutex);
+            lock();
             node.pull_at = 0;
-            g_mutex_unlock(&node.mutex);
+            unlock();
             board_job_check(&k, true);
             continue;
         }
@@ -429,9 +395,9 @@ static void a_job_cut_off_at_any_byte_is_exact_after_plugging_in_again(void **st
         assert_int_equal(accel_run(dev, &k.job, NULL, NULL), ACCEL_OK);
         board_job_check(&k, true);
     }
-    g_mutex_lock(&node.mutex);
+    lock();
     node.board.device.registers[3] = 4; /* fewer rows */
-    g_mutex_unlock(&node.mutex);
+    unlock();
     assert_int_equal(accel_reopen(dev, NULL), ACCEL_E_MISMATCH);
     accel_close(dev);
     unplug();
@@ -447,11 +413,11 @@ static void a_silent_device_is_reset_once_and_then_gone(void **state)
         plug_in();
         accel_dev *dev = open_board("usb:silence=300");
         prepare(&k, dev, &r);
-        g_mutex_lock(&node.mutex);
+        lock();
         node.reset_helps = helps;
         node.deaf = !helps;
         node.mute_at = node.board.received + 10;
-        g_mutex_unlock(&node.mutex);
+        unlock();
         const int rc = accel_run(dev, &k.job, NULL, &err);
         if (rc != (helps ? ACCEL_OK : ACCEL_E_GONE))
             fail_msg("%d: %s", rc, rc ? err.text : "no error");
@@ -476,10 +442,10 @@ static void a_stuck_stream_is_emptied_before_the_device_is_reset(void **state)
     plug_in();
     accel_dev *dev = open_board("usb:silence=300");
     prepare(&k, dev, &r);
-    g_mutex_lock(&node.mutex);
+    lock();
     node.stream_reset_helps = true;
     node.mute_at = node.board.received + 10;
-    g_mutex_unlock(&node.mutex);
+    unlock();
     if (accel_run(dev, &k.job, NULL, &err))
         fail_msg("%s", err.text);
     assert_int_equal(node.resets, 0);
@@ -502,22 +468,22 @@ static void what_cannot_be_opened_is_refused_with_the_reason(void **state)
     node.claim_error = EACCES;
     expect_refusal("usb:", ACCEL_E_IO, "bus 1 device 2");
     node.claim_error = 0;
-    g_mutex_lock(&node.mutex);
+    lock();
     node.board.device.registers[LINK_REG_MAGIC] = 1;
-    g_mutex_unlock(&node.mutex);
+    unlock();
     expect_refusal("usb:", ACCEL_E_DEVICE, "no accel device");
     node.old = true;
     expect_refusal("usb:", ACCEL_E_DEVICE, "old gateware: make program BOARD=");
     node.old = false;
-    g_mutex_lock(&node.mutex);
+    lock();
     node.board.device.registers[LINK_REG_MAGIC] = LINK_MAGIC_WORD;
     node.board.device.registers[LINK_REG_PROTOCOL] = 7 << 16 | 9;
-    g_mutex_unlock(&node.mutex);
+    unlock();
     expect_refusal("usb:", ACCEL_E_UNSUPPORTED,
                    "speaks protocol 7 to 9, this library 1 to 1: update libaccel");
-    g_mutex_lock(&node.mutex);
+    lock();
     node.board.device.registers[LINK_REG_PROTOCOL] = 0;
-    g_mutex_unlock(&node.mutex);
+    unlock();
     expect_refusal("usb:", ACCEL_E_UNSUPPORTED,
                    "0 to 0, this library 1 to 1: program it anew: make program");
     unplug();
@@ -689,9 +655,9 @@ static void a_board_unplugged_while_idle_is_gone_at_once(void **state)
     plug_in();
     accel_dev *dev = open_board("usb:silence=20000");
     prepare(&k, dev, &r);
-    g_mutex_lock(&node.mutex);
+    lock();
     node.mute = true; /* transfers alone would not tell */
-    g_mutex_unlock(&node.mutex);
+    unlock();
     umockdev_testbed_uevent(bed, SYSFS, "remove");
     clock_gettime(CLOCK_MONOTONIC, &start);
     assert_int_equal(accel_run(dev, &k.job, NULL, NULL), ACCEL_E_GONE);
