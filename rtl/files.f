@@ -46,6 +46,7 @@ rtl/link/beat_to_bytes.v
 rtl/link/link_results.v
 rtl/link/far_registers.v
 rtl/link/link_control.v
+rtl/soc/soc_parameters.v
 rtl/soc/sdram.v
 rtl/soc/mem_reader.v
 rtl/soc/resident.v

@@ -40,7 +40,7 @@ top)
     commands="
         read_json $core; design -stash core
         read_verilog -defer rtl/boards/$top/$top.v rtl/boards/$family/*.v
-        read_verilog -lib rtl/boards/$module.v
+        read_verilog -lib rtl/soc/soc_parameters.v rtl/boards/$module.v
         read_verilog -lib -specify $cells
         hierarchy -check -top $top -chparam Mhz $mhz
         proc; flatten; opt; techmap; abc -lut 4; techmap -map +/$family/cells_map.v; opt_clean

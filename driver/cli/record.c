@@ -34,7 +34,7 @@ int record_board(struct options *o, const char *path, char *uri, size_t size)
 int run_replay(const struct options *o)
 {
     struct accel_error err = { 0 };
-    struct accel_replay done = { 0 };
+    struct accel_replay_stats done = { 0 };
     struct json j = { .out = stdout };
     accel_dev *dev = NULL;
     char *bytes = NULL;

@@ -324,7 +324,7 @@ int accel_open_registers(const char *uri, const struct accel_options *options, a
 int accel_reset(accel_dev *dev, struct accel_error *err);
 
 /** What accel_replay did. */
-struct accel_replay {
+struct accel_replay_stats {
     uint64_t sessions, jobs;    /**< begun, completed */
     uint64_t sent, compared;    /**< bytes of the streams to the device, of results from it */
     int      truncated;         /**< the recording ends in the middle; what was there has been replayed */
@@ -333,7 +333,7 @@ struct accel_replay {
  * answered, byte for byte, whenever and in whatever pieces it comes.
  * @return ACCEL_OK, _E_MISMATCH (err names the first difference), _E_CORRUPT (no recording, or damaged),
  *         _E_UNSUPPORTED (no link, a core of another kind or shape, a newer format), _E_ARG, _E_NOMEM, _E_GONE, _E_IO */
-int accel_replay(accel_dev *dev, const void *recording, size_t size, struct accel_replay *done,
+int accel_replay(accel_dev *dev, const void *recording, size_t size, struct accel_replay_stats *done,
                  struct accel_error *err);
 
 /** What a board at USB says of itself on endpoint 0, whatever its streams do. */

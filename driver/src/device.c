@@ -311,7 +311,7 @@ int accel_reset(accel_dev *dev, struct accel_error *err)
     return rc;
 }
 
-int accel_replay(accel_dev *dev, const void *recording, size_t size, struct accel_replay *done,
+int accel_replay(accel_dev *dev, const void *recording, size_t size, struct accel_replay_stats *done,
                  struct accel_error *err)
 {
     accel_no_error(err);

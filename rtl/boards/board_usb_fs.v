@@ -2,22 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 module board_usb_fs #(
-    parameter ClockHz     = 48000000,       // no other: what the build sets must be this
-    parameter Kind        = 2,              // of the core, see accel_core.v; those below, too
-    parameter Rows        = 16,
-    parameter Lanes       = 32,
-    parameter ScaleUnits  = 2,
-    parameter MaxN        = 16,
-    parameter XDepth      = 1024,
-    parameter WDepth      = 512,
-    parameter Requant     = 1,
-    parameter CmdRoom     = 64,             // of the link, see accel_soc.v
-    parameter XRoom       = 2048,
-    parameter WRoom       = 16384,
-    parameter HRoom       = 2048,
-    parameter ORoom       = 512,
-    parameter ResultBytes = 512,
-    parameter Build       = 0
+    `SOC_PARAMETERS(48000000, 16384)
 ) (
     input  wire clk_i,
     input  wire locked_i,                   // of the PLL; asynchronous, as the button
@@ -31,17 +16,10 @@ module board_usb_fs #(
     output wire alive_o,                    // blinks while the clock runs
     output wire work_o                      // on while a command is being executed, and a moment longer
 );
-    generate
-        if (ClockHz != 48000000) board_usb_fs_clock_must_be_48_mhz bad_parameter();
-    endgenerate
-
     wire rst, busy;
     assign rst_o = rst;
     board_reset reset (.clk_i(clk_i), .locked_i(locked_i), .button_i(button_i), .rst_o(rst));
-    accel_usb_fs #(
-        .Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth), .WDepth(WDepth),
-        .Requant(Requant), .CmdRoom(CmdRoom), .XRoom(XRoom), .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom),
-        .ResultBytes(ResultBytes), .Build(Build)) usb (
+    accel_usb_fs #(`SOC_PASSED) usb (
         .clk_i(clk_i), .rst_i(rst), .dp_i(dp_i), .dn_i(dn_i), .dp_o(dp_o), .dn_o(dn_o), .oe_o(oe_o), .busy_o(busy));
     board_lights lights (.clk_i(clk_i), .rst_i(rst), .busy_i(busy), .alive_o(alive_o), .busy_o(work_o));
 endmodule

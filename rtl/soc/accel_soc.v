@@ -2,30 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 module accel_soc #(
-    parameter Kind        = 2,              // of the core, see accel_core.v
-    parameter Rows        = 32,
-    parameter Lanes       = 32,
-    parameter ScaleUnits  = 8,
-    parameter MaxN        = 16,
-    parameter XDepth      = 1024,
-    parameter WDepth      = 128,
-    parameter Requant     = 1,
-    parameter ODepth      = 0,
-    parameter DBits       = 24,
-    parameter CmdRoom     = 64,             // bytes of the streams' buffers, powers of two, 16..65536
-    parameter XRoom       = 2048,
-    parameter WRoom       = 8192,
-    parameter HRoom       = 2048,
-    parameter ORoom       = 512,
-    parameter ResultBytes = 512,            // of results in one frame, power of two, 16..4096
-    parameter ResultSlots = 4,              // frames kept until acknowledged, power of two, 2..64
-    parameter Memory      = 0,              // 1: external memory at the ports mem_*, see resident.v
-    parameter ClockHz     = 50000000,       // of clk_i: what the register says
-    parameter Build       = 0,              // likewise
-    parameter Cpu         = 0,              // 1: with a processor, see accel_cpu.v for what follows
-    parameter Firmware    = "",
-    parameter CpuRam      = 16384,
-    parameter Watchdog    = ClockHz / 10
+    parameter Memory = 0,                   // 1: external memory at the ports mem_*, see resident.v
+    `SOC_PARAMETERS(50000000, 8192)
 ) (
     input  wire       clk_i,
     input  wire       rst_i,
@@ -63,12 +41,10 @@ module accel_soc #(
     input  wire        mem_valid_i,
     input  wire [15:0] mem_data_i
 );
-    generate
-        if (Cpu != 0 && Cpu != 1) accel_soc_cpu_must_be_0_or_1 bad_parameter();
-    endgenerate
     localparam WBytes = (`BEAT + 7) / 8;    // of a beat of codes
 
     generate
+        if (Cpu != 0 && Cpu != 1) accel_soc_cpu_must_be_0_or_1 bad_parameter();
         if (Memory < 0 || Memory > 1) accel_soc_memory_must_be_0_or_1 bad_parameter();
     endgenerate
 

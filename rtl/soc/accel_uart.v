@@ -2,30 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 module accel_uart #(
-    parameter Divisor     = 16,             // cycles of a bit: ClockHz / baud
-    parameter Kind        = 2,
-    parameter Rows        = 32,
-    parameter Lanes       = 32,
-    parameter ScaleUnits  = 8,
-    parameter MaxN        = 16,
-    parameter XDepth      = 1024,
-    parameter WDepth      = 128,
-    parameter Requant     = 1,
-    parameter ODepth      = 0,
-    parameter DBits       = 24,
-    parameter CmdRoom     = 64,
-    parameter XRoom       = 2048,
-    parameter WRoom       = 8192,
-    parameter HRoom       = 2048,
-    parameter ORoom       = 512,
-    parameter ResultBytes = 512,
-    parameter ResultSlots = 4,
-    parameter ClockHz     = 50000000,
-    parameter Build       = 0,
-    parameter Cpu         = 0,
-    parameter Firmware    = "",
-    parameter CpuRam      = 16384,
-    parameter Watchdog    = ClockHz / 10
+    parameter Divisor = 16,                 // cycles of a bit: ClockHz / baud
+    `SOC_PARAMETERS(50000000, 8192)
 ) (
     input  wire clk_i,
     input  wire rst_i,
@@ -44,11 +22,7 @@ module accel_uart #(
         .clk_i(clk_i), .rst_i(rst_i), .line_i(rx_i), .valid_o(in_valid), .data_o(in_byte));
     uart_tx #(.Divisor(Divisor)) tx (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(out_valid), .ready_o(out_ready), .data_i(out_byte), .line_o(tx_o));
-    accel_soc #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
-                .WDepth(WDepth), .Requant(Requant), .ODepth(ODepth), .DBits(DBits), .CmdRoom(CmdRoom), .XRoom(XRoom),
-                .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom), .ResultBytes(ResultBytes), .ResultSlots(ResultSlots),
-                .ClockHz(ClockHz), .Build(Build), .Cpu(Cpu), .Firmware(Firmware),
-                .CpuRam(CpuRam), .Watchdog(Watchdog)) soc (
+    accel_soc #(`SOC_PASSED) soc (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(in_valid), .ready_o(soc_ready), .data_i(in_byte), .valid_o(out_valid),
         .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o), .awake_o(awake), .side_valid_i(1'b0), .side_write_i(1'b0),
         .side_addr_i(16'd0), .side_data_i(32'd0), .side_done_o(side_done), .side_data_o(side_data),

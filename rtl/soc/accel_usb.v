@@ -2,32 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 module accel_usb #(
-    parameter HighSpeed   = 1,
+    parameter HighSpeed = 1,
     parameter Millisecond = 60000,
     parameter [63:0] Serial = "00000001",
-    parameter Kind        = 2,
-    parameter Rows        = 32,
-    parameter Lanes       = 32,
-    parameter ScaleUnits  = 8,
-    parameter MaxN        = 16,
-    parameter XDepth      = 1024,
-    parameter WDepth      = 128,
-    parameter Requant     = 1,
-    parameter ODepth      = 0,
-    parameter DBits       = 24,
-    parameter CmdRoom     = 64,
-    parameter XRoom       = 2048,
-    parameter WRoom       = 16384,
-    parameter HRoom       = 2048,
-    parameter ORoom       = 512,
-    parameter ResultBytes = 512,
-    parameter ResultSlots = 4,
-    parameter ClockHz     = 60000000,
-    parameter Build       = 0,
-    parameter Cpu         = 0,
-    parameter Firmware    = "",
-    parameter CpuRam      = 16384,
-    parameter Watchdog    = ClockHz / 10
+    `SOC_PARAMETERS(60000000, 16384)
 ) (
     input  wire       clk_i,                // the transceiver's
     input  wire       rst_i,
@@ -62,11 +40,7 @@ module accel_usb #(
         .ready_i(in_ready), .data_o(in_byte), .valid_i(out_valid), .ready_o(out_ready), .data_i(out_byte), .abort_o(abort),
         .busy_i(busy_o), .reg_valid_o(side_valid), .reg_write_o(side_write), .reg_addr_o(side_addr), .reg_data_o(side_out),
         .reg_done_i(side_done), .reg_data_i(side_in));
-    accel_soc #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
-                .WDepth(WDepth), .Requant(Requant), .ODepth(ODepth), .DBits(DBits), .CmdRoom(CmdRoom), .XRoom(XRoom),
-                .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom), .ResultBytes(ResultBytes), .ResultSlots(ResultSlots),
-                .ClockHz(ClockHz), .Build(Build), .Cpu(Cpu), .Firmware(Firmware),
-                .CpuRam(CpuRam), .Watchdog(Watchdog)) soc (
+    accel_soc #(`SOC_PASSED) soc (
         .clk_i(clk_i), .rst_i(rst_i || abort), .valid_i(in_valid), .ready_o(in_ready), .data_i(in_byte), .valid_o(out_valid),
         .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o), .awake_o(awake), .side_valid_i(side_valid), .side_write_i(side_write),
         .side_addr_i(side_addr), .side_data_i(side_out), .side_done_o(side_done), .side_data_o(side_in),

@@ -4,24 +4,7 @@
 module accel_usb_fs #(
     parameter Millisecond = 48000,
     parameter [63:0] Serial = "00000001",
-    parameter Kind        = 2,
-    parameter Rows        = 32,
-    parameter Lanes       = 32,
-    parameter ScaleUnits  = 8,
-    parameter MaxN        = 16,
-    parameter XDepth      = 1024,
-    parameter WDepth      = 128,
-    parameter Requant     = 1,
-    parameter ODepth      = 0,
-    parameter DBits       = 24,
-    parameter CmdRoom     = 64,
-    parameter XRoom       = 2048,
-    parameter WRoom       = 16384,
-    parameter HRoom       = 2048,
-    parameter ORoom       = 512,
-    parameter ResultBytes = 512,
-    parameter ResultSlots = 4,
-    parameter Build       = 0
+    `SOC_PARAMETERS(48000000, 16384)
 ) (
     input  wire       clk_i,                // 48 MHz
     input  wire       rst_i,
@@ -32,6 +15,10 @@ module accel_usb_fs #(
     output wire       oe_o,
     output wire       busy_o
 );
+    generate
+        if (ClockHz != 48000000) accel_usb_fs_clock_must_be_48_mhz bad_parameter();
+    endgenerate
+
     wire [1:0] line_state, xcvr_select, op_mode;
     wire       rx_active, rx_valid, rx_error, tx_valid, tx_ready, term_select;
     wire [7:0] rx_data, tx_data;
@@ -40,10 +27,7 @@ module accel_usb_fs #(
         .rx_active_o(rx_active), .rx_valid_o(rx_valid), .rx_error_o(rx_error), .rx_data_o(rx_data), .tx_valid_i(tx_valid),
         .tx_ready_o(tx_ready), .tx_data_i(tx_data));
     wire unused_ok = &{1'b0, xcvr_select, op_mode, term_select};
-    accel_usb #(.HighSpeed(0), .Millisecond(Millisecond), .Serial(Serial), .Kind(Kind), .Rows(Rows), .Lanes(Lanes),
-                .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth), .WDepth(WDepth), .Requant(Requant), .ODepth(ODepth),
-                .DBits(DBits), .CmdRoom(CmdRoom), .XRoom(XRoom), .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom),
-                .ResultBytes(ResultBytes), .ResultSlots(ResultSlots), .ClockHz(48000000), .Build(Build)) usb (
+    accel_usb #(.HighSpeed(0), .Millisecond(Millisecond), .Serial(Serial), `SOC_PASSED) usb (
         .clk_i(clk_i), .rst_i(rst_i), .line_state_i(line_state), .rx_active_i(rx_active), .rx_valid_i(rx_valid),
         .rx_error_i(rx_error), .rx_data_i(rx_data), .tx_valid_o(tx_valid), .tx_ready_i(tx_ready), .tx_data_o(tx_data),
         .xcvr_select_o(xcvr_select), .term_select_o(term_select), .op_mode_o(op_mode), .busy_o(busy_o));

@@ -48,7 +48,7 @@ module cpu_streams (
     assign cpl_ready_o = read && addr_i == 4'd3;
     always @*
         case (addr_i)
-                4'd1:    data_o = {21'd0, own_i, cpl_valid_i, r_valid_i, 3'd0, busy};
+            4'd1:    data_o = {21'd0, own_i, cpl_valid_i, r_valid_i, 3'd0, busy};
             4'd2:    data_o = {23'd0, r_valid_i, r_data_i};
             4'd3:    data_o = {7'd0, cpl_valid_i, cpl_i};
             default: data_o = 32'd0;

@@ -51,6 +51,6 @@ void recording_free(struct recording *r);
 
 /* Sessions after `session` on the carrier, one for each in the recording. @return as accel_replay */
 int link_replay(const struct carrier *carrier, uint16_t session, const struct recording *rec,
-                struct accel_replay *done, struct accel_error *err);
+                struct accel_replay_stats *done, struct accel_error *err);
 
 #endif

@@ -624,12 +624,12 @@ static bool takes_jobs_of(const uint32_t *core, const uint32_t *recorded)
     return fits && core[6] >= recorded[6] && core[7] >= recorded[7] && core[11] >= recorded[11];
 }
 
-int remote_replay(struct accel_dev *dev, const void *bytes, size_t count, struct accel_replay *done,
+int remote_replay(struct accel_dev *dev, const void *bytes, size_t count, struct accel_replay_stats *done,
                   struct accel_error *err)
 {
     struct remote *r = remote_of(dev);
     struct recording rec;
-    *done = (struct accel_replay){ .sessions = 0 };
+    *done = (struct accel_replay_stats){ .sessions = 0 };
     int rc = recording_parse(bytes, count, &rec, err);
     if (rc)
         return rc;

@@ -47,7 +47,7 @@ int remote_run(struct accel_dev *dev, const struct backend_job *job, struct acce
 int remote_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
                 struct accel_error *err);
 int remote_poke(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err);
-int remote_replay(struct accel_dev *dev, const void *bytes, size_t count, struct accel_replay *done,
+int remote_replay(struct accel_dev *dev, const void *bytes, size_t count, struct accel_replay_stats *done,
                   struct accel_error *err);
 /* A new session: whatever ran is over. */
 int remote_reset(struct accel_dev *dev, struct accel_error *err);

@@ -15,7 +15,7 @@
 struct replay {
     const struct carrier *carrier;
     const struct recording *rec;
-    struct accel_replay *done;
+    struct accel_replay_stats *done;
     size_t end;       /* of the session's frames */
     size_t at, sent;  /* the frame to be sent next, bytes of it that were */
     size_t want, got; /* the frame expected next, bytes of it that came */
@@ -168,7 +168,7 @@ static int play_session(struct replay *p, uint16_t session)
 }
 
 int link_replay(const struct carrier *carrier, uint16_t session, const struct recording *rec,
-                struct accel_replay *done, struct accel_error *err)
+                struct accel_replay_stats *done, struct accel_error *err)
 {
     struct replay *p = calloc(1, sizeof *p);
     int rc = ACCEL_OK;
