@@ -1,6 +1,7 @@
 /* board.cpp - accel-board: the Verilated core and link behind a pseudo terminal, which a host uses like the serial port
  * of a board.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "options.h"
 #include "soc.h"
 
 #include "verilated.h"
@@ -56,42 +57,20 @@ const char *const kUsage =
 
 struct Options {
     std::string link;
-    unsigned faults = 0;
-    uint64_t seed = 1, unplug = 0, power = 0;
-    uint32_t memory = 0;
+    uint64_t faults = 0, seed = 1, unplug = 0, power = 0, memory = 0;
 };
 
 Options parse(int argc, char **argv)
 {
     Options o;
-    for (int i = 1; i < argc; i++) {
-        const std::string a = argv[i];
-        if (a == "-h" || a == "--help") {
-            std::fputs(kUsage, stdout);
-            std::exit(0);
-        }
-        if (i + 1 == argc) {
-            std::fputs(kUsage, stderr);
-            std::exit(2);
-        }
-        const char *v = argv[++i];
-        if (a == "--link")
-            o.link = v;
-        else if (a == "--faults")
-            o.faults = (unsigned)std::strtoul(v, nullptr, 0);
-        else if (a == "--seed")
-            o.seed = std::strtoull(v, nullptr, 0);
-        else if (a == "--unplug")
-            o.unplug = std::strtoull(v, nullptr, 0);
-        else if (a == "--power")
-            o.power = std::strtoull(v, nullptr, 0);
-        else if (a == "--memory")
-            o.memory = (uint32_t)std::strtoul(v, nullptr, 0) & ~15u;
-        else {
-            std::fputs(kUsage, stderr);
-            std::exit(2);
-        }
-    }
+    parse_options(argc, argv, kUsage,
+                  { { "--link", nullptr, &o.link },
+                    { "--faults", &o.faults, nullptr },
+                    { "--seed", &o.seed, nullptr },
+                    { "--unplug", &o.unplug, nullptr },
+                    { "--power", &o.power, nullptr },
+                    { "--memory", &o.memory, nullptr } });
+    o.memory &= ~UINT64_C(15);
     return o;
 }
 
@@ -99,7 +78,8 @@ class Board
 {
   public:
     Board(int port, const Options &o)
-        : port_(port), unplug_(o.unplug), power_(o.power), soc_(o.seed, o.faults, o.memory)
+        : port_(port), unplug_(o.unplug), power_(o.power),
+          soc_(o.seed, (unsigned)o.faults, (uint32_t)o.memory)
     {
     }
 

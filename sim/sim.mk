@@ -63,48 +63,41 @@ $(SIM)/runtime.a:
 	    $(CXX) $(SIM_CXXFLAGS) -w -c -o $(SIM)/runtime/$$f.o $(SIM_ROOT)/include/$$f.cpp || exit 1; done
 	$(Q)ar rcs $@ $(SIM)/runtime/*.o
 
-# accel-board: core and link behind a pseudo terminal, and below accel-usbip. Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth of its core.
+# A device around the core as a class V$1. $(call soc_model,NAME,TOP,SHAPE,FLAGS,PREREQUISITES)
+# SHAPE: Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth of the core.
+define soc_model
+$(SIM)/$1/model.a: $(shell cat rtl/files.f) rtl/files.f sim/sim.mk $5
+	$$(call say,VERILATE,$1)
+	@rm -rf $$(@D) && mkdir -p $$(@D)
+	$$(Q)$(VERILATOR) --cc $(VERILATOR_FLAGS) -Mdir $$(@D) --prefix V$1 --top-module $2 \
+	    $(foreach p,1:Kind 2:Rows 3:Lanes 4:ScaleUnits 5:MaxN 6:XDepth 7:WDepth,-G$(call field,$p,2)=$(call field,$3,$(call field,$p,1))) \
+	    -GODepth=$(SIM_ODEPTH) $4 -f rtl/files.f
+	$$(Q)cd $$(@D) && for f in *.cpp; do \
+	    case $$$$f in *__Slow.cpp|*__Syms.cpp) o=-O1;; *) o=-O3;; esac; \
+	    $$(CXX) $$(filter-out -I%,$$(SIM_CXXFLAGS)) $$$$o -I. -c -o $$$${f%.cpp}.o $$$$f || exit 1; done
+	$$(Q)ar rcs $$@ $$(@D)/*.o
+endef
+
+# accel-board: core and link behind a pseudo terminal, and below accel-usbip.
 BOARD_MODEL ?= 2:8:64:4:8:2048:64
 BOARD_SIM   := $(B)/accel-board
-BOARD_MK    := $(SIM)/board/Vboard.mk
 # Its processor, docs/firmware.md; BOARD_CPU= leaves it out.
 BOARD_CPU   ?= 1
 BOARD_HEX   := $(B)/firmware/$(subst $() $(),-,$(wordlist 1,4,$(subst :, ,$(BOARD_MODEL)))).hex
-$(BOARD_MK): $(shell cat rtl/files.f) rtl/files.f sim/sim.mk $(if $(BOARD_CPU),$(BOARD_HEX) $(B)/firmware/picorv32.v)
-	$(call say,VERILATE,board)
-	@rm -rf $(@D) && mkdir -p $(@D)
-	$(Q)$(VERILATOR) --cc $(VERILATOR_FLAGS) -Mdir $(@D) --prefix Vboard --top-module accel_soc \
-	    $(foreach p,1:Kind 2:Rows 3:Lanes 4:ScaleUnits 5:MaxN 6:XDepth 7:WDepth,-G$(call field,$p,2)=$(call field,$(BOARD_MODEL),$(call field,$p,1))) \
-	    -GODepth=$(SIM_ODEPTH) -GMemory=1 \
-	    $(if $(BOARD_CPU),-Wno-lint -GCpu=1 -G'Firmware="$(abspath $(BOARD_HEX))"' $(B)/firmware/picorv32.v) -f rtl/files.f
-BOARD_LIB   := $(SIM)/board/board.a
-$(BOARD_LIB): $(BOARD_MK)
-	$(Q)cd $(@D) && for f in *.cpp; do \
-	    case $$f in *__Slow.cpp|*__Syms.cpp) o=-O1;; *) o=-O3;; esac; \
-	    $(CXX) $(filter-out -I%,$(SIM_CXXFLAGS)) $$o -I. -c -o $${f%.cpp}.o $$f || exit 1; done
-	$(Q)ar rcs $@ $(@D)/*.o
+BOARD_LIB   := $(SIM)/board/model.a
+$(eval $(call soc_model,board,accel_soc,$(BOARD_MODEL),-GMemory=1 $(if $(BOARD_CPU),-Wno-lint -GCpu=1 \
+    -G'Firmware="$(abspath $(BOARD_HEX))"' $(B)/firmware/picorv32.v),$(if $(BOARD_CPU),$(BOARD_HEX) $(B)/firmware/picorv32.v)))
 
 # accel-usbip: the same as a USB device of the running kernel.
-$(B)/accel-board $(B)/accel-usbip: $(B)/accel-%: sim/%.cpp sim/soc.h sim/bad_wire.h sim/plain_memory.h $(BOARD_LIB) $(SIM)/runtime.a | $(LINK_NUMBERS)
+$(B)/accel-board $(B)/accel-usbip: $(B)/accel-%: sim/%.cpp sim/soc.h sim/options.h sim/bad_wire.h sim/plain_memory.h $(BOARD_LIB) $(SIM)/runtime.a | $(LINK_NUMBERS)
 	$(call say,CXX,$@)
 	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -I$(B)/gen -I$(SIM)/board -o $@ $< $(BOARD_LIB) \
 	    $(SIM)/runtime.a $(SIM_LIBS) -lpthread
 
 # accel-faults: jobs on the whole device, from its USB pins on, while its cable does what a fault plan says.
-# Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth of its core.
 # Its milliseconds are short, but three must be longer than a microframe: after that it would be suspended.
-USB_MODEL := 0:8:32:8:8:256:64
 USB_LIB   := $(SIM)/usb_board/model.a
-$(USB_LIB): $(shell cat rtl/files.f) rtl/files.f sim/sim.mk
-	$(call say,VERILATE,usb_board)
-	@rm -rf $(@D) && mkdir -p $(@D)
-	$(Q)$(VERILATOR) --cc $(VERILATOR_FLAGS) -Mdir $(@D) --prefix Vusb_board --top-module accel_usb -GMillisecond=3000 \
-	    $(foreach p,1:Kind 2:Rows 3:Lanes 4:ScaleUnits 5:MaxN 6:XDepth 7:WDepth,-G$(call field,$p,2)=$(call field,$(USB_MODEL),$(call field,$p,1))) \
-	    -GODepth=$(SIM_ODEPTH) -f rtl/files.f
-	$(Q)cd $(@D) && for f in *.cpp; do \
-	    case $$f in *__Slow.cpp|*__Syms.cpp) o=-O1;; *) o=-O3;; esac; \
-	    $(CXX) $(filter-out -I%,$(SIM_CXXFLAGS)) $$o -I. -c -o $${f%.cpp}.o $$f || exit 1; done
-	$(Q)ar rcs $@ $(@D)/*.o
+$(eval $(call soc_model,usb_board,accel_usb,0:8:32:8:8:256:64,-GMillisecond=3000))
 
 # Its way through libusb is there where umockdev is.
 FAULTS_SRC := sim/usb_board.cpp sim/usb_host.cpp sim/tb/tb_no_sim.cpp $(filter-out $(if $(strip $(LIBS_test_usb)),,tests/faults/usb.cpp),$(sort $(wildcard tests/faults/*.cpp)))

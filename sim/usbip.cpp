@@ -4,6 +4,7 @@
  *
  * The protocol is USB/IP, Documentation/usb/usbip_protocol.rst of the kernel: requests and answers of 48 bytes with
  * data behind them, over a socket that the kernel is given by a line in sysfs. */
+#include "options.h"
 #include "soc.h"
 
 #include "link_constants.h"
@@ -59,37 +60,17 @@ const char *const kUsage =
     "  --replug MS     ... and plug it in again after so many milliseconds (default: not)\n";
 
 struct Options {
-    unsigned faults = 0, replug = 0;
-    uint64_t seed = 1, unplug = 0;
+    uint64_t faults = 0, replug = 0, seed = 1, unplug = 0;
 };
-
-[[noreturn]] void usage(int status)
-{
-    std::fputs(kUsage, status ? stderr : stdout);
-    std::exit(status);
-}
 
 Options parse(int argc, char **argv)
 {
     Options o;
-    for (int i = 1; i < argc; i++) {
-        const std::string a = argv[i];
-        if (a == "-h" || a == "--help")
-            usage(0);
-        if (i + 1 == argc)
-            usage(2);
-        const char *v = argv[++i];
-        if (a == "--faults")
-            o.faults = (unsigned)std::strtoul(v, nullptr, 0);
-        else if (a == "--seed")
-            o.seed = std::strtoull(v, nullptr, 0);
-        else if (a == "--unplug")
-            o.unplug = std::strtoull(v, nullptr, 0);
-        else if (a == "--replug")
-            o.replug = (unsigned)std::strtoul(v, nullptr, 0);
-        else
-            usage(2);
-    }
+    parse_options(argc, argv, kUsage,
+                  { { "--faults", &o.faults, nullptr },
+                    { "--seed", &o.seed, nullptr },
+                    { "--unplug", &o.unplug, nullptr },
+                    { "--replug", &o.replug, nullptr } });
     return o;
 }
 
@@ -119,7 +100,8 @@ struct Request {
 class Usb
 {
   public:
-    Usb(int socket, const Options &o) : socket_(socket), unplug_(o.unplug), soc_(o.seed, o.faults)
+    Usb(int socket, const Options &o)
+        : socket_(socket), unplug_(o.unplug), soc_(o.seed, (unsigned)o.faults)
     {
     }
 
@@ -345,6 +327,6 @@ int main(int argc, char **argv)
         if (stopped || !o.unplug || !o.replug)
             return 0;
         o.unplug = 0;
-        usleep(o.replug * 1000);
+        usleep((useconds_t)o.replug * 1000);
     }
 }

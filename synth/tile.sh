@@ -39,6 +39,7 @@ mkdir -p "$(dirname "$out")"
 # Wide multiplexers pay where tables have many entries; elsewhere they only hide logic from the carry cells.
 case $kind in lut3 | lut4 | tlut) wide='' ;; *) wide=-nowidelut ;; esac
 outs=() commands=
+rm -f "$out".log
 for t in ${tech//,/ }; do
     to=$out
     [ "$t" = "$tech" ] || to=$out-$t
@@ -50,7 +51,7 @@ for t in ${tech//,/ }; do
         write="write_blif -icells -attr $to.blif" ;;
     *) echo "tile.sh: unknown technology '$t': ecp5, ice40 or gates" >&2; exit 2 ;;
     esac
-    rm -f "$to".stat "$to".v "$to".blif "$out".log
+    rm -f "$to".stat "$to".v "$to".blif
     outs+=("$to.stat")
     commands+="design -load narrow; $flow; tee -q -o $to.stat stat; rename $top netlist; $write; "
 done

@@ -139,9 +139,7 @@ static enum outcome memory(struct walk *k)
 static enum outcome firmware(struct walk *k)
 {
     uint32_t v[LINK_REG_CPU_LOG + LINK_CPU_LOG_WORDS - LINK_REG_CPU] = { 0 };
-    const uint16_t parts = sizeof v / sizeof *v / 2;
-    if (k->has_link && (accel_peek(k->dev, LINK_REG_CPU, parts, v, &k->err) ||
-                        accel_peek(k->dev, LINK_REG_CPU + parts, parts, v + parts, &k->err)))
+    if (k->has_link && accel_peek(k->dev, LINK_REG_CPU, sizeof v / sizeof *v, v, &k->err))
         return failed(k);
     if ((v[0] & 0xFFFF) != 1) {
         say(k, k->has_link ? "the device has no processor" : "no link");

@@ -150,17 +150,21 @@ static int load(accel_dev *dev, const char *path, const uint32_t *words, size_t 
         if (accel_poke(dev, (uint16_t)(LINK_REG_CPU_RAM + i), words[i], &err))
             return report_error(&err);
     }
-    for (size_t i = 0; i < count; i++) { /* before it runs */
-        if (accel_peek(dev, (uint16_t)(LINK_REG_CPU_RAM + i), 1, v, &err))
+    for (size_t i = 0; i < count;) { /* before it runs */
+        uint32_t got[LINK_PEEK_WORDS];
+        const size_t n = count - i < LINK_PEEK_WORDS ? count - i : LINK_PEEK_WORDS;
+        if (accel_peek(dev, (uint16_t)(LINK_REG_CPU_RAM + i), (uint16_t)n, got, &err))
             return report_error(&err);
-        if (v[0] != words[i]) {
-            progress_clear();
-            fprintf(
-                stderr,
-                "accel: word %zu is 0x%08x, 0x%08x was written: the processor stays held in reset\n",
-                i, v[0], words[i]);
-            return EXIT_MISMATCH;
-        }
+        for (size_t j = 0; j < n; j++, i++)
+            if (got[j] != words[i]) {
+                progress_clear();
+                fprintf(
+                    stderr,
+                    "accel: word %zu is 0x%08x, 0x%08x was written: the processor stays held in "
+                    "reset\n",
+                    i, got[j], words[i]);
+                return EXIT_MISMATCH;
+            }
     }
     progress_clear();
     if (accel_poke(dev, LINK_REG_CPU_CONTROL, 0, &err))

@@ -93,6 +93,18 @@ template <class Board> class UsbPort
     typename Board::Host host;
 };
 
+/* From now on one packet in twenty is damaged, every second of these lost. Counts them. */
+inline void damage(UsbHost &h, Job &job, unsigned &faults)
+{
+    h.cable = [rng = Rng(job.seed), &faults](UsbHost::Packet &p, bool) mutable {
+        if (!rng.one_in(20) || p.empty())
+            return true;
+        faults++;
+        p[rng.below((uint32_t)p.size())] ^= (uint8_t)(1u << rng.below(8));
+        return rng.one_in(2);
+    };
+}
+
 inline uint32_t word(const uint8_t *b)
 {
     return b[0] | (uint32_t)b[1] << 8 | (uint32_t)b[2] << 16 | (uint32_t)b[3] << 24;

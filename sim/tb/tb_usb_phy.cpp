@@ -84,14 +84,7 @@ void cases(tb::Runner &run, tb::Golden &golden, const std::string &usb, bool hig
     run.test(usb + " computes the same when packets are damaged and lost", 2, [&](tb::Job &job) {
         Bench<Board> b(job, golden, tb::kShape, 0, 0);
         unsigned faults = 0;
-        tb::Rng rng(job.seed);
-        b.port.host.cable = [&](UsbHost::Packet &p, bool) {
-            if (!rng.one_in(20) || p.empty())
-                return true;
-            faults++;
-            p[rng.below((uint32_t)p.size())] ^= (uint8_t)(1u << rng.below(8));
-            return rng.one_in(2);
-        };
+        tb::damage(b.port.host, job, faults);
         b.open();
         do
             b.gemm();

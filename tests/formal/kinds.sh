@@ -86,17 +86,17 @@ only() {        # tlut's three weights in five bits are all the same whatever th
     if [ "$1" = tlut ]; then echo 'tlut ternary 2 0 0 1'; else cat; fi
 }
 
-aiger() {       # OUT: Fixed of fv_kind.v, 0: any code; and what prove() has in its variables
+aiger() {       # FIXED of fv_kind.v, 0: any code; and what prove() has in its variables: $tag.FIXED.aig
     yosys -q -l "$tag.log" -p "
         read_verilog -formal -defer $defines tests/formal/fv_kind.v $sources_of_it
         hierarchy -check -top fv_kind -chparam Lanes $lanes -chparam Planes $bits -chparam Coding $coding -chparam Table $table \
             -chparam DBits $dbits -chparam Cycles $cycles -chparam Fixed $1; proc; flatten; delete -output o:*; memory_map; opt_clean
         async2sync; dffunmap; opt_clean; setundef -undriven -anyseq; opt_expr; wreduce; opt_expr; techmap
-        opt_expr; opt_merge; opt_clean; aigmap; opt_merge; opt_clean; write_aiger -zinit $tag.aig" >"$tag.out" 2>&1 && [ -s "$tag.aig" ]
+        opt_expr; opt_merge; opt_clean; aigmap; opt_merge; opt_clean; write_aiger -zinit $tag.$1.aig" >"$tag.out" 2>&1 && [ -s "$tag.$1.aig" ]
 }
-unsat() {       # SECONDS COMMANDS: 0 proved, 1 refuted, 2 no end
+unsat() {       # FIXED SECONDS COMMANDS: 0 proved, 1 refuted, 2 no end
     {
-        (ulimit -t "$1" && exec yosys-abc -c "read_aiger $tag.aig; strash; fold; scorr; frames -F $((cycles + 2)) -i; orpos; dc2; $2") \
+        (ulimit -t "$2" && exec yosys-abc -c "read_aiger $tag.$1.aig; strash; fold; scorr; frames -F $((cycles + 2)) -i; orpos; dc2; $3") \
             >"$tag.iprove" 2>&1
     } 2>/dev/null       # the shell's word of a process that was stopped
     grep -aq '^UNSATISFIABLE' "$tag.iprove" && return 0
@@ -112,15 +112,15 @@ prove() {       # TAG KIND DEFINES LANES BITS CODING TABLE SOURCE...: 0 proved, 
     case $kind in dpred | laconic | tclp | tcle) cycles=30 ;; esac
     shift 7
     local sources_of_it=$*
-    rm -f "$tag.aig" "$tag.iprove"
+    rm -f "$tag".*.aig "$tag.iprove"
     how_proved=
     aiger 0 || return 1
-    unsat $((LIMIT / 20)) "$diagram"
+    unsat 0 $((LIMIT / 20)) "$diagram"
     rc=$?
     [ $rc = 2 ] || return $rc
     for ((code = 1; code <= 1 << bits; code++)); do
         aiger $code || return 1
-        unsat $((LIMIT / 20)) "$diagram"
+        unsat $code $((LIMIT / 20)) "$diagram"
         rc=$?
         [ $rc = 1 ] && return 1
         [ $rc = 0 ] || break
@@ -128,8 +128,7 @@ prove() {       # TAG KIND DEFINES LANES BITS CODING TABLE SOURCE...: 0 proved, 
     how_proved=', code by code'
     [ $rc = 0 ] && return 0
     how_proved=
-    aiger 0 || return 1
-    unsat $((LIMIT / 2)) iprove
+    unsat 0 $((LIMIT / 2)) iprove
 }
 
 for kind in $KINDS; do
