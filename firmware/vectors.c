@@ -45,29 +45,27 @@ static const accel_format formats[] = {
     ACCEL_FLOAT(3, 2), ACCEL_CODEBOOK4, ACCEL_FLOAT(4, 3), ACCEL_FLOAT(2, 3)
 };
 
-/* The blob with these bytes: activations are the same in most jobs. */
+/* The blob with these bytes, blob_count if there is none: activations are the same in most jobs. */
+static unsigned find(const struct maker *m, const void *bytes, size_t count)
+{
+    unsigned i = 0;
+    while (i < m->blob_count &&
+           (m->blobs[i].count != count || memcmp(m->blobs[i].bytes, bytes, count) != 0))
+        i++;
+    return i;
+}
+
 static int keep(struct maker *m, const void *bytes, size_t count, unsigned *index)
 {
-    for (unsigned i = 0; i < m->blob_count; i++)
-        if (m->blobs[i].count == count && memcmp(m->blobs[i].bytes, bytes, count) == 0) {
-            *index = i;
-            return ACCEL_OK;
-        }
+    *index = find(m, bytes, count);
+    if (*index < m->blob_count)
+        return ACCEL_OK;
     uint8_t *copy = m->blob_count < BLOBS ? malloc(count) : NULL;
     if (!copy)
         return accel_fail(&m->err, ACCEL_E_NOMEM, "out of memory");
     memcpy(copy, bytes, count);
-    m->blobs[m->blob_count] = (struct blob){ copy, count };
-    *index = m->blob_count++;
+    m->blobs[m->blob_count++] = (struct blob){ copy, count };
     return ACCEL_OK;
-}
-
-static bool known(const struct maker *m, const void *bytes, size_t count)
-{
-    for (unsigned i = 0; i < m->blob_count; i++)
-        if (m->blobs[i].count == count && memcmp(m->blobs[i].bytes, bytes, count) == 0)
-            return true;
-    return false;
 }
 
 /* CRC-32C of the results in the order of the core's stream: for each column: for each row: 48 bits. */
@@ -114,7 +112,7 @@ static int add(struct maker *m, accel_format f)
     size_t more = 32; /* struct vector, about */
     unsigned index[LINK_STREAMS];
     for (unsigned i = 0; i < LINK_STREAMS; i++)
-        more += known(m, all[i].bytes, all[i].count) ? 0 : all[i].count;
+        more += find(m, all[i].bytes, all[i].count) < m->blob_count ? 0 : all[i].count;
     if (m->used + more > m->budget || m->vector_count == VECTORS)
         goto out;
     m->used += more;

@@ -36,7 +36,10 @@ class Soc
         4096; /* bytes for a host that does not read; then the device waits */
 
     /* Nothing will happen before the host sends again. */
-    bool asleep() const { return down.bytes.empty() && !top_.busy_o && !top_.awake_o && quiet_ > kSettled; }
+    bool asleep() const
+    {
+        return down.bytes.empty() && !top_.busy_o && !top_.awake_o && quiet_ > kSettled;
+    }
     /* It most likely waits for the host, though it is busy. */
     bool starved() const { return quiet_ > kStarved; }
 

@@ -311,8 +311,8 @@ int accel_reset(accel_dev *dev, struct accel_error *err)
     return rc;
 }
 
-int accel_replay(accel_dev *dev, const void *recording, size_t size, struct accel_replay_stats *done,
-                 struct accel_error *err)
+int accel_replay(accel_dev *dev, const void *recording, size_t size,
+                 struct accel_replay_stats *done, struct accel_error *err)
 {
     accel_no_error(err);
     if (!dev || !recording || !done)

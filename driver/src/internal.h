@@ -195,8 +195,8 @@ struct accel_backend {
     /* Stop whatever runs and empty the buffers. NULL if peek is. */
     int (*reset)(struct accel_dev *dev, struct accel_error *err);
     /* As accel_replay. NULL if peek is. */
-    int (*replay)(struct accel_dev *dev, const void *bytes, size_t count, struct accel_replay_stats *done,
-                  struct accel_error *err);
+    int (*replay)(struct accel_dev *dev, const void *bytes, size_t count,
+                  struct accel_replay_stats *done, struct accel_error *err);
     /* NULL: not at USB. */
     int (*usb_status)(struct accel_dev *dev, struct accel_usb_status *status,
                       struct accel_error *err);

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct recorder {
     FILE *file;
@@ -46,9 +45,7 @@ int recorder_open(const char *path, struct recorder **out, struct accel_error *e
 static void write_chunk(struct recorder *rec, uint8_t type, const uint8_t *bytes, size_t count)
 {
     uint8_t head[RECORD_CHUNK] = { type }, tail[4];
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    const uint64_t ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    const uint64_t ns = carrier_now(&rec->inner);
     link_put32(head + 4, (uint32_t)count);
     link_put32(head + 8, (uint32_t)ns);
     link_put32(head + 12, (uint32_t)(ns >> 32));

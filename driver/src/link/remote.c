@@ -12,12 +12,11 @@
 #include <string.h>
 #include <time.h>
 
-#define SECOND    1000000000ull
-#define STALLED   (30 * SECOND) /* a job that moves nothing for so long will not end */
-#define ATTEMPTS  3             /* sessions that one job may use up */
-#define OUT_BYTES 2048u         /* taken from the link ahead of the carrier */
-#define SHORTEST  64u           /* payload of a frame over a bad cable */
-#define GOOD_RUN  32u /* frames that got through at once, after which longer ones are tried */
+#define SECOND   1000000000ull
+#define STALLED  (30 * SECOND) /* a job that moves nothing for so long will not end */
+#define ATTEMPTS 3             /* sessions that one job may use up */
+#define SHORTEST 64u           /* payload of a frame over a bad cable */
+#define GOOD_RUN 32u /* frames that got through at once, after which longer ones are tried */
 
 struct remote {
     struct accel_dev *dev;
@@ -42,11 +41,10 @@ struct remote {
     uint64_t to_send;
     size_t longest; /* payload of a frame: halved when frames are lost, doubled when none is */
     uint64_t resent, sent;    /* when that was last decided */
-    uint64_t start, deadline; /* of the job, on the clock of time_of */
+    uint64_t start, deadline; /* of the job, on the carrier's clock */
 
     struct link_host host;
-    uint8_t out[OUT_BYTES], in[OUT_BYTES];
-    size_t out_at, out_count;
+    struct carrier_buffer buffer;
 };
 
 static struct remote *remote_of(const struct accel_dev *dev)
@@ -54,17 +52,38 @@ static struct remote *remote_of(const struct accel_dev *dev)
     return *(struct remote *const *)dev->priv;
 }
 
-static uint64_t now_ns(void)
+uint64_t carrier_now(const struct carrier *c)
 {
+    if (c->now) /* simulated devices have a time of their own */
+        return c->now(c->priv);
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
 }
 
-/* Simulated devices have a time of their own. */
+int carrier_pump(const struct carrier *c, struct link_host *host, struct carrier_buffer *b,
+                 uint64_t until, struct accel_error *err)
+{
+    const uint64_t now = carrier_now(c);
+    size_t written = 0, got = 0;
+    if (b->out_at == b->out_count) {
+        b->out_at = 0;
+        b->out_count = link_host_output(host, b->out, sizeof b->out, now);
+    }
+    const uint64_t wake = link_host_wake(host);
+    until = until < wake ? until : wake;
+    const uint64_t wait = until > now ? until - now : 0;
+    int rc = c->move(c->priv, b->out + b->out_at, b->out_count - b->out_at, &written, b->in,
+                     sizeof b->in, &got, wait < SECOND ? wait : SECOND, err);
+    b->out_at += written;
+    if (!rc)
+        link_host_input(host, b->in, got, carrier_now(c));
+    return rc;
+}
+
 static uint64_t time_of(const struct remote *r)
 {
-    return r->carrier.now ? r->carrier.now(r->carrier.priv) : now_ns();
+    return carrier_now(&r->carrier);
 }
 
 static bool take_data(void *user, const struct link_header *h, const uint8_t *payload)
@@ -88,25 +107,9 @@ static uint64_t bytes_left(const struct remote *r)
     return sum;
 }
 
-/* One look at the carrier: sends, receives, or waits until `until` for one of the two. */
 static int pump(struct remote *r, uint64_t until, struct accel_error *err)
 {
-    uint64_t now = time_of(r);
-    size_t written = 0, got = 0;
-    if (r->out_at == r->out_count) {
-        r->out_at = 0;
-        r->out_count = link_host_output(&r->host, r->out, sizeof r->out, now);
-    }
-    const uint64_t wake = link_host_wake(&r->host);
-    until = until < wake ? until : wake;
-    const uint64_t wait = until > now ? until - now : 0;
-    int rc = r->carrier.move(r->carrier.priv, r->out + r->out_at, r->out_count - r->out_at,
-                             &written, r->in, sizeof r->in, &got, wait < SECOND ? wait : SECOND,
-                             err);
-    r->out_at += written;
-    if (!rc)
-        link_host_input(&r->host, r->in, got, time_of(r));
-    return rc;
+    return carrier_pump(&r->carrier, &r->host, &r->buffer, until, err);
 }
 
 static int silent(const struct remote *r, struct accel_error *err)
@@ -227,7 +230,7 @@ static int enter_session(struct remote *r, uint16_t session, struct accel_error 
                                r->carrier.revive && r->carrier.revive(r->carrier.priv, attempt);
          attempt++) {
         accel_log(r->dev, ACCEL_LOG_WARN, "%s: was silent and has been reset", r->carrier.name);
-        r->out_at = r->out_count = 0;
+        r->buffer.out_at = r->buffer.out_count = 0;
         rc = try_session(r, session, err);
     }
     return rc;
@@ -335,7 +338,7 @@ static int meet(struct remote *r, struct accel_error *err)
 {
     int rc;
     link_host_init(&r->host, &r->carrier.timing, take_data, r);
-    r->out_at = r->out_count = 0;
+    r->buffer.out_at = r->buffer.out_count = 0;
     r->longest = r->carrier.longest;
     r->resent = r->sent = 0;
     r->status = -1;
@@ -400,7 +403,9 @@ void remote_close(struct remote *r)
         return;
     memory_close(&r->memory);
     streams_free(&r->streams);
-    recorder_close(r->recorder);
+    if (recorder_close(r->recorder))
+        accel_log(r->dev, ACCEL_LOG_WARN, "%s: the recording could not be written to its end",
+                  r->carrier.name);
     free(r);
 }
 
@@ -624,8 +629,8 @@ static bool takes_jobs_of(const uint32_t *core, const uint32_t *recorded)
     return fits && core[6] >= recorded[6] && core[7] >= recorded[7] && core[11] >= recorded[11];
 }
 
-int remote_replay(struct accel_dev *dev, const void *bytes, size_t count, struct accel_replay_stats *done,
-                  struct accel_error *err)
+int remote_replay(struct accel_dev *dev, const void *bytes, size_t count,
+                  struct accel_replay_stats *done, struct accel_error *err)
 {
     struct remote *r = remote_of(dev);
     struct recording rec;

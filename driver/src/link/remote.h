@@ -31,7 +31,23 @@ struct carrier {
     const char *when_silent; /* what to check if nothing answers */
 };
 
-/* Finds out what the device is and fills dev->caps but for the URI; if dev->registers_only, only that it is one. The carrier stays the caller's.
+enum { CARRIER_BYTES = 2048 }; /* taken from the link ahead of the carrier */
+
+/* Bytes between a link and its carrier. */
+struct carrier_buffer {
+    uint8_t out[CARRIER_BYTES], in[CARRIER_BYTES];
+    size_t out_at, out_count;
+};
+
+/* Nanoseconds on the carrier's clock. */
+uint64_t carrier_now(const struct carrier *c);
+/* One look at the carrier: sends, receives, or waits until `until` or the link's own next step for one of the two.
+ * @return as move() */
+int carrier_pump(const struct carrier *c, struct link_host *host, struct carrier_buffer *b,
+                 uint64_t until, struct accel_error *err);
+
+/* Finds out what the device is and fills dev->caps but for the URI; if dev->registers_only, only that it is one. The
+ * carrier stays the caller's.
  * record: file to write down what crosses the link; "": none.
  * @return ACCEL_OK, _E_DEVICE, _E_UNSUPPORTED (protocol, kind), _E_NOMEM, _E_GONE, _E_IO */
 int remote_open(struct accel_dev *dev, const struct carrier *carrier, const char *record,
@@ -47,8 +63,8 @@ int remote_run(struct accel_dev *dev, const struct backend_job *job, struct acce
 int remote_peek(struct accel_dev *dev, uint16_t word, uint16_t count, uint32_t *values,
                 struct accel_error *err);
 int remote_poke(struct accel_dev *dev, uint16_t word, uint32_t value, struct accel_error *err);
-int remote_replay(struct accel_dev *dev, const void *bytes, size_t count, struct accel_replay_stats *done,
-                  struct accel_error *err);
+int remote_replay(struct accel_dev *dev, const void *bytes, size_t count,
+                  struct accel_replay_stats *done, struct accel_error *err);
 /* A new session: whatever ran is over. */
 int remote_reset(struct accel_dev *dev, struct accel_error *err);
 int remote_can_run(const struct accel_dev *dev, accel_format f, uint32_t group,

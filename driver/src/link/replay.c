@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define SECOND  1000000000ull
 #define STALLED (10 * SECOND) /* without anything of a session moving */
@@ -23,18 +22,8 @@ struct replay {
     struct accel_error *err;
     bool differs;
     struct link_host host;
-    uint8_t in[2048], out[2048];
-    size_t out_at, out_count;
+    struct carrier_buffer buffer;
 };
-
-static uint64_t now_ns(const struct replay *p)
-{
-    struct timespec t;
-    if (p->carrier->now)
-        return p->carrier->now(p->carrier->priv);
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
-}
 
 static bool to_host(const struct record_frame *f)
 {
@@ -93,24 +82,6 @@ static bool sink(void *user, const struct link_header *h, const uint8_t *payload
     return true;
 }
 
-static int pump(struct replay *p)
-{
-    size_t written = 0, got = 0;
-    const uint64_t now = now_ns(p), wake = link_host_wake(&p->host);
-    if (p->out_at == p->out_count) {
-        p->out_at = 0;
-        p->out_count = link_host_output(&p->host, p->out, sizeof p->out, now);
-    }
-    const uint64_t wait = wake > now ? wake - now : 0;
-    const int rc = p->carrier->move(p->carrier->priv, p->out + p->out_at, p->out_count - p->out_at,
-                                    &written, p->in, sizeof p->in, &got,
-                                    wait < SECOND ? wait : SECOND, p->err);
-    p->out_at += written;
-    if (!rc)
-        link_host_input(&p->host, p->in, got, now_ns(p));
-    return rc;
-}
-
 static void feed(struct replay *p)
 {
     while (p->at < p->end) {
@@ -120,7 +91,8 @@ static void feed(struct replay *p)
         const size_t n = room < left ? room : left;
         if (n == 0)
             return;
-        link_host_send(&p->host, stream, f->tag, p->rec->bytes + f->at + p->sent, n, now_ns(p));
+        link_host_send(&p->host, stream, f->tag, p->rec->bytes + f->at + p->sent, n,
+                       carrier_now(p->carrier));
         p->sent += n;
         p->done->sent += n;
         if (n == left) {
@@ -141,14 +113,14 @@ static int stopped(struct replay *p, const char *why)
 
 static int play_session(struct replay *p, uint16_t session)
 {
-    uint64_t moved = now_ns(p), last = 0;
+    uint64_t moved = carrier_now(p->carrier), last = 0;
     link_host_open(&p->host, session, moved);
     link_host_expect(&p->host, true, moved);
     while (p->at < p->end || p->want < p->end || p->host.base != p->host.next ||
            p->host.state == LINK_OPENING) {
         if (p->host.state == LINK_OPEN)
             feed(p);
-        const int rc = pump(p);
+        const int rc = carrier_pump(p->carrier, &p->host, &p->buffer, UINT64_MAX, p->err);
         if (rc)
             return rc;
         if (p->differs)
@@ -156,14 +128,15 @@ static int play_session(struct replay *p, uint16_t session)
         if (p->host.state == LINK_SILENT || p->host.state == LINK_LOST)
             return stopped(p, p->host.state == LINK_LOST ? "the device forgot its session"
                                                          : "the device went silent");
-        const uint64_t now = now_ns(p), here = p->done->sent + p->done->compared + p->host.base;
+        const uint64_t now = carrier_now(p->carrier),
+                       here = p->done->sent + p->done->compared + p->host.base;
         if (here != last || p->host.state == LINK_OPENING)
             moved = now;
         last = here;
         if (now - moved > STALLED)
             return stopped(p, "nothing moves any more");
     }
-    link_host_expect(&p->host, false, now_ns(p));
+    link_host_expect(&p->host, false, carrier_now(p->carrier));
     return ACCEL_OK;
 }
 
