@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FIRMWARE_VERSION 0x000100u /* major, minor, patch: 8 bits each */
+#define FIRMWARE_VERSION 0x000200u /* major, minor, patch: 8 bits each */
 
 #define WORDS(address) ((volatile uint32_t *)(address))
 #define MAILBOX        (WORDS(0x40000000u) - LINK_REG_CPU) /* by LINK_REG_CPU_... */
@@ -31,8 +31,12 @@ enum error_code {
     ERROR_RESTART = 1, /* the firmware began anew: why, LINK_CPU_CAUSE_... */
     ERROR_LOST,        /* a command was under way then: which */
     ERROR_VECTOR, /* a job of the self-test went wrong: how, LINK_CPU_..., in bits 23:16; which one below */
-    ERROR_MEMORY,  /* a word of memory lost a bit: its address */
-    ERROR_COMMAND, /* a command that there is not: which */
+    ERROR_MEMORY,     /* a word of memory lost a bit: its address */
+    ERROR_COMMAND,    /* a command that there is not: which */
+    ERROR_DATA_LINES, /* of the external memory: a bit for each of the 16 */
+    ERROR_ADDRESS,    /* likewise: a bit for each of the bits of a byte's address, from bit 2 on */
+    ERROR_CELL,       /* a word of it, 32 bits: which */
+    ERROR_CELL_BITS,  /* what was wrong in that word, both its halves on the 16 lines */
 };
 void log_error(enum error_code code, uint32_t data);
 
@@ -49,5 +53,6 @@ extern const unsigned vector_count;
 /* @return LINK_CPU_... */
 uint32_t self_test(uint32_t which, uint32_t *answer);
 uint32_t memory_test(uint32_t *answer);
+uint32_t external_test(uint32_t argument, uint32_t *answer);
 
 #endif

@@ -8,7 +8,7 @@ FIRMWARE_RAM     := 16384
 FIRMWARE_VECTORS := 8192
 FIRMWARE_CFLAGS  := -march=rv32ic -mabi=ilp32 -Os -std=c11 -ffunction-sections -fdata-sections -Wall -Wextra -Wconversion \
                     -Wshadow -Werror -Ifirmware -I$(B)/gen
-FIRMWARE_C       := firmware/main.c firmware/selftest.c
+FIRMWARE_C       := firmware/main.c firmware/selftest.c firmware/external.c
 FIRMWARE_IN      := $(FIRMWARE_C) firmware/start.S firmware/device.h firmware/firmware.ld firmware/firmware.mk
 
 # Pinned Verilog of the processor; only devices with one need it.

@@ -18,6 +18,7 @@ static uint32_t obey(uint32_t command, uint32_t argument, uint32_t *answer)
     case LINK_CPU_PING: *answer = ~argument; return LINK_CPU_DONE;
     case LINK_CPU_SELFTEST: return self_test(argument, answer);
     case LINK_CPU_MEMTEST: return memory_test(answer);
+    case LINK_CPU_EXTERNAL: return external_test(argument, answer);
     case LINK_CPU_CLEAR_LOG:
         for (unsigned i = 0; i < LINK_CPU_LOG_WORDS; i++)
             MAILBOX[LINK_REG_CPU_LOG + i] = 0;

@@ -17,6 +17,15 @@ struct SdramPins {
     unsigned ba, a, dqm, dq;
 };
 
+/* What is wrong with a chip, or with its soldering. */
+struct SdramFault {
+    unsigned low = 0;     /* data lines that read 0 */
+    unsigned shorted = 0; /* address pins joined: high only if all of them are driven high */
+    unsigned swapped = 0; /* two address pins, each taken for the other one when a column is read */
+    size_t cell = ~(size_t)0; /* a word of which these bits are kept as 0 */
+    unsigned weak = 0;
+};
+
 class SdramChip
 {
   public:
@@ -28,10 +37,14 @@ class SdramChip
 
     std::string broken; /* the first rule that was; empty: none */
     uint64_t opened = 0, refreshed = 0;
+    SdramFault fault;
 
     /* A rising edge of its clock. */
-    void clock(const SdramPins &p)
+    void clock(const SdramPins &driven)
     {
+        SdramPins p = driven;
+        if ((p.a & fault.shorted) != fault.shorted)
+            p.a &= ~fault.shorted;
         now_++;
         if (!p.cke || p.cs_n)
             rule(now_ <= cycles(t_.power_us * 1000), "deselected");
@@ -52,7 +65,8 @@ class SdramChip
     uint16_t data() const
     {
         const Burst &r = read_[0].drives(now_ + 1) ? read_[0] : read_[1];
-        return cells_[r.at + (now_ + 1 - r.first)];
+        const size_t at = r.at + (now_ + 1 - r.first);
+        return (uint16_t)(cells_[at] & ~fault.low & ~(at == fault.cell ? fault.weak : 0));
     }
 
   private:
@@ -177,8 +191,9 @@ class SdramChip
         rule(!burst_ || now_ - burst_ >= 8, "a burst cut short");
         rule((p.a >> 10 & 1) == 0, "a row closed by itself");
         rule((p.a & 7) == 0 && p.a >> col_bits_ == 0, "a column that is not there");
+        const bool differ = (p.a & fault.swapped) != 0 && (p.a & fault.swapped) != fault.swapped;
         const size_t at = ((size_t)p.ba << (row_bits_ + col_bits_)) | (size_t)b.row << col_bits_ |
-                          p.a;
+                          (read && differ ? p.a ^ fault.swapped : p.a);
         burst_ = now_;
         burst_bank_ = p.ba;
         if (read) {

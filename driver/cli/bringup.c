@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { ROWS = 256, COLS = 1024, SCRATCH = 64, REPEATS = 4 };
+#define TEST_SECONDS 0.3 /* a test of memory that took as long was long enough */
 
 /* What a walk needs, and what its last step has to say. */
 struct walk {
@@ -192,6 +193,61 @@ static enum outcome array_test(struct walk *k)
     return PASSED;
 }
 
+/* The numbers of the bits that are set: "4, 11". */
+static const char *bits_of(uint32_t mask, char *text, size_t size)
+{
+    size_t at = 0;
+    text[0] = '\0';
+    for (unsigned i = 0; i < 32 && at < size; i++)
+        if (mask >> i & 1)
+            at += (size_t)snprintf(text + at, size - at, "%s%u", at ? ", " : "", i);
+    return text;
+}
+
+/* The firmware's own test of the external memory, of more and more of it until that takes a while. */
+static enum outcome memory_test(struct walk *k)
+{
+    uint32_t v[2] = { 0 }, status = 0, answer = 0, tested = 0;
+    double seconds = 0;
+    char text[100];
+    if (k->has_firmware && accel_peek(k->dev, LINK_REG_MEM_MAGIC, 2, v, &k->err))
+        return failed(k);
+    if (v[0] != LINK_MEM_WORD) {
+        say(k, k->has_firmware ? "the device has no external memory" : "no firmware");
+        return SKIPPED;
+    }
+    for (uint32_t kib = 4, seed = 1; seconds < TEST_SECONDS && tested < v[1] / 1024;
+         kib *= 4, seed++) {
+        const double start = seconds_now();
+        if (firmware_command(k->dev, LINK_CPU_EXTERNAL, seed << 24 | kib, &status, &answer,
+                             &k->err))
+            return failed(k);
+        seconds = seconds_now() - start;
+        if (status)
+            break;
+        tested = answer / 1024;
+    }
+    if (status == LINK_CPU_UNKNOWN || status == LINK_CPU_NOTHING) {
+        say(k, "this firmware does not test external memory, or it is too small");
+        return SKIPPED;
+    }
+    const uint32_t where = answer & 0xFFFFFFF;
+    if (status != LINK_CPU_WRONG && status)
+        say(k, "%s", firmware_status(status));
+    else if (!status)
+        say(k,
+            "the firmware tested %u KiB spread over all in %.3g s: lines, addresses, each bit "
+            "both ways",
+            tested, seconds);
+    else if (answer >> 28 == LINK_CPU_DATA_LINES)
+        say(k, "data lines %s are stuck or joined", bits_of(where, text, sizeof text));
+    else if (answer >> 28 == LINK_CPU_ADDRESS_BITS)
+        say(k, "bits %s of a byte's address are mixed up", bits_of(where, text, sizeof text));
+    else
+        say(k, "the word at byte %u lost a bit", where * 4);
+    return status ? DIFFERENT : PASSED;
+}
+
 /* One job on both devices. *bytes: of its weights, as they are streamed. */
 static enum outcome job(struct walk *k, accel_format f, uint32_t group, uint32_t rows,
                         uint32_t cols, double *bytes, double *seconds)
@@ -324,6 +380,8 @@ static const struct step steps[] = {
       "weights are streamed as long as the memory fails: look at its supply, its clock and its pins" },
     { "firmware", firmware,
       "jobs work without it; accel load loads another: see docs/firmware.md" },
+    { "memory test", memory_test,
+      "weights are streamed as long as the memory fails: docs/boards.md has the pins of its lines" },
     { "array test", array_test,
       "the array is wrong whatever the link does: suspect its power, its clock or the gateware" },
     { "growing jobs", growing, "see at which size it fails: a stream buffer or the core is wrong" },

@@ -88,6 +88,10 @@ const char *firmware_log(uint32_t entry, char *text, size_t size)
         break;
     case 4: snprintf(text, size, "memory at 0x%06x", data); break;
     case 5: snprintf(text, size, "unknown command %u", data); break;
+    case 6: snprintf(text, size, "external memory, data lines 0x%04x", data); break;
+    case 7: snprintf(text, size, "external memory, address bits 0x%08x", data << 2); break;
+    case 8: snprintf(text, size, "external memory at 0x%08x", data << 2); break;
+    case 9: snprintf(text, size, "external memory, a word lost bits 0x%04x", data); break;
     default: snprintf(text, size, "0x%08x", entry);
     }
     return text;

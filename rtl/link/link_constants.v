@@ -95,6 +95,11 @@
 `define LINK_CPU_HANG 5
 `define LINK_CPU_CRASH 6
 `define LINK_CPU_READ 7
+`define LINK_CPU_EXTERNAL 8
+// what is wrong with the external memory, bits 31:28 of the answer
+`define LINK_CPU_DATA_LINES 1
+`define LINK_CPU_ADDRESS_BITS 2
+`define LINK_CPU_CELLS 3
 // how they end
 `define LINK_CPU_DONE 0
 `define LINK_CPU_UNKNOWN 1

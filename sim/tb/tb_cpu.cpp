@@ -1,11 +1,9 @@
 /* tb_cpu.cpp - accel_soc.v with its processor and firmware: boots, tests its array, hangs, crashes and comes back, while the host
  * reads registers and runs jobs as if there were none.
  * SPDX-License-Identifier: Apache-2.0 */
-#include "tb_jobs.h"
+#include "tb_cpu.h"
 
 #include "Vsoc_cpu.h"
-
-#include <fstream>
 
 namespace
 {
@@ -77,69 +75,14 @@ class CpuPort
     uint32_t side_data_ = 0;
 };
 
-class Cpu : public tb::Bench<CpuPort>
-{
-  public:
-    using Bench::Bench;
-
-    uint32_t reg(unsigned word) { return peek((uint16_t)word); }
-    void booted()
-    {
-        for (int i = 0; reg(LINK_REG_CPU_STATE) != LINK_CPU_READY; i++)
-            CHECK(i < 400, "the firmware does not boot: state %u, %u resets",
-                  reg(LINK_REG_CPU_STATE), reg(LINK_REG_CPU_RESETS));
-    }
-    void start(uint32_t what, uint32_t argument)
-    {
-        command_ = ++number_ << 16 | what;
-        poke(LINK_REG_CPU_ARGUMENT, argument);
-        poke(LINK_REG_CPU_COMMAND, command_);
-    }
-    /* How it ended; its answer is in LINK_REG_CPU_ANSWER. */
-    uint32_t end()
-    {
-        for (int i = 0; reg(LINK_REG_CPU_ANSWERED) != command_; i++)
-            CHECK(i < 50000, "command %x is not answered: state %u, %u resets", command_,
-                  reg(LINK_REG_CPU_STATE), reg(LINK_REG_CPU_RESETS));
-        return reg(LINK_REG_CPU_STATUS);
-    }
-    uint32_t command(uint32_t what, uint32_t argument)
-    {
-        start(what, argument);
-        return end();
-    }
-    void ping()
-    {
-        CHECK_EQ(command(LINK_CPU_PING, 0x1234), LINK_CPU_DONE, "status");
-        CHECK_EQ(reg(LINK_REG_CPU_ANSWER), 0xFFFFEDCBu, "answer");
-    }
-    void hold(bool on) { poke(LINK_REG_CPU_CONTROL, on); }
-    void load(const std::vector<uint32_t> &image)
-    {
-        for (size_t i = 0; i < image.size(); i++)
-            poke((uint16_t)(LINK_REG_CPU_RAM + i), image[i]);
-    }
-
-  private:
-    uint32_t number_ = 0, command_ = 0;
-};
-
-std::vector<uint32_t> firmware()
-{
-    std::ifstream in(FIRMWARE);
-    std::vector<uint32_t> image;
-    std::string word;
-    while (in >> word)
-        image.push_back((uint32_t)std::stoul(word, nullptr, 16));
-    CHECK(image.size() > 100, "no firmware in " FIRMWARE);
-    return image;
-}
+using Cpu = tb::Cpu<CpuPort>;
+using tb::firmware;
 
 void identity(Cpu &b)
 {
     b.booted();
     CHECK_EQ(b.reg(LINK_REG_CPU), 16 << 16 | 1, "memory and version");
-    CHECK_EQ(b.reg(LINK_REG_CPU_VERSION), 0x000100, "version of the firmware");
+    CHECK_EQ(b.reg(LINK_REG_CPU_VERSION), 0x000200, "version of the firmware");
     CHECK_EQ(b.reg(LINK_REG_CPU_PROTOCOL), LINK_CPU_PROTOCOL, "versions of the mailbox");
     CHECK(b.reg(LINK_REG_CPU_VECTORS) >= 10, "hardly any jobs of its own");
     CHECK_EQ(b.reg(LINK_REG_CPU_RESETS), 0, "resets");
@@ -151,6 +94,8 @@ void identity(Cpu &b)
     CHECK_EQ(b.reg(LINK_REG_CPU_LOG) + b.reg(LINK_REG_CPU_ERRORS), 0, "a log that was cleared");
     CHECK_EQ(b.command(LINK_CPU_MEMTEST, 0), LINK_CPU_DONE, "status of the memory test");
     CHECK(b.reg(LINK_REG_CPU_ANSWER) > 1000, "hardly any memory was tested");
+    CHECK_EQ(b.command(LINK_CPU_EXTERNAL, 0), LINK_CPU_NOTHING,
+             "status of a test of memory that there is not");
     const uint32_t beat = b.reg(LINK_REG_CPU_HEARTBEAT);
     b.port.idle(2 * kWatchdog);
     CHECK(b.reg(LINK_REG_CPU_HEARTBEAT) > beat, "the heart stands still");

@@ -9,6 +9,8 @@
 #include "link/host.h"
 #include "streams.h"
 
+#include <array>
+
 namespace tb
 {
 
@@ -78,6 +80,10 @@ template <class Port> class Bench
         CHECK(peek(LINK_REG_GOOD) > 0, "no frame was counted");
     }
 
+    /* From now on weights are stored in the device's memory and fetched from there, where they fit. */
+    void keep_weights(uint32_t bytes) { memory_ = bytes; }
+    unsigned kept() const { return kept_; } /* jobs whose weights were */
+
     /* A random matrix by random columns; `part`: leave after about so many cycles. */
     void gemm(uint32_t part = 0)
     {
@@ -127,10 +133,12 @@ template <class Port> class Bench
         }
         const uint16_t id = (uint16_t)rng_.next();
         CHECK_EQ(streams_of_job(&streams_, &shape_.pack, &p, &job, id), ACCEL_OK, "status");
+        commands_.clear();
+        if (memory_ && !part)
+            store(id, rq);
+        commands_.insert(commands_.end(), streams_.command, streams_.command + 4);
         results_begin(&reader_, &shape_.pack, &p, &job);
-        id_ = id;
-        completion_ = -1;
-        run(id, part);
+        run(id, part, { { command_bytes(), streams_.x, streams_.w, streams_.h, streams_.o } });
         if (part)
             return;
         CHECK_EQ(completion_, 0, "the command's status");
@@ -168,6 +176,9 @@ template <class Port> class Bench
   private:
     std::unique_ptr<link_host> host_;
     job_streams streams_ = {};
+    std::vector<uint32_t> commands_;
+    uint32_t memory_ = 0;
+    unsigned kept_ = 0;
     result_reader reader_ = {};
     uint64_t now_ = 0;
     uint16_t session_ = 0, id_ = 0;
@@ -188,13 +199,48 @@ template <class Port> class Bench
         return true;
     }
 
-    void run(uint16_t id, uint32_t part)
+    byte_stream command_bytes() const
     {
-        byte_stream s[LINK_STREAMS] = { { reinterpret_cast<const uint8_t *>(streams_.command), 16 },
-                                        streams_.x,
-                                        streams_.w,
-                                        streams_.h,
-                                        streams_.o };
+        return { reinterpret_cast<const uint8_t *>(commands_.data()), 4 * commands_.size() };
+    }
+
+    /* Stores the job's streams somewhere, each whole bursts, and has it fetch them. */
+    void store(uint16_t id, bool rq)
+    {
+        byte_stream *const of[] = { &streams_.w, rq ? nullptr : &streams_.h, &streams_.o };
+        std::vector<uint8_t> image;
+        std::vector<uint32_t> fetches;
+        for (unsigned i = 0; i < 3; i++) {
+            if (!of[i] || !of[i]->count) /* headers with requantization are the job's own */
+                continue;
+            CHECK(of[i]->count % 2 == 0, "beats of an odd number of bytes");
+            fetches.insert(fetches.end(),
+                           { (uint32_t)(LINK_OP_FETCH | (LINK_STREAM_W + i) << 8 | id << 16),
+                             (uint32_t)image.size(), (uint32_t)of[i]->count,
+                             link_crc(0, of[i]->bytes, of[i]->count) });
+            image.insert(image.end(), of[i]->bytes, of[i]->bytes + of[i]->count);
+            image.resize((image.size() + 15) / 16 * 16);
+        }
+        if (image.size() > memory_)
+            return;
+        const uint32_t at = rng_.below((memory_ - (uint32_t)image.size()) / 16 + 1) * 16;
+        commands_ = { (uint32_t)(LINK_OP_STORE | id << 16), at, (uint32_t)image.size(), 0 };
+        reader_ = {};
+        run(id, 0, { { command_bytes(), {}, { image.data(), image.size() }, {}, {} } });
+        CHECK_EQ(completion_, 0, "the status of storing");
+        for (size_t i = 1; i < fetches.size(); i += 4)
+            fetches[i] += at;
+        commands_ = fetches;
+        for (unsigned i = 0; i < 3; i++)
+            if (of[i])
+                of[i]->count = 0;
+        kept_++;
+    }
+
+    void run(uint16_t id, uint32_t part, std::array<byte_stream, LINK_STREAMS> s)
+    {
+        id_ = id;
+        completion_ = -1;
         for (uint32_t t = 0; completion_ < 0; t++) {
             CHECK(t < 5000000, "stuck: %zu %zu %zu %zu %zu bytes left, %zu of %zu results",
                   s[0].count, s[1].count, s[2].count, s[3].count, s[4].count, reader_.values,
