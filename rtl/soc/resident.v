@@ -151,7 +151,7 @@ module resident #(
     reg  [15:0] wrongs;
     wire        poke    = bus_valid_i && bus_write_i && window && there && reading == Idle;
     wire        poked   = poke && !have;
-    wire        last_word;
+    wire        last_word, comes;
     wire [1:0]  whose;
     assign bus_done_o = bus_valid_i && (!window || !there || (bus_write_i ? poked : reading == Done && !given_up));
     reg  [31:0] register;
@@ -187,7 +187,7 @@ module resident #(
             given_up <= reading != Idle && (given_up || !bus_valid_i);
         end
     always @(posedge clk_i)
-        if (mem_valid_i && whose == Window && word[2:1] == bus_addr_i[1:0]) found <= {mem_data_i, found[31:16]};
+        if (comes && whose == Window && word[2:1] == bus_addr_i[1:0]) found <= {mem_data_i, found[31:16]};
 
     // ---- requests to memory: one at hand, and whose words come back
     localparam Window = 2'd0, W = 2'd1, H = 2'd2, O = 2'd3;
@@ -206,7 +206,8 @@ module resident #(
     assign block_ready = !have && !poke;
     assign mem_data_o   = wdata[15:0];
     assign mem_strobe_o = wstrobe[0];
-    assign last_word    = mem_valid_i && word == 3'd7;
+    assign comes        = mem_valid_i && order_valid; // words asked for before a reset are nobody's
+    assign last_word    = comes && word == 3'd7;
     fifo #(.Width(2), .Depth(8)) order (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(load), .ready_o(order_ready), .data_i(choice), .valid_o(order_valid),
         .ready_i(last_word), .data_o(whose));
@@ -230,7 +231,7 @@ module resident #(
                 words_left <= words_left - 3'd1;
                 if (words_left == 3'd0) {have, sent} <= 2'd0;
             end
-            if (mem_valid_i) word <= word + 3'd1;
+            if (comes) word <= word + 3'd1;
             drain <= session_rst_i || (drain && order_valid);
             if (load) bursts_read <= bursts_read + 32'd1;
             if (mem_take_i && words_left == 3'd0) bursts_written <= bursts_written + 32'd1;
@@ -255,7 +256,7 @@ module resident #(
     end
 
     // ---- streams out of memory
-    wire [2:0] came = {whose == O, whose == H, whose == W} & {3{mem_valid_i && !drain}};
+    wire [2:0] came = {whose == O, whose == H, whose == W} & {3{comes && !drain}};
     mem_reader #(.Words(WWords), .Depth(WDepth)) read_w (
         .clk_i(clk_i), .rst_i(rst), .start_i(start[0]), .addr_i(address[31:4]), .words_i(count[31:1]), .crc_i(cmd_i[127:96]),
         .busy_o(busy[0]), .pending_o(pending_o[0]), .wrong_o(wrong[0]), .ask_o(ask[0]), .asked_i(asked[0]), .addr_o(w_addr),

@@ -225,11 +225,15 @@ template <class Memory> class Bench
         cycle();
         return value;
     }
-    void session()
+    /* A new session, or a reset that the memory knows nothing of: it goes on with what it was asked for. */
+    void session(bool reset = false)
     {
-        dut->session_rst_i = 1;
+        dut->session_rst_i = !reset;
+        dut->rst_i = reset;
         cycle();
-        dut->session_rst_i = 0;
+        dut->session_rst_i = dut->rst_i = 0;
+        for (unsigned k = 0; reset && k < 400; k++)
+            cycle();
         done.clear();
         for (auto &g : got)
             g.clear();
@@ -286,7 +290,7 @@ template <class Memory> void run(tb::Job &job, bool breaks)
                 for (uint32_t k = 0; k < bytes; k++)
                     b.copy[at + k] = (uint8_t)b.rng.next();
                 b.send(at, bytes, b.rng.below(bytes));
-                b.session();
+                b.session(b.rng.one_in(2));
                 b.store(at, bytes, id);
             } else {
                 place(b.rng, 2 * kWords[s], &at, &bytes);
@@ -294,7 +298,7 @@ template <class Memory> void run(tb::Job &job, bool breaks)
                       "FETCH is not taken");
                 for (unsigned k = b.rng.below(60); k; k--)
                     b.cycle();
-                b.session();
+                b.session(b.rng.one_in(2));
             }
             break;
         default: {
