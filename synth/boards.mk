@@ -6,6 +6,11 @@
 CORE_ecp5  := board Kind=2 Rows=8 Lanes=32 ScaleUnits=2 MaxN=16 XDepth=1024 WDepth=512
 CORE_usb   := board_usb_fs $(wordlist 2,20,$(CORE_ecp5))
 CORE_ulpi  := board_ulpi $(wordlist 2,20,$(CORE_ecp5))
+# With SDRAM, and a processor whose firmware is in the bitstream.
+BOARD_FIRMWARE := 2:8:32:2
+BOARD_WITH_CPU := Memory=1 Cpu=1 Firmware=$(B)/firmware/$(subst :,-,$(BOARD_FIRMWARE)).hex
+CORE_sdram     := $(CORE_ecp5) $(BOARD_WITH_CPU)
+CORE_usb_sdram := $(CORE_usb) $(BOARD_WITH_CPU)
 BOARD_ulx3s-85f  := ulx3s ecp5 ecp5 45 ulx3s --85k --package CABGA381 --speed 6
 BOARD_ulx3s-25f  := ulx3s ecp5 ecp5 45 ulx3s --25k --package CABGA381 --speed 6
 BOARD_orangecrab := orangecrab ecp5 ecp5 45 orangeCrab --25k --package CSFBGA285 --speed 6
@@ -14,7 +19,12 @@ BOARD_ulx3s-85f-usb  := ulx3s_usb ecp5 usb 48 ulx3s --85k --package CABGA381 --s
 BOARD_ulx3s-25f-usb  := ulx3s_usb ecp5 usb 48 ulx3s --25k --package CABGA381 --speed 6
 BOARD_orangecrab-usb := orangecrab_usb ecp5 usb 48 orangeCrab --25k --package CSFBGA285 --speed 6
 BOARD_cynthion-usb   := cynthion_usb ecp5 ulpi 60 - --12k --package CABGA256 --speed 8
-BOARDS     := ulx3s-85f ulx3s-25f orangecrab cynthion ulx3s-85f-usb ulx3s-25f-usb orangecrab-usb cynthion-usb
+BOARD_ulx3s-85f-sdram := ulx3s ecp5 sdram 45 ulx3s --85k --package CABGA381 --speed 6
+BOARD_ulx3s-25f-sdram := ulx3s ecp5 sdram 45 ulx3s --25k --package CABGA381 --speed 6
+BOARD_ulx3s-85f-usb-sdram := ulx3s_usb ecp5 usb_sdram 48 ulx3s --85k --package CABGA381 --speed 6
+BOARD_ulx3s-25f-usb-sdram := ulx3s_usb ecp5 usb_sdram 48 ulx3s --25k --package CABGA381 --speed 6
+BOARDS     := ulx3s-85f ulx3s-25f orangecrab cynthion ulx3s-85f-usb ulx3s-25f-usb orangecrab-usb cynthion-usb \
+              ulx3s-85f-sdram ulx3s-25f-sdram ulx3s-85f-usb-sdram ulx3s-25f-usb-sdram
 BOARD_SEED ?= 1
 BOARD_DIR  := $(B)/boards
 BOARD_VENV := $(BOARD_DIR)/venv
@@ -49,7 +59,8 @@ $(BOARD_VENV)/installed: synth/requirements.txt
 BOARD_PARTS := synth/netlist.sh synth/boards.mk
 # $(call board_core,CORE,FAMILY,MHZ)
 define board_core
-$(BOARD_DIR)/core-$1-$3.json: $(RTL) $(RTL_LIST) $(wildcard rtl/boards/*.v) $(BOARD_PARTS) synth/fence.v synth/carry_fold.cc
+$(BOARD_DIR)/core-$1-$3.json: $(RTL) $(RTL_LIST) $(wildcard rtl/boards/*.v) $(BOARD_PARTS) synth/fence.v synth/carry_fold.cc \
+    $(if $(filter Cpu=1,$(CORE_$1)),$(B)/firmware/picorv32.v $(B)/firmware/$(subst :,-,$(BOARD_FIRMWARE)).hex)
 	$$(call say,YOSYS,$$@)
 	@mkdir -p $$(@D)
 	$$(Q)B=$(B) synth/netlist.sh core $2 $$@ $(firstword $(CORE_$1)) ClockHz=$3000000 $(wordlist 2,20,$(CORE_$1))
@@ -92,4 +103,20 @@ $(B)/lint/board-$1: $(RTL) $(RTL_LIST) $(wildcard rtl/boards/*.v rtl/boards/$2/*
 	    -p 'proc; flatten; opt_expr; opt_clean; check -assert' >$$@.log 2>&1 || { cat $$@.log; exit 1; }
 	@touch $$@
 endef
+# What the tops do not show: board.v and its like with the parameters of a core that has a processor and memory.
+# $(call board_core_lint,CORE,MHZ)
+define board_core_lint
+lint-rtl: $(B)/lint/board-core-$1
+$(B)/lint/board-core-$1: $(RTL) $(RTL_LIST) rtl/soc/lint/picorv32.v $(wildcard rtl/boards/*.v) synth/boards.mk
+	$$(call say,LINT,board core $1)
+	@mkdir -p $$(@D)
+	$$(Q)verilator --lint-only -Wall --top-module $(firstword $(CORE_$1)) \
+	    $(addprefix -G,ClockHz=$2000000 $(filter-out Firmware=%,$(wordlist 2,20,$(CORE_$1)))) $(RTL) rtl/soc/lint/picorv32.v $(wildcard rtl/boards/*.v)
+	$$(Q)iverilog -g2005 -Wall -s $(firstword $(CORE_$1)) \
+	    $(addprefix -P$(firstword $(CORE_$1)).,ClockHz=$2000000 $(filter-out Firmware=%,$(wordlist 2,20,$(CORE_$1)))) -o $$@.vvp \
+	    $(RTL) rtl/soc/lint/picorv32.v $(wildcard rtl/boards/*.v) 2>$$@.log && ! [ -s $$@.log ] || { cat $$@.log; exit 1; }
+	@touch $$@
+endef
+$(eval $(call board_core_lint,sdram,45))
+$(eval $(call board_core_lint,usb_sdram,48))
 $(foreach t,$(BOARD_TOPS),$(eval $(call board_lint,$(word 1,$(subst :, ,$t)),$(word 2,$(subst :, ,$t)))))

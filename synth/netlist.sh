@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # netlist.sh - netlists for place and route, in two steps: boards of a family that have the same core share its netlist.
-# Usage: synth/netlist.sh core ecp5 OUT.json MODULE PARAMETER=VALUE...      rtl/boards/MODULE.v and all below it
+# Usage: synth/netlist.sh core ecp5 OUT.json MODULE PARAMETER=VALUE...      rtl/boards/MODULE.v and all below it; with Cpu=1
+#                                                                           and Firmware=FILE.hex the processor in $B/firmware
 #        synth/netlist.sh top ecp5 OUT.json TOP MHZ MODULE CORE.json        a board's top with that core; TOP: a folder of rtl/boards/
 # Writes OUT.json, OUT.log, OUT.stat. Tiles are prepared as in synth/tile.sh; docs/synthesis.md says why.
 # SPDX-License-Identifier: Apache-2.0
@@ -19,7 +20,14 @@ core)
     shift
     mapfile -t sources < <(sed -e 's://.*$::' -e '/^ *$/d' rtl/files.f)
     chparam=
-    for p in "$@"; do chparam+=" -chparam ${p%%=*} ${p#*=}"; done
+    strings=                                # hierarchy takes none
+    for p in "$@"; do
+        case $p in
+        Firmware=*) strings+="chparam -set ${p%%=*} \"${p#*=}\" \$abstract\\$module; " ;;
+        Cpu=1) sources+=("${B:-build}/firmware/picorv32.v") ;;&
+        *) chparam+=" -chparam ${p%%=*} ${p#*=}" ;;
+        esac
+    done
     # shellcheck disable=SC2016  # names of yosys cells
     bits='t:$mux t:$pmux t:$and t:$or t:$xor t:$not t:$dff t:$dffe t:$sdff t:$sdffe t:$sdffce' sums='t:$add t:$sub'
     narrow=
@@ -28,6 +36,7 @@ core)
     commands="
         read_verilog -defer ${sources[*]} rtl/boards/*.v
         read_verilog -lib -specify $cells
+        $strings
         hierarchy -check -top $module$chparam
         proc; flatten; opt_expr; opt_clean; memory -nomap; opt -nosdff
         techmap -D FENCE_SIGNED -map synth/fence.v; wreduce $sums; opt_clean

@@ -13,7 +13,9 @@ module board #(
     output wire tx_o,
     output wire rst_o,
     output wire alive_o,                    // blinks while the clock runs
-    output wire work_o                      // on while a command is being executed, and a moment longer
+    output wire work_o,                     // on while a command is being executed, and a moment longer
+    output wire [38:0] sdram_o,             // see board_sdram.v
+    input  wire [15:0] sdram_i
 );
     localparam Baud = 3000000;
     generate
@@ -21,10 +23,15 @@ module board #(
     endgenerate
 
     wire rst, busy;
+    wire [46:0] mem_out;
+    wire [50:0] mem_in;
     assign rst_o = rst;
     board_reset reset (.clk_i(clk_i), .locked_i(locked_i), .button_i(button_i), .rst_o(rst));
     accel_uart #(.Divisor(ClockHz / Baud), `SOC_PASSED) uart (
-        .clk_i(clk_i), .rst_i(rst), .rx_i(rx_i), .tx_o(tx_o), .busy_o(busy));
+        .clk_i(clk_i), .rst_i(rst), .rx_i(rx_i), .tx_o(tx_o), .busy_o(busy),
+        .mem_o(mem_out), .mem_i(mem_in));
+    board_sdram #(.Memory(Memory), .ClockHz(ClockHz)) memory (
+        .clk_i(clk_i), .rst_i(rst), .mem_i(mem_out), .mem_o(mem_in), .sdram_o(sdram_o), .sdram_i(sdram_i));
     board_lights lights (.clk_i(clk_i), .rst_i(rst), .busy_i(busy), .alive_o(alive_o), .busy_o(work_o));
 endmodule
 `default_nettype wire

@@ -18,11 +18,13 @@ module board_ulpi #(
     output wire work_o                      // on while a command is being executed, and a moment longer
 );
     wire rst, busy;
+    wire [46:0] mem;                        // there is none
     assign rst_o = rst;
     board_reset reset (.clk_i(clk_i), .locked_i(locked_i), .button_i(button_i), .rst_o(rst));
     accel_ulpi #(`SOC_PASSED) usb (
         .clk_i(clk_i), .rst_i(rst), .dir_i(dir_i), .nxt_i(nxt_i), .stp_o(stp_o), .data_i(data_i), .data_o(data_o), .oe_o(oe_o),
-        .busy_o(busy));
+        .busy_o(busy), .mem_o(mem), .mem_i(51'd0));
+    wire unused_ok = &{1'b0, mem};
     board_lights lights (.clk_i(clk_i), .rst_i(rst), .busy_i(busy), .alive_o(alive_o), .busy_o(work_o));
 endmodule
 `default_nettype wire

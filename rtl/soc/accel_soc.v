@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 module accel_soc #(
-    parameter Memory = 0,                   // 1: external memory at the ports mem_*, see resident.v
     `SOC_PARAMETERS(50000000, 8192)
 ) (
     input  wire       clk_i,

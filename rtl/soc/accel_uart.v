@@ -9,15 +9,14 @@ module accel_uart #(
     input  wire rst_i,
     input  wire rx_i,
     output wire tx_o,
-    output wire busy_o
+    output wire busy_o,
+    `SOC_MEMORY_PORTS
 );
     wire       in_valid, out_valid, out_ready, soc_ready;
     wire [7:0] in_byte, out_byte;
     wire        side_done, awake, bus_valid, bus_write;
     wire [31:0] side_data, bus_data;
-    wire [15:0] bus_addr, mem_data;
-    wire [27:0] mem_addr;
-    wire        mem_valid, mem_write, mem_strobe;
+    wire [15:0] bus_addr;
     uart_rx #(.Divisor(Divisor)) rx (
         .clk_i(clk_i), .rst_i(rst_i), .line_i(rx_i), .valid_o(in_valid), .data_o(in_byte));
     uart_tx #(.Divisor(Divisor)) tx (
@@ -27,11 +26,8 @@ module accel_uart #(
         .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o), .awake_o(awake), .side_valid_i(1'b0), .side_write_i(1'b0),
         .side_addr_i(16'd0), .side_data_i(32'd0), .side_done_o(side_done), .side_data_o(side_data),
         .bus_valid_o(bus_valid), .bus_write_o(bus_write), .bus_addr_o(bus_addr), .bus_data_o(bus_data), .bus_done_i(1'b1),
-        .bus_data_i(32'd0), .mem_bytes_i(32'd0), .mem_valid_o(mem_valid), .mem_ready_i(1'b0), .mem_write_o(mem_write),
-        .mem_addr_o(mem_addr), .mem_take_i(1'b0), .mem_data_o(mem_data), .mem_strobe_o(mem_strobe), .mem_valid_i(1'b0),
-        .mem_data_i(16'd0));
+        .bus_data_i(32'd0), `SOC_MEMORY_SPLIT);
     // it takes every byte; registers are read over the link; there are none beside it
-    wire unused_ok = &{1'b0, soc_ready, side_done, side_data, awake, bus_valid, bus_write, bus_addr, bus_data, mem_valid, mem_write, mem_addr,
-                         mem_data, mem_strobe};
+    wire unused_ok = &{1'b0, soc_ready, side_done, side_data, awake, bus_valid, bus_write, bus_addr, bus_data};
 endmodule
 `default_nettype wire

@@ -15,7 +15,8 @@ module accel_ulpi #(
     input  wire [7:0] data_i,
     output wire [7:0] data_o,
     output wire       oe_o,
-    output wire       busy_o
+    output wire       busy_o,
+    `SOC_MEMORY_PORTS
 );
     generate
         if (ClockHz != 60000000) accel_ulpi_clock_must_be_60_mhz bad_parameter();
@@ -32,6 +33,7 @@ module accel_ulpi #(
     accel_usb #(.HighSpeed(HighSpeed), .Millisecond(Millisecond), .Serial(Serial), `SOC_PASSED) usb (
         .clk_i(clk_i), .rst_i(rst_i), .line_state_i(line_state), .rx_active_i(rx_active), .rx_valid_i(rx_valid),
         .rx_error_i(rx_error), .rx_data_i(rx_data), .tx_valid_o(tx_valid), .tx_ready_i(tx_ready), .tx_data_o(tx_data),
-        .xcvr_select_o(xcvr_select), .term_select_o(term_select), .op_mode_o(op_mode), .busy_o(busy_o));
+        .xcvr_select_o(xcvr_select), .term_select_o(term_select), .op_mode_o(op_mode), .busy_o(busy_o),
+        `SOC_MEMORY_PASSED);
 endmodule
 `default_nettype wire

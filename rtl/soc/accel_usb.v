@@ -20,18 +20,16 @@ module accel_usb #(
     output wire [1:0] xcvr_select_o,
     output wire       term_select_o,
     output wire [1:0] op_mode_o,
-    output wire       busy_o
+    output wire       busy_o,
+    `SOC_MEMORY_PORTS
 );
     wire        in_valid, in_ready, out_valid, out_ready, abort, side_valid, side_write, side_done;
     wire [7:0]  in_byte, out_byte;
     wire [15:0] side_addr;
     wire [31:0] side_out, side_in, bus_data;
     wire        awake, bus_valid, bus_write; // there are no registers beside the link
-    wire [15:0] bus_addr, mem_data;
-    wire [27:0] mem_addr;
-    wire        mem_valid, mem_write, mem_strobe;
-    wire        unused_ok = &{1'b0, awake, bus_valid, bus_write, bus_addr, bus_data, mem_valid, mem_write, mem_addr,
-                         mem_data, mem_strobe};
+    wire [15:0] bus_addr;
+    wire        unused_ok = &{1'b0, awake, bus_valid, bus_write, bus_addr, bus_data};
     usb_device #(.HighSpeed(HighSpeed), .Millisecond(Millisecond), .Serial(Serial), .ClockHz(ClockHz),
                  .Build(Build)) usb (
         .clk_i(clk_i), .rst_i(rst_i), .line_state_i(line_state_i), .rx_active_i(rx_active_i), .rx_valid_i(rx_valid_i),
@@ -45,8 +43,6 @@ module accel_usb #(
         .ready_i(out_ready), .data_o(out_byte), .busy_o(busy_o), .awake_o(awake), .side_valid_i(side_valid), .side_write_i(side_write),
         .side_addr_i(side_addr), .side_data_i(side_out), .side_done_o(side_done), .side_data_o(side_in),
         .bus_valid_o(bus_valid), .bus_write_o(bus_write), .bus_addr_o(bus_addr), .bus_data_o(bus_data), .bus_done_i(1'b1),
-        .bus_data_i(32'd0), .mem_bytes_i(32'd0), .mem_valid_o(mem_valid), .mem_ready_i(1'b0), .mem_write_o(mem_write),
-        .mem_addr_o(mem_addr), .mem_take_i(1'b0), .mem_data_o(mem_data), .mem_strobe_o(mem_strobe), .mem_valid_i(1'b0),
-        .mem_data_i(16'd0));
+        .bus_data_i(32'd0), `SOC_MEMORY_SPLIT);
 endmodule
 `default_nettype wire

@@ -10,7 +10,7 @@ TB_RTL  := rtl/files.f $(shell cat rtl/files.f)
 TB_CORE_RTL := $(filter-out rtl/link/% rtl/soc/%,$(TB_RTL))
 
 TB_BENCHES := fifo plane_gather weight_buffer walk_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale \
-              outliers sign_tree link soc cpu cpu_memory uart usb usb_phy sdram resident
+              outliers sign_tree link soc cpu cpu_memory board uart usb usb_phy sdram resident
 TB_TOPS_fifo          := fifo_2x8:fifo:Depth=2:Width=8 fifo_8x37:fifo:Depth=8:Width=37
 TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40 plane_gather_4:plane_gather:Width=40:Planes=4 \
                          plane_gather_8x1:plane_gather:Width=40:Extra=1:Ctl=8 plane_gather_8x3:plane_gather:Width=40:Extra=3:Ctl=8 \
@@ -51,14 +51,19 @@ TB_TOPS_cpu  := soc_cpu:accel_soc:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDe
 TB_TOPS_cpu_memory := soc_cpu_memory:accel_soc:Memory=1:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:XRoom=256:WRoom=512:HRoom=64:ORoom=64:ResultBytes=64:Cpu=1:Watchdog=50000 \
                       cpu_sdram:sdram:ClockHz=50000000:RowBits=5:ColBits=5:RetainMs=1:PowerUs=2
 TB_EXTRA_cpu_memory := sim/sdram_chip.h
+TB_TOPS_board := board_uart:board:ClockHz=48000000:Memory=1:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:XRoom=256:WRoom=512:HRoom=64:ORoom=64:ResultBytes=64:Cpu=1
+TB_EXTRA_board := sim/sdram_chip.h
 TB_FIRMWARE  := 0:8:16:2
 TB_HEX       := $(B)/firmware/0-8-16-2.hex
 TB_VFLAGS_soc_cpu   := -Wno-lint -G'Firmware="$(abspath $(TB_HEX))"' $(B)/firmware/picorv32.v
 TB_VFLAGS_soc_cpu_memory := $(TB_VFLAGS_soc_cpu)
+TB_VFLAGS_board_uart := $(TB_VFLAGS_soc_cpu) rtl/soc/soc_parameters.v $(wildcard rtl/boards/*.v)
 TB_CPPFLAGS_cpu     := -D'FIRMWARE="$(abspath $(TB_HEX))"'
 TB_CPPFLAGS_cpu_memory := $(TB_CPPFLAGS_cpu)
-$(TB)/soc_cpu/model.o $(TB)/soc_cpu_memory/model.o: $(B)/firmware/picorv32.v
-$(TB)/tb_cpu $(TB)/tb_cpu_memory: $(TB_HEX)
+TB_CPPFLAGS_board   := $(TB_CPPFLAGS_cpu)
+$(TB)/soc_cpu/model.o $(TB)/soc_cpu_memory/model.o $(TB)/board_uart/model.o: $(B)/firmware/picorv32.v
+$(TB)/board_uart/model.o: $(wildcard rtl/boards/*.v)
+$(TB)/tb_cpu $(TB)/tb_cpu_memory $(TB)/tb_board: $(TB_HEX)
 
 TB_EXTRA_usb := sim/usb_host.cpp sim/usb_host.h
 TB_USB_SHAPE := Millisecond=6000:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:XRoom=1024:HRoom=1024:ORoom=64:ResultBytes=256

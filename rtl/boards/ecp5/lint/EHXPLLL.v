@@ -1,4 +1,4 @@
-// EHXPLLL.v - for lint only: the ports of the PLL that ecp5_clock.v uses. yosys brings its own.
+// EHXPLLL.v - for lint only: the ports of the PLL that ecp5_clocks.v and ecp5_clock.v use. yosys brings its own.
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 /* verilator lint_off UNUSED */             // a cell without contents uses nothing
@@ -12,10 +12,13 @@ module EHXPLLL #(
     parameter CLKOS_DIV    = 8,
     parameter CLKOS_CPHASE = 0,
     parameter CLKOS_ENABLE = "DISABLED",
+    parameter CLKOS2_DIV   = 8,
+    parameter CLKOS2_CPHASE = 0,
+    parameter CLKOS2_ENABLE = "DISABLED",
     parameter FEEDBK_PATH  = "CLKOP"
 ) (
-    input  wire CLKI, CLKFB, RST, STDBY, PHASESEL0, PHASESEL1, PHASEDIR, PHASESTEP, PHASELOADREG, PLLWAKESYNC, ENCLKOP, ENCLKOS,
-    output wire CLKOP, CLKOS, LOCK
+    input  wire CLKI, CLKFB, RST, STDBY, PHASESEL0, PHASESEL1, PHASEDIR, PHASESTEP, PHASELOADREG, PLLWAKESYNC, ENCLKOP, ENCLKOS, ENCLKOS2,
+    output wire CLKOP, CLKOS, CLKOS2, LOCK
 );
 endmodule
 `default_nettype wire
