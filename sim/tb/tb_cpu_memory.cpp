@@ -74,6 +74,13 @@ class MemoryPort
             dq; /* the chip's clock is the controller's: its data are there a cycle later */
         return 1;
     }
+    /* As ABORT does: the memory knows nothing of it. */
+    void reset_soc()
+    {
+        dut_->rst_i = 1;
+        idle(1);
+        dut_->rst_i = 0;
+    }
     void idle(unsigned cycles)
     {
         std::deque<uint8_t> none;
@@ -171,6 +178,20 @@ void cases(tb::Runner &run, tb::Golden &golden)
                  b.port.chip.fault.weak = 1u << bit;
                  finds(b, LINK_CPU_CELLS, (uint32_t)cell / 2, 2);
                  CHECK_EQ(b.reg(LINK_REG_CPU_LOG + 1), 9u << 24 | 1u << bit, "the second entry");
+             });
+    run.test("accel_soc that is reset while weights come out of an SDRAM is as good as new", 6,
+             [&](tb::Job &job) {
+                 Cpu b(job, golden, kShape, 0, 0);
+                 b.keep_weights(kBytes);
+                 for (unsigned i = 0; i < 6; i++) {
+                     b.open();
+                     b.gemm(job.rng.range(100, 3000));
+                     b.port.reset_soc();
+                     b.open();
+                     b.gemm();
+                 }
+                 CHECK_EQ(b.reg(LINK_REG_MEM_STATE) >> 16, 0, "wrong CRCs");
+                 CHECK(b.kept() > 8, "hardly a job of stored weights: %u", b.kept());
              });
     unsigned kept = 0, refused = 0, tested = 0;
     run.test("accel_cpu tests an SDRAM between exact jobs of weights stored there, and gives way "

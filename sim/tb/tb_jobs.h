@@ -134,7 +134,7 @@ template <class Port> class Bench
         const uint16_t id = (uint16_t)rng_.next();
         CHECK_EQ(streams_of_job(&streams_, &shape_.pack, &p, &job, id), ACCEL_OK, "status");
         commands_.clear();
-        if (memory_ && !part)
+        if (memory_)
             store(id, rq);
         commands_.insert(commands_.end(), streams_.command, streams_.command + 4);
         results_begin(&reader_, &shape_.pack, &p, &job);
