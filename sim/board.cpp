@@ -38,6 +38,7 @@ void stop(int)
 
 const char *const kUsage =
     "Usage: accel-board [--link PATH] [--faults N] [--seed N] [--unplug BYTES] [--memory BYTES] [--power BYTES]\n"
+    "                   [--weak BYTE]\n"
     "\n"
     "Simulates a board and prints the name of its serial port: accel selftest -d serial:NAME\n"
     "  --link PATH     also make PATH a symbolic link to the port\n"
@@ -45,6 +46,7 @@ const char *const kUsage =
     "  --seed N        of the faults (default 1)\n"
     "  --unplug BYTES  end after so many bytes from the host, as if the cable were pulled\n"
     "  --memory BYTES  external memory, a multiple of 16 (default 0: none)\n"
+    "  --weak BYTE     of that memory, a bit of this byte's 16 is lost\n"
     "  --power BYTES   lose the power for a moment after so many bytes from the host\n"
     "\n"
     "At its end it prints how many bytes came from the host.\n";
@@ -57,7 +59,7 @@ const char *const kUsage =
 
 struct Options {
     std::string link;
-    uint64_t faults = 0, seed = 1, unplug = 0, power = 0, memory = 0;
+    uint64_t faults = 0, seed = 1, unplug = 0, power = 0, memory = 0, weak = UINT64_MAX;
 };
 
 Options parse(int argc, char **argv)
@@ -69,6 +71,7 @@ Options parse(int argc, char **argv)
                     { "--seed", &o.seed, nullptr },
                     { "--unplug", &o.unplug, nullptr },
                     { "--power", &o.power, nullptr },
+                    { "--weak", &o.weak, nullptr },
                     { "--memory", &o.memory, nullptr } });
     o.memory &= ~UINT64_C(15);
     return o;
@@ -81,6 +84,7 @@ class Board
         : port_(port), unplug_(o.unplug), power_(o.power),
           soc_(o.seed, (unsigned)o.faults, (uint32_t)o.memory)
     {
+        soc_.weaken(o.weak);
     }
 
     uint64_t received() const { return received_; }

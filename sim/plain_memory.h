@@ -13,6 +13,7 @@ class PlainMemory
     explicit PlainMemory(size_t bytes) : words(bytes / 2) {}
 
     std::vector<uint16_t> words;
+    size_t weak = ~(size_t)0; /* a word whose bit 4 is read as 0 */
 
     /* Sets the port's inputs for this cycle. */
     template <class Top> void drive(Top &top)
@@ -22,8 +23,10 @@ class PlainMemory
         top.mem_ready_i = !left_ && count_ < kBursts;
         top.mem_take_i = left_ != 0;
         top.mem_valid_i = there;
-        if (there)
-            top.mem_data_i = words[read->at + read->word];
+        if (there) {
+            const size_t at = read->at + read->word;
+            top.mem_data_i = (uint16_t)(words[at] & ~(at == weak ? 0x10u : 0));
+        }
     }
     /* Looks at its outputs, before the clock's edge. */
     template <class Top> void sample(Top &top)

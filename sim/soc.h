@@ -43,6 +43,9 @@ class Soc
     /* It most likely waits for the host, though it is busy. */
     bool starved() const { return quiet_ > kStarved; }
 
+    /* From now on the memory loses a bit of the byte. */
+    void weaken(uint64_t byte) { memory_.weak = byte / 2; }
+
     /* Off and on again: whatever was in registers and memory is gone. */
     void lose_power()
     {

@@ -79,6 +79,12 @@ if [ "${1:-}" = memory ]; then
     if "$accel" peek -d "serial:$port" cpu | grep -q ' 0x[0-9a-f]*1  '; then
         is 'bringup has the firmware test the memory' 0 'ok  *memory test  *the firmware tested [1-9][0-9]* KiB' \
             "$accel" bringup -d "serial:$port"
+        plug_in --memory 262144 --weak 100
+        is 'bringup names the word that the firmware found wrong' 3 'DIFFERENT  *memory test  *the word at byte 100 lost' \
+            "$accel" bringup -d "serial:$port"
+        is 'a model whose weights lie in such memory equals cpu:' 0 '^identical' \
+            "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 1
+        plug_in --memory 262144
     fi
     "$accel" poke -d "serial:$port" 132=0 32771=0x12345678
     is 'a word poked into the window of the memory is peeked there' 0 '12345678' "$accel" peek -d "serial:$port" 32771
