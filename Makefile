@@ -235,12 +235,14 @@ SUITE_faults := --suite faults '$(B)/accel-faults --plans 20' $(if $(strip $(LIB
     '$(B)/accel-faults --usb --plans 5 --opens 20 --unplugs 5')
 SUITE_rtl  := --suite rtl $(RTL_TESTS)
 SUITE_formal := --suite formal $(FORMAL_TESTS)
+# The whole table: make synth-check
+SUITE_synth := --suite synth --env B=$(B) 'synth/expect.sh quick $(B)/synth'
 SUITE_sum  := --after --suite coverage tests/coverage
 
 .PHONY: test test-programs test-unit test-asan test-tsan test-cli test-rtl test-fuzz coverage cov-clean
 # The slow suites come first, so that no processor waits for them at the end.
 test: test-programs ## build and run every test; results also in build/test/junit.xml
-	@$(RUN_TESTS) $(SUITE_asan) $(SUITE_cov) $(SUITE_rtl) $(SUITE_faults) $(SUITE_formal) $(SUITE_cli) $(SUITE_unit) $(SUITE_fuzz) \
+	@$(RUN_TESTS) $(SUITE_asan) $(SUITE_cov) $(SUITE_rtl) $(SUITE_faults) $(SUITE_formal) $(SUITE_synth) $(SUITE_cli) $(SUITE_unit) $(SUITE_fuzz) \
 	    $(SUITE_sum)
 
 test-programs: all $(UNIT_release) $(UNIT_asan) $(UNIT_cov) $(B)/asan/accel $(B)/cov/accel $(FUZZERS) \

