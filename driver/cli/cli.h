@@ -53,6 +53,8 @@ enum {
     FLAG_THREADS,
     FLAG_BUDGET,
     FLAG_BY,
+    FLAG_METHOD,
+    FLAG_ALPHA,
     FLAG_REGISTERS, /* arguments that are no flags: registers; what to write */
     FLAG_VALUES,
     FLAG_RECORDING, /* a file; likewise, and a command behind it */
@@ -78,13 +80,13 @@ struct options {
     unsigned plan_count;
     const char *model, *prompt, *text, *save, *vectors, *pruning, *reference;
     const char *output, *type, *head, *calibration;
-    const char *budget, *by;
+    const char *budget, *by, *method;
     uint64_t count, seed, chunks, jobs;
     double temperature, top_p;
     uint32_t top_k, context, group;
     accel_format formats[MAX_LIST];
     unsigned format_count;
-    double clock_mhz, link_mbs, deadline_ms, bits;
+    double clock_mhz, link_mbs, deadline_ms, bits, alpha;
     unsigned threads;
     bool json, sample, self, nearest;
 };
@@ -174,6 +176,7 @@ const char *firmware_log(uint32_t entry, char *text, size_t size);
 int record_board(struct options *o, const char *path, char *uri, size_t size);
 int run_eval(const struct options *o);
 int run_quantize(const struct options *o);
+int run_fold(const struct options *o);
 int run_allocate(const struct options *o);
 
 #endif

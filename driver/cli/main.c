@@ -44,6 +44,13 @@ static const struct command commands[] = {
           FLAG(SELF) | FLAG(NEAREST) | FLAG(COUNT) | FLAG(PLANS) | FLAG(SEED) | FLAG(THREADS) |
           REPORT,
       8192, 0, run_quantize },
+    { "fold", "prepare a float model for quantize",
+      "Moves a factor for each channel from the inputs of matrices into the matrices, so that the model computes\n"
+      "the same but loses less in low bits: AWQ, or SmoothQuant. Give quantize the result, and here the --format\n"
+      "or --bits that it will get.",
+      FLAG(FILES) | FLAG(OUTPUT) | FLAG(TYPE) | FLAG(BITS) | FLAG(METHOD) | FLAG(ALPHA) |
+          FLAG(CALIBRATION) | FLAG(SELF) | FLAG(COUNT) | FLAG(SEED) | FLAG(THREADS) | REPORT,
+      8192, 0, run_fold },
     { "allocate", "pick a format for each matrix under a budget",
       "Measures what each matrix of a float model loses in each --format, alone and with the others,\n"
       "and writes the picks that lose least within --budget as a plan for accel quantize and eval.\n"

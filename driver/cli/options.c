@@ -63,6 +63,9 @@ static const struct flag flags[] = {
     { FLAG(BUDGET), NULL, "--budget", "N(bits|bytes|cycles)",
       "what the picks may take: bits a weight, bytes or cycles a token" },
     { FLAG(BY), NULL, "--by", "NAME", "hawq, loss, clado or bisect (default clado)" },
+    { FLAG(METHOD), NULL, "--method", "NAME", "awq or smoothquant (default awq)" },
+    { FLAG(ALPHA), NULL, "--alpha", "A",
+      "smoothquant: 0 leaves the weights as they are, 1 evens out the inputs (default 0.5)" },
     { FLAG(JSON), NULL, "--json", NULL, "write one JSON object instead of text" },
 };
 enum { FLAGS = sizeof flags / sizeof *flags };
@@ -149,6 +152,8 @@ static const char *store(struct options *o, uint64_t bit, const char *v)
     case FLAG(TEXT): o->text = v; return *v ? NULL : "a file name";
     case FLAG(BUDGET): o->budget = v; return NULL;
     case FLAG(BY): o->by = v; return NULL;
+    case FLAG(METHOD): o->method = v; return NULL;
+    case FLAG(ALPHA): return get_double(v, 0, 1, &o->alpha) ? NULL : "a number from 0 to 1";
     case FLAG(FILES): return append(o->files, &o->file_count, v);
     case FLAG(REFERENCE): o->reference = v; return *v ? NULL : "a file name";
     case FLAG(TRIALS): return append(o->trials, &o->trial_count, v) ? "at most 32 formats" : NULL;
@@ -238,6 +243,7 @@ int parse_options(const struct command *c, int argc, char **argv, struct options
         .seed = 1,
         .temperature = 0.8,
         .top_p = 0.95,
+        .alpha = 0.5,
         .top_k = 40,
         .group = 32,
         .clock_mhz = 50,

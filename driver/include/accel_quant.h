@@ -63,6 +63,37 @@ struct accel_quantize_result {
 int accel_quantize(const char *in, const char *out, const struct accel_quantize_options *options,
                    struct accel_quantize_result *result, struct accel_error *err);
 
+/** One stage of a layer: the inputs that some matrices read. */
+struct accel_fold_stage {
+    const char *name;          /**< of the first of those matrices */
+    uint32_t layer;
+    double   alpha;            /**< 0: left as it was */
+    double   before, after;    /**< sum of squared errors of the outputs if the weights are rounded to the type */
+    uint32_t done, total;      /**< stages */
+};
+
+struct accel_fold_options {
+    int         smoothquant;   /**< 0: AWQ, alpha searched for each stage; 1: SmoothQuant with this alpha */
+    double      alpha;         /**< SmoothQuant: 0 (weights keep their range) to 1 (inputs do) */
+    const char *type;          /**< what the model will be quantized to, as in accel_quantize_options; NULL: from bits */
+    double      bits;          /**< likewise; 0: 4.5 */
+    const char *calibration;   /**< text, or NULL and self_calibrate */
+    size_t      calibration_len;
+    uint32_t    tokens;        /**< of it, at most; 0: 8192 */
+    int         self_calibrate;
+    uint64_t    seed;
+    unsigned    threads;       /**< 0: two */
+    int (*report)(void *user, const struct accel_fold_stage *s); /**< not 0: stop. May be NULL */
+    void *user;
+};
+
+/** Write a llama GGUF of F32, F16 and BF16 tensors anew so that it computes the same, up to float rounding, but loses
+ * less when it is quantized: what makes the inputs of a matrix (norms; rows of v and up) is divided by a factor a channel, the
+ * matrix's columns are multiplied by it. Changed tensors become F32.
+ * @return ACCEL_OK, _E_ARG (an option), _E_IO, _E_CORRUPT, _E_UNSUPPORTED (a matrix is quantized already), _E_CANCELLED,
+ *         _E_NOMEM. On failure no file is left. */
+int accel_fold(const char *in, const char *out, const struct accel_fold_options *options, struct accel_error *err);
+
 #ifdef __cplusplus
 }
 #endif

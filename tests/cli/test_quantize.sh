@@ -26,6 +26,11 @@ expect "two sources of calibration exclude each other" 2 err 'exclude' quantize 
     --calib "$TEXT"
 expect "a calibration text of a few words is too short" 11 err 'longer' quantize "$S/stories260K-pad256-F32.gguf" \
     -o "$T/m.gguf" --calib tests/cli/short.txt
+expect "folding without a text is a usage error" 2 err '--self-calib' fold "$MODEL" -o "$T/m.gguf"
+expect "an unknown way to fold is named" 2 err '"gptq".*awq or smoothquant' fold "$MODEL" -o "$T/m.gguf" --self-calib --method gptq
+expect "AWQ takes no alpha" 2 err 'searches for its own' fold "$MODEL" -o "$T/m.gguf" --self-calib --alpha 0.3
+expect "a quantized model is not folded" 16 err 'quantized already' fold models/stories-ternary-tq2_0.gguf -o "$T/m.gguf" \
+    --self-calib -n 16
 [ ! -e "$T/m.gguf" ] && [ ! -e "$T/m.gguf.part" ]
 report $? "what fails leaves no file"
 
@@ -75,7 +80,7 @@ expect "NaN is reported by tensor, row and column" 15 err 'tensor .*weight, row 
     -o "$T/m2.gguf"
 
 if [ ! -e "$S/stories260K-pad256-F32.gguf" ]; then
-    for name in "Q4_0 scores as what llama.cpp writes" "calibration lowers the perplexity" \
+    for name in "Q4_0 scores as what llama.cpp writes" "AWQ is searched for in every stage, as JSON" "calibration lowers the perplexity" \
         "the same seed gives the same model"; do
         echo "ok $name # SKIP no $S"
     done
@@ -92,6 +97,10 @@ for n in 1 2; do
 done
 cmp "$T/g1.gguf" "$T/g2.gguf" >"$T/out"
 report $? "the same seed gives the same model"
+expect "AWQ is searched for in every stage, as JSON" 0 out '"alpha": *0.[1-9]' fold "$S/stories260K-pad256-F32.gguf" \
+    -o "$T/folded.gguf" --self-calib -n 512 --bits 3.5 --json
+check 'len(d["stages"]) == 20 and all(s["after"] <= s["before"] for s in d["stages"])'
+report $? "... and none loses more than before"
 "$ACCEL" quantize "$S/stories260K-pad256-F32.gguf" -o "$T/rtn.gguf" --format uint3:48 >"$T/out" 2>"$T/err"
 calibrated=$(perplexity "$T/g1.gguf" "$S/stories260K-samples-dev.txt" --chunks 4)
 nearest=$(perplexity "$T/rtn.gguf" "$S/stories260K-samples-dev.txt" --chunks 4)

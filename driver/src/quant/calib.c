@@ -146,6 +146,28 @@ int calib_collect(struct calib *c, uint32_t layer, enum calib_stage stage, uint3
     return rc;
 }
 
+int calib_inputs(struct calib *c, uint32_t layer, enum calib_stage stage, uint32_t cols,
+                 float *mean, float *most, float *squares, struct accel_error *err)
+{
+    int rc = ACCEL_OK;
+    memset(mean, 0, cols * sizeof *mean);
+    memset(most, 0, cols * sizeof *most);
+    memset(squares, 0, cols * sizeof *squares);
+    for (size_t first = 0; first < c->tokens && !rc; first += c->sequence) {
+        rc = run_sequence(c, 0, layer, first, linear_of(c->as_is, layer, stage), err);
+        for (size_t t = 0; t < c->sequence && !rc; t++) {
+            const float *x = c->seen[0] + t * c->stride;
+            for (size_t i = 0; i < cols; i++) {
+                float v = fabsf(x[i]);
+                mean[i] += v / (float)c->tokens;
+                most[i] = v > most[i] ? v : most[i];
+                squares[i] += v * v;
+            }
+        }
+    }
+    return rc;
+}
+
 float *calib_weights(struct calib *c, uint32_t layer, enum calib_stage stage)
 {
     return linear_of(c->quantized, layer, stage)->real;
@@ -159,6 +181,14 @@ int calib_advance(struct calib *c, uint32_t layer, struct accel_error *err)
         if (!rc)
             rc = run_sequence(c, 1, layer, first, NULL, err);
     }
+    return rc;
+}
+
+int calib_advance_as_is(struct calib *c, uint32_t layer, struct accel_error *err)
+{
+    int rc = ACCEL_OK;
+    for (size_t first = 0; first < c->tokens && !rc; first += c->sequence)
+        rc = run_sequence(c, 0, layer, first, NULL, err);
     return rc;
 }
 

@@ -35,11 +35,17 @@ uint64_t calib_tokens(const struct calib *c);
  * [cols][cols], missing is [embd][cols]; the caller's. */
 int calib_collect(struct calib *c, uint32_t layer, enum calib_stage stage, uint32_t cols,
                   float *hessian, float *cross, float *missing, struct accel_error *err);
+/* Of the stage's inputs in the model as it is, over the tokens: the mean magnitude, the largest one, and the sum of
+ * squares of each; [cols]. */
+int calib_inputs(struct calib *c, uint32_t layer, enum calib_stage stage, uint32_t cols,
+                 float *mean, float *most, float *squares, struct accel_error *err);
 /* Whether the stage's outputs are added to the residual stream. */
 bool calib_adds(enum calib_stage stage);
 /* Where to put the quantized values of the stage's matrices: rows of all of them, one below the other. */
 float *calib_weights(struct calib *c, uint32_t layer, enum calib_stage stage);
 /* All stages of the layer are quantized: run it. */
 int calib_advance(struct calib *c, uint32_t layer, struct accel_error *err);
+/* The same of the model as it is alone, for those who quantize nothing. */
+int calib_advance_as_is(struct calib *c, uint32_t layer, struct accel_error *err);
 
 #endif

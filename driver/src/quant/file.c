@@ -9,6 +9,7 @@
 #include "accel_quant.h"
 
 #include "calib.h"
+#include "file.h"
 #include "ggml_blocks.h"
 #include "ggml_types.h"
 #include "internal.h"
@@ -26,12 +27,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    PIECE = 1 << 22,
-    NAME_SHOWN = 60,
-    DEFAULT_TOKENS = 8192
-};                  /* weights at a time; bytes of a name */
-#define TINY 1e-37f /* rows of nothing larger are as good as 0: their scales leave float32 */
+enum { PIECE = 1 << 22 }; /* weights at a time */
+#define TINY 1e-37f       /* rows of nothing larger are as good as 0: their scales leave float32 */
 
 struct conversion {
     const char *in;
@@ -55,9 +52,9 @@ static double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static int name_length(const struct gguf_tensor *t)
+int quant_name_length(const struct gguf_tensor *t)
 {
-    return (int)(t->name.len < NAME_SHOWN ? t->name.len : NAME_SHOWN);
+    return (int)(t->name.len < QUANT_NAME_SHOWN ? t->name.len : QUANT_NAME_SHOWN);
 }
 
 /* ---- which type ---- */
@@ -124,7 +121,7 @@ static uint32_t type_for_bits(double bits, uint64_t n)
     return quant_type_id(ACCEL_TERNARY, 0, false);
 }
 
-static bool is_float(uint32_t type)
+bool quant_is_float(uint32_t type)
 {
     return type == GGML_F32 || type == GGML_F16 || type == GGML_BF16;
 }
@@ -136,6 +133,20 @@ static bool is_matrix(const struct gguf_tensor *t)
 }
 
 /* Rows that a type's blocks do not divide become F16, as llama.cpp does it. */
+int quant_choose_type(const char *text, double bits, uint64_t n, uint32_t *type,
+                      struct accel_error *err)
+{
+    uint64_t bytes;
+    int rc = ACCEL_OK;
+    if (text)
+        rc = parse_type(text, type, err);
+    else
+        *type = type_for_bits(bits > 0 ? bits : 4.5, n);
+    if (!rc && !ggml_row_bytes(*type, n, &bytes))
+        *type = GGML_F16;
+    return rc;
+}
+
 static int choose_type(const struct conversion *c, const struct gguf_tensor *t, uint32_t *type,
                        struct accel_error *err)
 {
@@ -143,27 +154,22 @@ static int choose_type(const struct conversion *c, const struct gguf_tensor *t, 
     const char *text = head && c->o->head ? c->o->head : c->o->type;
     struct plan_choice planned = { 0, 0 };
     uint64_t bytes;
-    int rc = ACCEL_OK;
     *type = t->type;
-    if (!is_matrix(t) || !is_float(t->type))
+    if (!is_matrix(t) || !quant_is_float(t->type))
         return ACCEL_OK;
     plan_find(&c->plan, t->name.data, t->name.len, &planned);
-    if (planned.format)
-        *type = quant_type_id(planned.format, codebook(planned.format) ? 0 : planned.group, false);
-    else if (text)
-        rc = parse_type(text, type, err);
-    else
-        *type = type_for_bits(c->o->bits > 0 ? c->o->bits : 4.5, t->ne[0]);
-    if (!rc && !ggml_row_bytes(*type, t->ne[0], &bytes))
+    if (!planned.format)
+        return quant_choose_type(text, c->o->bits, t->ne[0], type, err);
+    *type = quant_type_id(planned.format, codebook(planned.format) ? 0 : planned.group, false);
+    if (!ggml_row_bytes(*type, t->ne[0], &bytes))
         *type = GGML_F16;
-    return rc;
+    return ACCEL_OK;
 }
 
 /* ---- rows ---- */
 
-/* Rows first .. first + n - 1 as floats, and what is odd about them. */
-static int read_rows(const struct gguf_tensor *t, uint64_t first, uint64_t n, float *w,
-                     struct accel_quantize_tensor *info, struct accel_error *err)
+int quant_read_rows(const struct gguf_tensor *t, uint64_t first, uint64_t n, float *w,
+                    struct accel_quantize_tensor *info, struct accel_error *err)
 {
     size_t row_bytes = t->size / (size_t)t->ne[1], cols = (size_t)t->ne[0];
     for (uint64_t r = first; r < first + n; r++, w += cols) {
@@ -183,7 +189,7 @@ static int read_rows(const struct gguf_tensor *t, uint64_t first, uint64_t n, fl
                 return accel_fail(
                     err, ACCEL_E_CORRUPT,
                     "tensor %.*s, row %llu, column %zu: the weight is not a finite number",
-                    name_length(t), t->name.data, (unsigned long long)r, c);
+                    quant_name_length(t), t->name.data, (unsigned long long)r, c);
         info->zero_rows += most == 0.0f;
         info->tiny_rows += most > 0.0f && most <= TINY;
         for (size_t c = 0; c < cols && most <= TINY; c++)
@@ -195,7 +201,7 @@ static int read_rows(const struct gguf_tensor *t, uint64_t first, uint64_t n, fl
 static int report(struct conversion *c, const struct gguf_tensor *t,
                   struct accel_quantize_tensor *info, const char *doing, struct accel_error *err)
 {
-    char name[NAME_SHOWN + 1] = { 0 }, from[QUANT_NAME], to[QUANT_NAME];
+    char name[QUANT_NAME_SHOWN + 1] = { 0 }, from[QUANT_NAME], to[QUANT_NAME];
     struct accel_quantize_tensor shown = { .to = doing };
     if (!c->o->report)
         return ACCEL_OK;
@@ -203,7 +209,7 @@ static int report(struct conversion *c, const struct gguf_tensor *t,
         struct quant_type own;
         uint32_t type = c->types[info - c->info];
         shown = *info;
-        memcpy(name, t->name.data, (size_t)name_length(t));
+        memcpy(name, t->name.data, (size_t)quant_name_length(t));
         shown.name = name;
         shown.from = quant_type_read(t->type, &own) ? quant_type_name(t->type, from)
                                                     : ggml_type_name(t->type);
@@ -244,12 +250,13 @@ static int stream_tensor(struct conversion *c, size_t i, struct accel_error *err
     for (uint64_t r = 0; r < rows && !rc; r += at_once) {
         uint32_t n = (uint32_t)(rows - r < at_once ? rows - r : at_once);
         struct quant_tensor q = { 0 };
-        rc = read_rows(t, r, n, w, info, err);
+        rc = quant_read_rows(t, r, n, w, info, err);
         if (rc)
             break;
         rc = quant_matrix(c->types[i], QUANT_RTN, n, cols, w, NULL, c->threads, &q, &why);
         if (rc) {
-            rc = accel_fail(err, rc, "tensor %.*s: %.120s", name_length(t), t->name.data, why.text);
+            rc = accel_fail(err, rc, "tensor %.*s: %.120s", quant_name_length(t), t->name.data,
+                            why.text);
             break;
         }
         error += q.error;
@@ -278,13 +285,13 @@ static int calibrate_matrix(struct conversion *c, const struct gguf_tensor *t,
     while (gguf_tensor_at(c->file, i) != t)
         i++;
     struct accel_quantize_tensor *info = &c->info[i];
-    if (!is_float(t->type))
+    if (!quant_is_float(t->type))
         return ACCEL_OK; /* values hold what it has */
     float *w = mul_size(rows, cols, &bytes) && mul_size(bytes, sizeof *w, &bytes) ? malloc(bytes)
                                                                                   : NULL;
     if (!w)
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: %u x %u weights", rows, cols);
-    int rc = read_rows(t, 0, rows, w, info, err);
+    int rc = quant_read_rows(t, 0, rows, w, info, err);
     if (!rc && !c->o->rtn)
         rc = quant_correct(stats->hessian, cross, missing, rows, cols, w, &why);
     if (!rc)
@@ -293,7 +300,8 @@ static int calibrate_matrix(struct conversion *c, const struct gguf_tensor *t,
     if (!rc)
         rc = quant_tensor_values(&c->tensor[i], rows, cols, values, &why);
     if (rc && why.text[0])
-        rc = accel_fail(err, rc, "tensor %.*s: %.120s", name_length(t), t->name.data, why.text);
+        rc = accel_fail(err, rc, "tensor %.*s: %.120s", quant_name_length(t), t->name.data,
+                        why.text);
     info->error = c->tensor[i].norm > 0 ? c->tensor[i].error / c->tensor[i].norm : 0.0;
     free(w);
     return rc;
@@ -361,7 +369,7 @@ static int calibrate(struct conversion *c, struct accel_error *err)
     struct calib *k = NULL;
     struct calib_options o = { .text = c->o->calibration,
                                .len = c->o->calibration_len,
-                               .tokens = c->o->tokens ? c->o->tokens : DEFAULT_TOKENS,
+                               .tokens = c->o->tokens ? c->o->tokens : QUANT_TOKENS,
                                .seed = c->o->seed,
                                .progress = self_progress,
                                .user = c };

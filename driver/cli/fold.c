@@ -1,0 +1,87 @@
+/* fold.c - accel fold.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "cli.h"
+
+#include "accel_quant.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int show(void *user, const struct accel_fold_stage *s)
+{
+    struct json *json = user;
+    progress_clear();
+    if (json) {
+        json_object(json, NULL);
+        json_string(json, "name", s->name);
+        json_number(json, "alpha", s->alpha);
+        json_number(json, "before", s->before);
+        json_number(json, "after", s->after);
+        json_end_object(json);
+    } else {
+        printf("%-28s %5.2f %11.4e %11.4e %6.1f %%\n", s->name, s->alpha, s->before, s->after,
+               s->before > 0 ? 100.0 * s->after / s->before : 100.0);
+    }
+    progress("%u of %u", s->done, s->total);
+    return output_broken();
+}
+
+int run_fold(const struct options *o)
+{
+    struct json j = { .out = stdout };
+    struct accel_error err = { 0 };
+    char *text = NULL;
+    size_t text_len = 0;
+    int rc = EXIT_OK;
+    bool smooth = o->method && strcmp(o->method, "smoothquant") == 0;
+    if (o->file_count != 1 || !o->output)
+        return usage_error("fold needs one model and -o FILE: accel fold IN.gguf -o OUT.gguf");
+    if (o->method && !smooth && strcmp(o->method, "awq") != 0)
+        return usage_error("--method: \"%.40s\" is not valid: expected awq or smoothquant",
+                           o->method);
+    if ((o->given & FLAG(ALPHA)) && !smooth)
+        return usage_error("--alpha belongs to --method smoothquant; awq searches for its own");
+    if (o->calibration && o->self)
+        return usage_error("--calib and --self-calib exclude each other");
+    if (!o->calibration && !o->self)
+        return usage_error("fold learns from a text: give --calib FILE or --self-calib");
+    if (strcmp(o->files[0], o->output) == 0)
+        return usage_error(
+            "the new model would replace the one that it is made of: choose another -o");
+    if (o->calibration && (rc = read_file(o->calibration, &text, &text_len)))
+        return rc;
+    struct accel_fold_options f = {
+        .smoothquant = smooth,
+        .alpha = smooth ? o->alpha : 0.0,
+        .type = o->type,
+        .bits = o->bits,
+        .calibration = text,
+        .calibration_len = text_len,
+        .tokens = (uint32_t)o->count,
+        .self_calibrate = o->self,
+        .seed = o->seed,
+        .threads = o->threads,
+        .report = show,
+        .user = o->json ? &j : NULL,
+    };
+    if (o->json) {
+        json_object(&j, NULL);
+        json_array(&j, "stages");
+    } else {
+        printf("%-28s %5s %11s %11s %8s\n", "inputs of", "alpha", "error", "folded", "");
+    }
+    rc = accel_fold(o->files[0], o->output, &f, &err) ? report_error(&err) : EXIT_OK;
+    if (!rc) {
+        progress_clear();
+        if (o->json) {
+            json_end_array(&j);
+            json_end_object(&j);
+        } else {
+            printf(
+                "%s: what it computes is the same; quantize it with the same --format or --bits\n",
+                o->output);
+        }
+    }
+    free(text);
+    return rc;
+}

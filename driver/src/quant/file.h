@@ -1,0 +1,26 @@
+/* file.h - the tensors of a float model, as quantize and fold read them.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef ACCEL_QUANT_FILE_H
+#define ACCEL_QUANT_FILE_H
+
+#include "accel_quant.h"
+#include "gguf.h"
+
+enum {
+    QUANT_NAME_SHOWN = 60,
+    QUANT_TOKENS = 8192
+}; /* bytes of a name; of calibration, unless told */
+
+/* The tensor type that text names, or if it is NULL the best for rows of n weights at that many bits (0: 4.5).
+ * Rows that the type's blocks do not divide: F16. @return ACCEL_OK, _E_ARG */
+int quant_choose_type(const char *text, double bits, uint64_t n, uint32_t *type,
+                      struct accel_error *err);
+bool quant_is_float(uint32_t type);
+/* Of its name, for "%.*s". */
+int quant_name_length(const struct gguf_tensor *t);
+/* Rows first .. first + n - 1 as floats, and what is odd about them in info.
+ * @return ACCEL_OK, _E_NOMEM, _E_CORRUPT (not finite: names tensor, row and column) */
+int quant_read_rows(const struct gguf_tensor *t, uint64_t first, uint64_t n, float *w,
+                    struct accel_quantize_tensor *info, struct accel_error *err);
+
+#endif
