@@ -1,12 +1,12 @@
 /* bench_model.cu - how fast a GPU runs a whole model of 7 billion weights, beside how fast it can read them.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   bench_model [layers=N] [device=cuda:0] [json=FILE]
+ *   bench_model [layers=N] [device=cuda:0 or cuda:0+1] [json=FILE]
  *
  * The model has the shape of a llama of 7 billion weights; its weights are random bits, made on the GPU, in every
  * matrix of the format named, the head too. Time is that of a program that waits for the logits of one token before it
  * gives the next one: embedding to the GPU, all layers, logits back. The limit is what a kernel that only reads takes
- * for as many bytes of weights and headers, in the same run. */
+ * for as many bytes of weights and headers, in the same run; with two cards, of one card's share. */
 #include "bench.cuh"
 
 extern "C" {
@@ -30,7 +30,9 @@ struct Model {
     accel_llm llm = {};
     std::vector<llama_layer> layers;
     std::vector<float> ones, row_scale, rope, x;
-    uint8_t *pool = nullptr;
+    int gpus[CUDA_CARDS] = {};
+    uint32_t cards = 1;
+    uint8_t *pool[CUDA_CARDS] = {}; /* as large on each card */
     size_t pool_bytes = 0, used = 0, weight_bytes = 0;
 };
 
@@ -47,18 +49,26 @@ void add_matrix(Model &m, accel_dev *dev, linear *l, const Format &f, uint32_t g
                 uint32_t cols)
 {
     cuda_layout at;
-    lay_out(&at, f, group, rows, cols);
+    const uint32_t each = cuda_first_row(rows, m.cards, 1);
+    lay_out(&at, f, group, each, cols); /* the largest share */
     const size_t codes = (size_t)at.tiles * at.steps * cuda_code_bits(f.width) * 512;
     const size_t headers = (size_t)at.tiles * 16 * at.headers * 2;
-    if (m.pool) {
+    if (m.pool[0]) {
         auto *w = (accel_weights *)calloc(1, sizeof(accel_weights));
         auto *priv = (cuda_weights *)calloc(1, sizeof(cuda_weights));
         no_memory(w);
         no_memory(priv);
-        priv->m.at = at;
-        priv->m.codes = m.pool + m.used;
-        priv->m.headers = m.pool + m.used + codes;
-        priv->m.tables = m.pool;
+        priv->cards = m.cards;
+        for (uint32_t i = 0; i < m.cards; i++) {
+            cuda_share &share = priv->of[i];
+            share.gpu = m.gpus[i];
+            share.first = cuda_first_row(rows, m.cards, i);
+            lay_out(&share.m.at, f, group, cuda_first_row(rows, m.cards, i + 1) - share.first,
+                    cols);
+            share.m.codes = m.pool[i] + m.used;
+            share.m.headers = m.pool[i] + m.used + codes;
+            share.m.tables = m.pool[i];
+        }
         w->dev = dev;
         w->rows = rows;
         w->cols = cols;
@@ -120,9 +130,12 @@ void make(Model &m, accel_dev *dev, const Shape &s, const Format &f, uint32_t gr
     m.llm.q_stride = s.ff > s.embd ? s.ff : s.embd;
     add_matrices(m, dev, s, f, group);
     m.pool_bytes = m.used;
-    check(cudaMalloc(&m.pool, m.pool_bytes), "memory");
-    fill<<<2048, 256>>>((uint4 *)m.pool, m.pool_bytes / 16);
-    check(cudaDeviceSynchronize(), "random weights");
+    for (uint32_t i = 0; i < m.cards; i++) {
+        check(cudaSetDevice(m.gpus[i]), "device");
+        check(cudaMalloc(&m.pool[i], m.pool_bytes), "memory");
+        fill<<<2048, 256>>>((uint4 *)m.pool[i], m.pool_bytes / 16);
+        check(cudaDeviceSynchronize(), "random weights");
+    }
     add_matrices(m, dev, s, f, group);
 }
 
@@ -141,7 +154,8 @@ void drop(Model &m)
         drop(&l.down);
     }
     drop(&m.llm.head);
-    cudaFree(m.pool);
+    for (uint32_t i = 0; i < m.cards; i++)
+        cudaFree(m.pool[i]);
 }
 
 double seconds()
@@ -150,10 +164,11 @@ double seconds()
         .count();
 }
 
-/* Seconds to read that many bytes: the best of several grids. */
+/* Seconds for a card to read its share: the best of several grids. */
 double read_seconds(const Model &m, int sms)
 {
     cudaEvent_t begin, end;
+    check(cudaSetDevice(m.gpus[0]), "device");
     check(cudaEventCreate(&begin), "event");
     check(cudaEventCreate(&end), "event");
     float best = 1e30f;
@@ -161,8 +176,8 @@ double read_seconds(const Model &m, int sms)
         for (int i = 0; i < 4; i++) {
             float ms;
             check(cudaEventRecord(begin), "event");
-            read_only<false>
-                <<<sms * each, 512>>>((const uint4 *)m.pool, m.weight_bytes / 16, (uint4 *)m.pool);
+            read_only<false><<<sms * each, 512>>>((const uint4 *)m.pool[0], m.weight_bytes / 16,
+                                                  (uint4 *)m.pool[0]);
             check(cudaEventRecord(end), "event");
             check(cudaEventSynchronize(end), "read");
             check(cudaEventElapsedTime(&ms, begin, end), "time");
@@ -225,10 +240,9 @@ int main(int argc, char **argv)
         fprintf(stderr, "bench_model: %s\n", err.text);
         return 1;
     }
-    int gpu = 0;
+    const auto *d = (const cuda_dev *)dev->priv;
     cudaDeviceProp prop;
-    check(cudaGetDevice(&gpu), "device");
-    check(cudaGetDeviceProperties(&prop, gpu), "device");
+    check(cudaGetDeviceProperties(&prop, d->card[0].gpu), "device");
     FILE *out = json ? fopen(json, "w") : nullptr;
     printf("%s, %s: %u layers of %u, feed-forward %u, vocabulary %u\n", uri, prop.name, s.layers,
            s.embd, s.ff, s.vocab);
@@ -239,6 +253,9 @@ int main(int argc, char **argv)
         fprintf(out, "{\"gpu\": \"%s\", \"models\": [", prop.name);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         Model m;
+        m.cards = d->cards;
+        for (uint32_t c = 0; c < d->cards; c++)
+            m.gpus[c] = d->card[c].gpu;
         void *on_gpu = nullptr;
         make(m, dev, s, cases[i].f, cases[i].group);
         if (device_open_model(dev, &m.llm, &on_gpu, &err)) {
@@ -247,7 +264,7 @@ int main(int argc, char **argv)
         }
         const double limit = 1.0 / read_seconds(m, prop.multiProcessorCount);
         printf("%-3s %5u %8.3f %9.1f  ", cases[i].f.name, cases[i].group,
-               (double)m.weight_bytes / 1e9, limit);
+               (double)m.weight_bytes * m.cards / 1e9, limit);
         if (out)
             fprintf(out, "%s\n{\"format\": \"%s\", \"group\": %u, \"bytes\": %zu, \"limit\": %.2f",
                     i ? "," : "", cases[i].f.name, cases[i].group, m.weight_bytes, limit);

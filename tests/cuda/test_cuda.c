@@ -1,7 +1,7 @@
 /* test_cuda.c - every format on a GPU against cpu:, bit for bit.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   test_cuda [few | models | FORMAT]      few: a small subset, for a memory checker
+ *   test_cuda [few | models | two | FORMAT]    few: a small subset, for a memory checker; two: two cards
  *
  * Prints a line "ok NAME" or "not ok NAME" for each test. $ACCEL_CUDA: the device (default cuda:0). */
 #include "../unit/random_matrix.h"
@@ -20,6 +20,7 @@ struct bench {
     struct rng rng;
     bool few;
     const char *only; /* a format's name; NULL: all */
+    const char *on;   /* ahead of the names of tests */
     int failures;
     char why[640];
 };
@@ -36,7 +37,7 @@ static void *must(void *p)
 
 static void report(struct bench *b, const char *name)
 {
-    printf("%s %s\n", b->why[0] ? "not ok" : "ok", name);
+    printf("%s %s%s\n", b->why[0] ? "not ok" : "ok", b->on, name);
     if (b->why[0]) {
         printf("    %s\n", b->why);
         b->failures++;
@@ -412,9 +413,91 @@ static void odd_models(struct bench *b)
     }
 }
 
+/* Wide heads and many positions: a head's attention is shared among blocks, and values come in many pieces. */
+static void long_context(struct bench *b)
+{
+    static const uint32_t wide[] = { 128, 64, 256 };
+    for (uint32_t i = 0; i < (b->few ? 1 : 3); i++) {
+        struct tiny_llama t;
+        struct accel_error err = { 0, "" };
+        accel_model *model = NULL;
+        char name[128];
+        tiny_default(&t);
+        t.layers = 1;
+        t.heads = 4;
+        t.kv_heads = i % 2 ? 4 : 2;
+        t.head_dim = wide[i];
+        t.rope_dim = 0;
+        t.embd = 256;
+        t.ff = 256;
+        t.context = 1301;
+        t.rope_freqs = false;
+        tiny_build(&t);
+        const struct accel_llm_options options = { ACCEL_INT(4), 32, 0, 64, 0, 0 };
+        if (accel_model_open_memory(t.w.data, t.w.size, "tiny", &model, &err))
+            snprintf(b->why, sizeof b->why, "%s", err.text);
+        else
+            one_model(b, model, "a long context", &options);
+        accel_model_free(model);
+        tiny_free(&t);
+        snprintf(name, sizeof name,
+                 "heads of %u in a context of 1301 have the same logits as on cpu:", wide[i]);
+        report(b, name);
+    }
+}
+
+/* ---- two cards ---- */
+
+static void two_cards(struct bench *b)
+{
+    struct accel_error err = { 0, "" };
+    accel_dev *const one = b->gpu;
+    int count = 0;
+    (void)cudaGetDeviceCount(&count);
+    (void)cudaGetLastError();
+    if (accel_open("cuda:0+0", NULL, &b->gpu, &err) != ACCEL_E_URI)
+        snprintf(b->why, sizeof b->why, "cuda:0+0: %s", err.text);
+    report(b, "a card cannot be two");
+    if (count < 2) {
+        if (accel_open("cuda:0+1", NULL, &b->gpu, &err) != ACCEL_E_URI)
+            snprintf(b->why, sizeof b->why, "cuda:0+1: %s", err.text);
+        report(b, "two cards do not open where there is one");
+        printf("ok two cards have the same results as cpu: # SKIP there is one\n");
+        b->gpu = one;
+        return;
+    }
+    const bool few = b->few;
+    b->few = true;
+    b->on = "two cards: ";
+    if (accel_open("cuda:0+1:host=1", NULL, &b->gpu, &err)) {
+        snprintf(b->why, sizeof b->why, "%s", err.text);
+        report(b, "they open");
+    } else {
+        formats(b);
+        many_columns(b);
+        a_device_lives_on_after_errors(b);
+        accel_close(b->gpu);
+    }
+    const int rc = accel_open("cuda:0+1", NULL, &b->gpu, &err);
+    if (rc == ACCEL_E_UNSUPPORTED) {
+        printf("ok two cards: models # SKIP %s\n", err.text);
+    } else if (rc) {
+        snprintf(b->why, sizeof b->why, "%s", err.text);
+        report(b, "they open with NCCL");
+    } else {
+        demo_models(b);
+        odd_models(b);
+        long_context(b);
+        accel_close(b->gpu);
+    }
+    b->gpu = one;
+    b->few = few;
+    b->on = "";
+}
+
 int main(int argc, char **argv)
 {
-    struct bench b = { .rng = { 20 }, .few = argc > 1 && !strcmp(argv[1], "few") };
+    struct bench b = { .rng = { 20 }, .on = "", .few = argc > 1 && !strcmp(argv[1], "few") };
     b.only = argc > 1 && !b.few ? argv[1] : NULL;
     struct accel_error err = { 0, "" };
     const char *uri = getenv("ACCEL_CUDA");
@@ -425,11 +508,12 @@ int main(int argc, char **argv)
         return 1;
     }
     const bool models = b.only && !strcmp(b.only, "models");
-    if (!models)
+    if (!models && !(b.only && !strcmp(b.only, "two")))
         formats(&b);
     if (!b.only || models) {
         demo_models(&b);
         odd_models(&b);
+        long_context(&b);
     }
     if (!b.only)
         many_columns(&b);
@@ -438,6 +522,8 @@ int main(int argc, char **argv)
     a_device_lives_on_after_errors(&b);
     if (!b.few && !b.only)
         a_device_lives_on_after_it_was_full(&b);
+    if (!b.only || !strcmp(b.only, "two"))
+        two_cards(&b);
     accel_close(b.cpu);
     accel_close(b.gpu);
     return b.failures != 0;

@@ -106,16 +106,19 @@ static void free_weights(void *priv)
     struct cuda_weights *w = priv;
     if (!w)
         return;
-    if (cudaSetDevice(w->gpu) == cudaSuccess) {
-        drop(w->m.codes);
-        drop(w->m.headers);
-        drop(w->m.oc);
-        drop(w->m.tables);
-        drop(w->m.first);
-        drop(w->m.col);
-        drop(w->m.k);
-        drop(w->m.osc);
-        drop(w->m.osh);
+    for (uint32_t i = 0; i < w->cards; i++) {
+        const struct cuda_matrix *m = &w->of[i].m;
+        if (cudaSetDevice(w->of[i].gpu) != cudaSuccess)
+            continue;
+        drop(m->codes);
+        drop(m->headers);
+        drop(m->oc);
+        drop(m->tables);
+        drop(m->first);
+        drop(m->col);
+        drop(m->k);
+        drop(m->osc);
+        drop(m->osh);
     }
     (void)cudaGetLastError();
     free(w);
@@ -123,11 +126,35 @@ static void free_weights(void *priv)
 
 /* ---- weights ---- */
 
-static cudaError_t upload_matrix(const struct accel_matrix *mat, const struct cuda_packed *p,
-                                 struct cuda_matrix *m)
+uint32_t cuda_first_row(uint32_t rows, uint32_t cards, uint32_t card)
 {
-    const struct outliers *o = mat->outliers;
-    const size_t rows = mat->rows;
+    const uint32_t each = rows / cards + (rows % cards ? 1 : 0);
+    return card < cards && card <= rows / each && card * each < rows ? card * each : rows;
+}
+
+/* Rows of a matrix as one, which borrows all of it; outliers are not among it. */
+static struct accel_matrix rows_of(const struct accel_matrix *mat, uint32_t first, uint32_t rows)
+{
+    struct accel_matrix m = *mat;
+    const size_t at = (size_t)first * mat->groups;
+    m.rows = rows;
+    m.codes += (size_t)first * mat->cols;
+    m.sc += at;
+    m.sh += at;
+    m.oc += at;
+    m.row_scale += first;
+    if (m.sel)
+        m.sel += at;
+    if (m.codebook)
+        m.codebook += (size_t)first << accel_format_bits(m.format);
+    m.outliers = NULL;
+    return m;
+}
+
+/* o: of the whole matrix, lists of all rows; NULL: none */
+static cudaError_t upload_matrix(const struct outliers *o, size_t all, size_t begin, size_t rows,
+                                 const struct cuda_packed *p, struct cuda_matrix *m)
+{
     cudaError_t e = cudaSuccess;
     m->at = p->at;
     m->codes = upload(p->codes, p->code_bytes, &e);
@@ -135,56 +162,79 @@ static cudaError_t upload_matrix(const struct accel_matrix *mat, const struct cu
     m->oc = upload(p->oc, p->oc_bytes, &e);
     m->tables = upload(p->tables, p->table_bytes, &e);
     if (o) {
-        const size_t count = o->first[rows];
-        m->first = upload(o->first, (rows + 1) * sizeof *o->first, &e);
+        const size_t count = o->first[all];
+        m->first = upload(o->first + begin, (rows + 1) * sizeof *o->first, &e);
         m->col = upload(o->col, count * sizeof *o->col, &e);
         m->k = upload(o->k, count * sizeof *o->k, &e);
-        m->osc = upload(o->sc, rows * sizeof *o->sc, &e);
-        m->osh = upload(o->sh, rows, &e);
+        m->osc = upload(o->sc + begin, rows * sizeof *o->sc, &e);
+        m->osh = upload(o->sh + begin, rows, &e);
     }
     return e;
+}
+
+/* A card's share of the rows. */
+static int load_share(const struct cuda_card *card, const struct accel_matrix *mat, uint32_t rows,
+                      struct cuda_share *share, struct accel_weights *w, struct accel_error *err)
+{
+    const struct accel_matrix part = rows_of(mat, share->first, rows);
+    struct cuda_packed p = { 0 };
+    cudaError_t e = cudaSetDevice(card->gpu);
+    if (e != cudaSuccess)
+        return cuda_failed(e, card->gpu, "loading a matrix", err);
+    int rc = cuda_pack(&part, &p);
+    if (rc) {
+        accel_fail(err, rc, "out of memory: loading a matrix of %u x %u", mat->rows, mat->cols);
+        goto out;
+    }
+    e = upload_matrix(mat->outliers, mat->rows, share->first, rows, &p, &share->m);
+    if (e != cudaSuccess) {
+        char doing[80];
+        snprintf(doing, sizeof doing, "loading a matrix of %u x %u", mat->rows, mat->cols);
+        rc = cuda_failed(e, card->gpu, doing, err);
+        goto out;
+    }
+    w->info.code_bits += (uint64_t)p.code_bytes * 8;
+    w->info.header_bits += (uint64_t)(p.header_bytes + p.oc_bytes + p.table_bytes) * 8;
+out:
+    cuda_pack_free(&p);
+    return rc;
 }
 
 static int cuda_load(struct accel_dev *dev, const struct accel_matrix *mat, struct accel_weights *w,
                      struct accel_error *err)
 {
     const struct cuda_dev *d = dev->priv;
-    struct cuda_packed p = { 0 };
     struct cuda_layout at;
     cuda_plan(mat, &at);
     if (at.steps > CUDA_MAX_STEPS)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "cuda:%d: rows of %u columns; at most %u fit",
-                          d->gpu, mat->cols, CUDA_MAX_STEPS * CUDA_STEP);
-    cudaError_t e = cudaSetDevice(d->gpu);
-    if (e != cudaSuccess)
-        return cuda_failed(e, d->gpu, "loading a matrix", err);
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "%s: rows of %u columns; at most %u fit",
+                          dev->caps.uri, mat->cols, CUDA_MAX_STEPS * CUDA_STEP);
     struct cuda_weights *priv = calloc(1, sizeof *priv);
-    int rc = priv ? cuda_pack(mat, &p) : ACCEL_E_NOMEM;
-    if (rc) {
-        accel_fail(err, rc, "out of memory: loading a matrix of %u x %u", mat->rows, mat->cols);
-        goto out;
+    if (!priv)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory: loading a matrix of %u x %u",
+                          mat->rows, mat->cols);
+    int rc = ACCEL_OK;
+    w->info.code_bits = w->info.header_bits = 0;
+    for (uint32_t i = 0; i < d->cards && !rc; i++) {
+        struct cuda_share *share = &priv->of[i];
+        share->gpu = d->card[i].gpu;
+        share->first = cuda_first_row(mat->rows, d->cards, i);
+        priv->cards = i + 1;
+        const uint32_t rows = cuda_first_row(mat->rows, d->cards, i + 1) - share->first;
+        if (rows)
+            rc = load_share(&d->card[i], mat, rows, share, w, err);
     }
-    priv->gpu = d->gpu;
-    e = upload_matrix(mat, &p, &priv->m);
-    if (e != cudaSuccess) {
-        char doing[80];
-        snprintf(doing, sizeof doing, "loading a matrix of %u x %u", mat->rows, mat->cols);
-        rc = cuda_failed(e, d->gpu, doing, err);
-        goto out;
+    if (rc) {
+        free_weights(priv);
+        return rc;
     }
     w->priv = priv;
     w->free_priv = free_weights;
-    w->info.code_bits = (uint64_t)p.code_bytes * 8;
-    w->info.header_bits = (uint64_t)(p.header_bytes + p.oc_bytes + p.table_bytes) * 8;
     if (mat->outliers) { /* k and column; sc and sh */
         w->info.code_bits += (uint64_t)mat->outliers->first[mat->rows] * 48;
         w->info.header_bits += (uint64_t)mat->rows * 24;
     }
-    priv = NULL;
-out:
-    free_weights(priv);
-    cuda_pack_free(&p);
-    return rc;
+    return ACCEL_OK;
 }
 
 /* ---- jobs ---- */
@@ -197,7 +247,7 @@ static uint64_t now_ns(void)
 }
 
 /* Memory for everything a job needs; the arrays go into x and y. */
-static cudaError_t job_memory(struct cuda_dev *d, const struct cuda_layout *at,
+static cudaError_t job_memory(struct cuda_card *d, const struct cuda_layout *at,
                               const struct backend_job *job, struct cuda_acts *x,
                               struct cuda_results *y)
 {
@@ -238,33 +288,55 @@ static cudaError_t job_memory(struct cuda_dev *d, const struct cuda_layout *at,
     return e;
 }
 
-static cudaError_t start(struct cuda_dev *d, const struct cuda_matrix *m,
-                         const struct backend_job *job, const struct cuda_acts *x,
-                         const struct cuda_results *y)
+/* A card's share of a job, on its way. */
+static cudaError_t start(struct cuda_card *d, const struct cuda_share *share,
+                         const struct backend_job *job)
 {
+    const struct cuda_matrix *m = &share->m;
     const size_t cols = m->at.cols, rows = m->at.rows, count = job->n * rows;
     const size_t y_bytes = job->requant_mul ? count : count * sizeof *job->acc;
+    struct cuda_acts x;
+    struct cuda_results y;
+    cudaError_t e = cudaSetDevice(d->gpu);
+    if (e == cudaSuccess)
+        e = job_memory(d, &m->at, job, &x, &y);
+    if (e != cudaSuccess)
+        return e;
     int8_t *host_x = d->host_x.at;
     for (size_t i = 0; i < job->n; i++)
         memcpy(host_x + i * cols, job->x + i * job->x_stride, cols);
-    cudaError_t e = cudaMemcpyAsync(d->x.at, host_x, job->n * cols, cudaMemcpyHostToDevice,
-                                    d->stream);
+    e = cudaMemcpyAsync(d->x.at, host_x, job->n * cols, cudaMemcpyHostToDevice, d->stream);
     if (e == cudaSuccess && job->requant_mul) {
-        e = cudaMemcpyAsync(d->requant.at, job->requant_mul, rows * sizeof *job->requant_mul,
-                            cudaMemcpyHostToDevice, d->stream);
+        e = cudaMemcpyAsync(d->requant.at, job->requant_mul + share->first,
+                            rows * sizeof *job->requant_mul, cudaMemcpyHostToDevice, d->stream);
         if (e == cudaSuccess)
             e = cudaMemcpyAsync((uint8_t *)d->requant.at + rows * sizeof *job->requant_mul,
-                                job->requant_shift, rows, cudaMemcpyHostToDevice, d->stream);
+                                job->requant_shift + share->first, rows, cudaMemcpyHostToDevice,
+                                d->stream);
     }
     if (e == cudaSuccess)
-        e = (cudaError_t)cuda_prepare(&m->at, x, d->stream);
+        e = (cudaError_t)cuda_prepare(&m->at, &x, d->stream);
     if (e == cudaSuccess)
-        e = (cudaError_t)cuda_product(m, x, y, &d->how, d->stream);
+        e = (cudaError_t)cuda_product(m, &x, &y, &d->how, d->stream);
     if (e == cudaSuccess)
         e = cudaMemcpyAsync(d->host_results.at, d->results.at, y_bytes, cudaMemcpyDeviceToHost,
                             d->stream);
-    cudaError_t end = cudaStreamSynchronize(d->stream); /* also after an error: copies under way */
-    return e == cudaSuccess ? end : e;
+    return e;
+}
+
+/* What a card made, to where the job wants it. */
+static void collect(const struct cuda_card *d, const struct cuda_share *share, size_t all,
+                    const struct backend_job *job)
+{
+    const size_t rows = share->m.at.rows;
+    for (size_t i = 0; i < job->n; i++) {
+        const size_t to = i * all + share->first;
+        if (job->requant_mul)
+            memcpy(job->i8 + to, (const int8_t *)d->host_results.at + i * rows, rows);
+        else
+            memcpy(job->acc + to, (const int64_t *)d->host_results.at + i * rows,
+                   rows * sizeof *job->acc);
+    }
 }
 
 static int cuda_run(struct accel_dev *dev, const struct backend_job *job, struct accel_stats *stats,
@@ -272,59 +344,97 @@ static int cuda_run(struct accel_dev *dev, const struct backend_job *job, struct
 {
     struct cuda_dev *d = dev->priv;
     const struct cuda_weights *w = job->weights->priv;
-    const struct cuda_layout *at = &w->m.at;
+    const uint32_t rows = job->weights->rows, cols = job->weights->cols;
     const uint64_t begin = now_ns();
-    struct cuda_acts x;
-    struct cuda_results y;
-    cudaError_t e = cudaSetDevice(d->gpu);
-    if (e == cudaSuccess)
-        e = job_memory(d, at, job, &x, &y);
-    if (e == cudaSuccess)
-        e = start(d, &w->m, job, &x, &y);
-    if (e != cudaSuccess) {
+    cudaError_t e[CUDA_CARDS] = { cudaSuccess };
+    for (uint32_t i = 0; i < d->cards; i++)
+        if (w->of[i].m.at.rows)
+            e[i] = start(&d->card[i], &w->of[i], job);
+    for (uint32_t i = 0; i < d->cards; i++) { /* also after an error: copies under way */
+        cudaError_t end = cudaSetDevice(d->card[i].gpu);
+        if (end == cudaSuccess)
+            end = cudaStreamSynchronize(d->card[i].stream);
+        e[i] = e[i] == cudaSuccess ? end : e[i];
+    }
+    for (uint32_t i = 0; i < d->cards; i++) {
         char doing[96];
-        snprintf(doing, sizeof doing, "a job of %u x %u with %u columns", at->rows, at->cols,
-                 job->n);
-        return cuda_failed(e, d->gpu, doing, err);
+        snprintf(doing, sizeof doing, "a job of %u x %u with %u columns", rows, cols, job->n);
+        if (e[i] != cudaSuccess)
+            return cuda_failed(e[i], d->card[i].gpu, doing, err);
     }
     if (job->deadline_ns && now_ns() - begin >= job->deadline_ns)
-        return accel_fail(err, ACCEL_E_TIMEOUT, "cuda:%d: the job's deadline of %llu ns passed",
-                          d->gpu, (unsigned long long)job->deadline_ns);
-    const size_t count = (size_t)job->n * at->rows;
-    if (job->requant_mul)
-        memcpy(job->i8, d->host_results.at, count);
-    else
-        memcpy(job->acc, d->host_results.at, count * sizeof *job->acc);
-    stats->macs = (uint64_t)at->rows * at->cols * job->n;
+        return accel_fail(err, ACCEL_E_TIMEOUT, "%s: the job's deadline of %llu ns passed",
+                          dev->caps.uri, (unsigned long long)job->deadline_ns);
+    for (uint32_t i = 0; i < d->cards; i++)
+        if (w->of[i].m.at.rows)
+            collect(&d->card[i], &w->of[i], rows, job);
+    stats->macs = (uint64_t)rows * cols * job->n;
     return ACCEL_OK;
 }
 
 /* ---- the device ---- */
 
-/* "", "1", "1:host=1" */
-static int parse(const char *params, int *gpu, bool *host_floats, struct accel_error *err)
+/* A GPU's number; *at: beyond it. */
+static bool parse_gpu(const char **at, int *gpu)
 {
-    char *end = NULL, key[256], value[256];
-    *gpu = 0;
-    *host_floats = false;
+    char *end = NULL;
+    const long n = strtol(*at, &end, 10);
+    if (**at < '0' || **at > '9' || n >= CUDA_MAX_GPUS)
+        return false;
+    *gpu = (int)n;
+    *at = end;
+    return true;
+}
+
+/* "", "1", "0+1", "1:host=1" */
+static int parse(const char *params, struct cuda_dev *d, struct accel_error *err)
+{
+    char key[256], value[256];
+    const char *cursor = params;
+    d->cards = 1;
     if (*params == '\0')
         return ACCEL_OK;
-    const long n = strtol(params, &end, 10);
-    if (*params < '0' || *params > '9' || (*end && *end != ':') || n >= CUDA_MAX_GPUS)
-        return accel_fail(err, ACCEL_E_URI,
-                          "cuda: '%.40s' is no GPU's number; write cuda:0, cuda:1, ...", params);
-    *gpu = (int)n;
-    const char *cursor = *end ? end + 1 : end;
+    bool good = parse_gpu(&cursor, &d->card[0].gpu);
+    if (good && *cursor == '+') {
+        cursor++;
+        good = parse_gpu(&cursor, &d->card[1].gpu);
+        d->cards = 2;
+    }
+    if (!good || (*cursor && *cursor != ':'))
+        return accel_fail(
+            err, ACCEL_E_URI,
+            "cuda: '%.40s' is no GPU's number; write cuda:0, cuda:1, ..., or cuda:0+1 "
+            "for two as one",
+            params);
+    if (d->cards > 1 && d->card[0].gpu == d->card[1].gpu)
+        return accel_fail(err, ACCEL_E_URI, "cuda:%d+%d: two different GPUs are needed",
+                          d->card[0].gpu, d->card[1].gpu);
+    cursor += *cursor == ':';
     int rc;
     while ((rc = uri_next_param(&cursor, key, value, err)) > 0) {
         if (strcmp(key, "host") != 0 || (strcmp(value, "0") != 0 && strcmp(value, "1") != 0))
             return accel_fail(err, ACCEL_E_URI,
                               "cuda:%d: '%.40s=%.40s' is no setting of it; host=1 leaves all of a "
                               "model but its matrices on the host",
-                              *gpu, key, value);
-        *host_floats = value[0] == '1';
+                              d->card[0].gpu, key, value);
+        d->host_floats = value[0] == '1';
     }
     return rc;
+}
+
+static void close_card(struct cuda_card *d)
+{
+    if (!d->stream || cudaSetDevice(d->gpu) != cudaSuccess)
+        return;
+    (void)cudaFree(d->x.at);
+    (void)cudaFree(d->bytes.at);
+    (void)cudaFree(d->planes.at);
+    (void)cudaFree(d->sums.at);
+    (void)cudaFree(d->results.at);
+    (void)cudaFree(d->requant.at);
+    (void)cudaFreeHost(d->host_x.at);
+    (void)cudaFreeHost(d->host_results.at);
+    (void)cudaStreamDestroy(d->stream);
 }
 
 static void cuda_close(struct accel_dev *dev)
@@ -333,65 +443,68 @@ static void cuda_close(struct accel_dev *dev)
     if (!d)
         return;
     /* errors change nothing here: a lost GPU has given its memory back already */
-    if (cudaSetDevice(d->gpu) == cudaSuccess) {
-        (void)cudaFree(d->x.at);
-        (void)cudaFree(d->bytes.at);
-        (void)cudaFree(d->planes.at);
-        (void)cudaFree(d->sums.at);
-        (void)cudaFree(d->results.at);
-        (void)cudaFree(d->requant.at);
-        (void)cudaFreeHost(d->host_x.at);
-        (void)cudaFreeHost(d->host_results.at);
-        if (d->stream)
-            (void)cudaStreamDestroy(d->stream);
-    }
+    nccl_close(d->nccl);
+    for (uint32_t i = 0; i < d->cards; i++)
+        close_card(&d->card[i]);
     (void)cudaGetLastError();
     free(d);
     dev->priv = NULL;
 }
 
-static int cuda_open(struct accel_dev *dev, const char *params, struct accel_error *err)
+static int open_card(struct cuda_card *d, int count, struct accel_error *err)
 {
-    int gpu, count = 0, major = 0, minor = 0;
-    bool host_floats;
-    int rc = parse(params, &gpu, &host_floats, err);
-    if (rc)
-        return rc;
-    cudaError_t e = cudaGetDeviceCount(&count);
-    if (e != cudaSuccess || count <= 0)
-        return no_gpu(e, err);
+    int major = 0, minor = 0, sms = 0;
+    const int gpu = d->gpu;
     if (gpu >= count)
         return accel_fail(err, ACCEL_E_URI, "cuda:%d: this machine has %d GPU%s, from cuda:0 on",
                           gpu, count, count > 1 ? "s" : "");
-    e = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, gpu);
+    cudaError_t e = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, gpu);
     if (e == cudaSuccess)
         e = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, gpu);
     if (e == cudaSuccess && major < 8)
         return accel_fail(err, ACCEL_E_UNSUPPORTED,
                           "cuda:%d: a GPU of compute capability %d.%d; 8.0 or later is needed", gpu,
                           major, minor);
-    struct cuda_dev *d = calloc(1, sizeof *d);
-    if (!d)
-        return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening cuda:%d", gpu);
-    d->gpu = gpu;
-    d->host_floats = host_floats;
-    dev->priv = d;
-    int sms = 0;
     if (e == cudaSuccess)
         e = cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, gpu);
     d->how.sms = (uint32_t)sms;
     d->how.wgmma = major == 9 && minor == 0;
+    d->how.clusters = major >= 9;
     if (e == cudaSuccess)
         e = cudaSetDevice(gpu);
     if (e == cudaSuccess)
         e = cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking);
-    if (e != cudaSuccess) {
-        rc = cuda_failed(e, gpu, "opening", err);
+    return e == cudaSuccess ? ACCEL_OK : cuda_failed(e, gpu, "opening", err);
+}
+
+static int cuda_open(struct accel_dev *dev, const char *params, struct accel_error *err)
+{
+    int count = 0;
+    struct cuda_dev *d = calloc(1, sizeof *d);
+    if (!d)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory: opening a GPU");
+    dev->priv = d;
+    int rc = parse(params, d, err);
+    if (!rc) {
+        const cudaError_t e = cudaGetDeviceCount(&count);
+        if (e != cudaSuccess || count <= 0)
+            rc = no_gpu(e, err);
+    }
+    for (uint32_t i = 0; i < d->cards && !rc; i++)
+        rc = open_card(&d->card[i], count, err);
+    if (!rc && d->cards > 1 && !d->host_floats) {
+        const int gpus[CUDA_CARDS] = { d->card[0].gpu, d->card[1].gpu };
+        rc = nccl_open(gpus, d->cards, &d->nccl, err);
+    }
+    if (rc) {
         cuda_close(dev);
         return rc;
     }
     struct accel_caps *caps = &dev->caps;
-    snprintf(caps->uri, sizeof caps->uri, "cuda:%d", gpu);
+    if (d->cards > 1)
+        snprintf(caps->uri, sizeof caps->uri, "cuda:%d+%d", d->card[0].gpu, d->card[1].gpu);
+    else
+        snprintf(caps->uri, sizeof caps->uri, "cuda:%d", d->card[0].gpu);
     strcpy(caps->backend, "cuda");
     strcpy(caps->pe, "gpu");
     caps->rows = 1;

@@ -22,7 +22,7 @@ CUDA_OBJS   := $(CUDA_WIDTHS:%=$(B)/cuda/bytes_%.o) $(CUDA_WIDTHS:%=$(B)/cuda/ti
 CUDA_LIBS   := -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lstdc++
 CUDA_CFLAGS := -DACCEL_WITH_CUDA -isystem $(CUDA_HOME)/include
 CUDA_H      := $(wildcard $(CUDA_SRC)/*.h $(CUDA_SRC)/*.cuh) driver/src/internal.h driver/include/accel.h
-LIB_SRC     += $(CUDA_SRC)/backend.c $(CUDA_SRC)/model.c
+LIB_SRC     += $(CUDA_SRC)/backend.c $(CUDA_SRC)/model.c $(CUDA_SRC)/nccl.c
 
 $(B)/cuda/bytes_%.o: $(CUDA_SRC)/bytes.cu $(CUDA_H) $(CUDA_SRC)/cuda.mk
 	$(call say,NVCC,$< width $*)

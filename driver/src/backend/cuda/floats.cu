@@ -5,6 +5,8 @@
  * thread for each partial sum of fmath.h; only maxima, where the order does not matter, are formed as a GPU likes. */
 #include "floats.cuh"
 
+#include <algorithm>
+
 namespace
 {
 
@@ -115,8 +117,14 @@ __global__ void __launch_bounds__(kAttendThreads) attend_kernel(cuda_attention a
     for (uint32_t i = threadIdx.x; i < hd; i += blockDim.x)
         shared[i] = out[i];
     __syncthreads();
-    attention<false>(shared, nullptr, nullptr, a.keys + kv, a.values + kv, hd, a.context,
-                     *a.pos + token, a.scale, shared + hd, out);
+    float *scores = shared + hd;
+    const uint32_t count = *a.pos + token + 1;
+    for (uint32_t t = threadIdx.x; t < count; t += blockDim.x)
+        scores[t] = ascending(0.0f, hd, shared, a.keys + kv + t, a.context) * a.scale;
+    __syncthreads();
+    softmax(scores, count);
+    for (uint32_t d = threadIdx.x; d < hd; d += blockDim.x)
+        out[d] = ascending(0.0f, count, scores, a.values + kv + d, hd);
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0)
@@ -132,6 +140,17 @@ __global__ void __launch_bounds__(kAttendThreads) attend_kernel(cuda_attention a
         a.done[token] = 0;
     __syncthreads();
     quantize(a.to, token, shared);
+}
+
+__global__ void join_kernel(const float *shares, uint32_t each, uint32_t rows, uint32_t n, float *y)
+{
+    const size_t count = (size_t)n * rows;
+    for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < count;
+         i += (size_t)gridDim.x * blockDim.x) {
+        const uint32_t token = (uint32_t)(i / rows), row = (uint32_t)(i % rows);
+        const uint32_t first = row / each * each, left = min(each, rows - first);
+        y[i] = shares[(size_t)first * n + (size_t)token * left + (row - first)];
+    }
 }
 
 /* No more threads than there is work for; whole warps. */
@@ -162,4 +181,12 @@ int cuda_run_attention(const cuda_attention *a, const cuda_how *how, void *strea
                         stream);
     return e ? e
              : start(attend_kernel, *a, dim3(a->heads, a->n), kAttendThreads, shared, how, stream);
+}
+
+int cuda_join(const float *shares, uint32_t each, uint32_t rows, uint32_t n, float *y, void *stream)
+{
+    const size_t count = (size_t)n * rows, blocks = (count + kThreads - 1) / kThreads;
+    const dim3 grid((uint32_t)std::min<size_t>(blocks, 256));
+    join_kernel<<<grid, kThreads, 0, static_cast<cudaStream_t>(stream)>>>(shares, each, rows, n, y);
+    return cudaGetLastError();
 }

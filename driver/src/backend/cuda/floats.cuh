@@ -78,10 +78,10 @@ __device__ inline float ascending_part(float s, uint32_t count, const float *a, 
             s = s + a[j] * u[j];
     return s;
 }
-__device__ inline float ascending(uint32_t count, const float *a, const float *b, size_t stride)
+__device__ inline float ascending(float s, uint32_t count, const float *a, const float *b,
+                                  size_t stride)
 {
     constexpr uint32_t kMany = 64, kFew = 16;
-    float s = 0.0f;
     for (; count >= kMany; count -= kMany, a += kMany, b += kMany * stride)
         s = ascending_part<kMany, true>(s, count, a, b, stride);
     for (; count >= kFew; count -= kFew, a += kFew, b += kFew * stride)
@@ -89,76 +89,85 @@ __device__ inline float ascending(uint32_t count, const float *a, const float *b
     return count ? ascending_part<kFew, false>(s, count, a, b, stride) : s;
 }
 
-/* attention_head by one block: q, and k and v if the token at pos is not in the cache (Alone), are in shared memory, as
- * are scores, [pos + 1]. */
-template <bool Alone>
-__device__ inline void attention(const float *q, const float *k, const float *v, const float *keys,
-                                 const float *values, uint32_t hd, uint32_t context, uint32_t pos,
-                                 float scale, float *scores, float *out)
+/* As integers that order like the floats: no NaN is the largest of all but -NaN, and both end as NaN. */
+__device__ inline uint32_t ordered(float f)
+{
+    const uint32_t bits = __float_as_uint(f);
+    return bits >> 31 ? ~bits : bits | 0x80000000u;
+}
+__device__ inline float unordered(uint32_t bits)
+{
+    return __uint_as_float(bits >> 31 ? bits & 0x7FFFFFFFu : ~bits);
+}
+
+/* Softmax of scores, [n], by the block; each has its own copy. */
+__device__ inline void softmax(float *scores, uint32_t n)
 {
     __shared__ float sums[8];
-    const uint32_t cached = Alone ? pos : pos + 1;
     uint32_t top = 0;
-    for (uint32_t t = threadIdx.x; t <= pos; t += blockDim.x) {
-        float s = 0.0f;
-        if (t < cached) {
-            s = ascending(hd, q, keys + t, context);
-        } else {
-            for (uint32_t d = 0; d < hd; d++)
-                s = s + q[d] * k[d];
-        }
-        s = s * scale;
-        scores[t] = s;
-        /* as integers that order like the floats: no NaN is the largest of all but -NaN, and both end as NaN */
-        const uint32_t bits = __float_as_uint(s);
-        top = max(top, bits >> 31 ? ~bits : bits | 0x80000000u);
-    }
-    top = block_max(top);
-    const float most = __uint_as_float(top >> 31 ? top & 0x7FFFFFFFu : ~top);
-    for (uint32_t t = threadIdx.x; t <= pos; t += blockDim.x)
+    for (uint32_t t = threadIdx.x; t < n; t += blockDim.x)
+        top = max(top, ordered(scores[t]));
+    const float most = unordered(block_max(top));
+    for (uint32_t t = threadIdx.x; t < n; t += blockDim.x)
         scores[t] = fm_exp(scores[t] - most);
     __syncthreads();
     if (threadIdx.x < 8) {
         float s = 0.0f;
-#pragma unroll 8
-        for (uint32_t t = threadIdx.x; t <= pos; t += 8)
+#pragma unroll 16
+        for (uint32_t t = threadIdx.x; t < n; t += 8)
             s = s + scores[t];
         sums[threadIdx.x] = s;
     }
     __syncthreads();
     const float inverse = 1.0f / fm_sum8(sums);
-    for (uint32_t t = threadIdx.x; t <= pos; t += blockDim.x)
+    for (uint32_t t = threadIdx.x; t < n; t += blockDim.x)
         scores[t] = scores[t] * inverse;
     __syncthreads();
-    for (uint32_t d = threadIdx.x; d < hd; d += blockDim.x) {
-        float s = ascending(cached, scores, values + d, hd);
-        if (Alone)
-            s = s + scores[pos] * v[d];
-        out[d] = s;
+}
+
+/* Dynamic shared memory beyond what every kernel may have. */
+template <class Kernel> int room_for(Kernel kernel, uint32_t shared)
+{
+    return shared <= 48 * 1024
+               ? cudaSuccess
+               : cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      (int)shared);
+}
+
+/* cluster: blocks of a cluster; 1: none */
+template <class Kernel, class... Arguments>
+int start_cluster(Kernel kernel, dim3 grid, uint32_t threads, uint32_t shared, uint32_t cluster,
+                  const cuda_how *how, void *stream, const Arguments &...a)
+{
+    cudaLaunchConfig_t config = {};
+    cudaLaunchAttribute attributes[2] = {};
+    const int e = room_for(kernel, shared);
+    if (e)
+        return e;
+    config.gridDim = grid;
+    config.blockDim = dim3(threads);
+    config.dynamicSmemBytes = shared;
+    config.stream = static_cast<cudaStream_t>(stream);
+    config.attrs = attributes;
+    if (how->overlapped) {
+        attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        attributes[0].val.programmaticStreamSerializationAllowed = 1;
+        config.numAttrs = 1;
     }
+    if (cluster > 1) {
+        cudaLaunchAttribute &last = attributes[config.numAttrs++];
+        last.id = cudaLaunchAttributeClusterDimension;
+        last.val.clusterDim.x = cluster;
+        last.val.clusterDim.y = last.val.clusterDim.z = 1;
+    }
+    return cudaLaunchKernelEx(&config, kernel, a...);
 }
 
 template <class Kernel, class Arguments>
 int start(Kernel kernel, const Arguments &a, dim3 grid, uint32_t threads, uint32_t shared,
           const cuda_how *how, void *stream)
 {
-    cudaLaunchConfig_t config = {};
-    cudaLaunchAttribute attribute = {};
-    if (shared > 48 * 1024) {
-        const cudaError_t e = cudaFuncSetAttribute(
-            kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
-        if (e != cudaSuccess)
-            return e;
-    }
-    attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-    attribute.val.programmaticStreamSerializationAllowed = 1;
-    config.gridDim = grid;
-    config.blockDim = dim3(threads);
-    config.dynamicSmemBytes = shared;
-    config.stream = static_cast<cudaStream_t>(stream);
-    config.attrs = &attribute;
-    config.numAttrs = how->overlapped ? 1 : 0;
-    return cudaLaunchKernelEx(&config, kernel, a);
+    return start_cluster(kernel, grid, threads, shared, 1, how, stream, a);
 }
 
 } // namespace

@@ -72,7 +72,11 @@ struct cuda_gates {
 /* Columns of a linear layer, and tokens of context, that fit a multiprocessor's shared memory. */
 #define CUDA_MAX_INPUT   24576u
 #define CUDA_MAX_CONTEXT 32768u
+#define CUDA_MAX_HEAD    256u /* channels of a head: a thread each */
 
+/* y, [n][rows], from shares of its rows one after the other, [n][each] but for the last, which has what is left. */
+int cuda_join(const float *shares, uint32_t each, uint32_t rows, uint32_t n, float *y,
+              void *stream);
 int cuda_run_norm(const struct cuda_norm *a, const struct cuda_how *how, void *stream);
 int cuda_run_attention(const struct cuda_attention *a, const struct cuda_how *how, void *stream);
 int cuda_run_gates(const struct cuda_gates *a, const struct cuda_how *how, void *stream);

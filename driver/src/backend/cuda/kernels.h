@@ -44,6 +44,7 @@ struct cuda_results { /* one of acc, i8 and f32: [n][rows] */
 struct cuda_how {
     uint32_t sms;   /* multiprocessors */
     int wgmma;      /* of compute capability 9.0 */
+    int clusters;   /* of 9.0 and later: blocks that share their memory */
     uint32_t warps; /* that share a tile's steps */
     int bytes_only; /* no binary products */
     int overlapped; /* may begin before the kernel ahead of it in the stream ends */

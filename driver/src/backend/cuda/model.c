@@ -9,6 +9,8 @@
 #include "../../fmath.h"
 #include "../../llama.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,8 +31,13 @@ struct arena {
     cudaError_t error;
 };
 
+/* A card's: with two, each makes its share of the rows of every product, and all of the rest. */
 struct cuda_model {
-    struct cuda_dev *d;
+    struct cuda_card *d;
+    uint32_t card;
+    struct nccl *nccl; /* NULL: there is one card */
+    atomic_bool *lost; /* of all cards: one has failed, and the others are not to wait for it */
+    int nccl_error;
     const struct accel_llm *llm;
     struct cuda_how how; /* of single tokens */
     struct arena memory;
@@ -47,9 +54,17 @@ struct cuda_model {
         void *bytes, *planes;
         int32_t *sums;
     } acts[LINEAR_PARTS];
+    float *gathered;             /* of one product: a share after the other */
     uint8_t *host_in, *host_out; /* page-locked; as pos and x, bad and logits */
     cudaGraphExec_t token;
     uint64_t products; /* of a token */
+};
+
+/* What the library sees as a model. */
+struct cuda_models {
+    uint32_t cards;
+    atomic_bool lost;
+    struct cuda_model *of[CUDA_CARDS];
 };
 
 /* ---- memory ---- */
@@ -69,9 +84,17 @@ static float *put(struct arena *a, const float *from, size_t count)
     return at;
 }
 
-static const struct cuda_matrix *matrix(const struct linear *l, uint32_t part)
+/* A card's share of a matrix. */
+static const struct cuda_share *share_of(const struct cuda_model *m, const struct linear *l,
+                                         uint32_t part)
 {
-    return &((const struct cuda_weights *)l->w[part]->priv)->m;
+    return &((const struct cuda_weights *)l->w[part]->priv)->of[m->card];
+}
+
+static const struct cuda_matrix *matrix(const struct cuda_model *m, const struct linear *l,
+                                        uint32_t part)
+{
+    return &share_of(m, l, part)->m;
 }
 
 /* Room for laid out inputs of any linear layer; n up to a batch. */
@@ -84,13 +107,13 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-static void put_linear(struct arena *a, const struct linear *l, uint32_t batch,
-                       const float *scales[LINEAR_PARTS], struct acts_room *room)
+static void put_linear(const struct cuda_model *m, struct arena *a, const struct linear *l,
+                       uint32_t batch, const float *scales[LINEAR_PARTS], struct acts_room *room)
 {
     const size_t n = (batch + CUDA_TILE_TOKENS - 1) / CUDA_TILE_TOKENS * CUDA_TILE_TOKENS;
     for (uint32_t p = 0; p < l->parts; p++) {
-        const struct cuda_layout *at = &matrix(l, p)->at;
-        scales[p] = put(a, l->w[p]->row_scale, at->rows);
+        const struct cuda_layout *at = &matrix(m, l, p)->at;
+        scales[p] = put(a, l->w[p]->row_scale + share_of(m, l, p)->first, at->rows);
         if (at->width == CUDA_WIDE)
             continue;
         room->bytes[p] = larger(room->bytes[p], (size_t)at->steps * CUDA_STEP * n);
@@ -109,14 +132,14 @@ static void lay_out(struct cuda_model *m, struct arena *a)
     for (uint32_t i = 0; i < h->layers; i++) {
         const struct llama_layer *l = &llm->layers[i];
         struct layer_scales *to = &m->layers[i];
-        put_linear(a, &l->qkv, llm->info.batch, to->qkv, &room);
-        put_linear(a, &l->attn_output, llm->info.batch, to->attn_output, &room);
-        put_linear(a, &l->gate_up, llm->info.batch, to->gate_up, &room);
-        put_linear(a, &l->down, llm->info.batch, to->down, &room);
+        put_linear(m, a, &l->qkv, llm->info.batch, to->qkv, &room);
+        put_linear(m, a, &l->attn_output, llm->info.batch, to->attn_output, &room);
+        put_linear(m, a, &l->gate_up, llm->info.batch, to->gate_up, &room);
+        put_linear(m, a, &l->down, llm->info.batch, to->down, &room);
         to->attn_norm = put(a, l->attn_norm, h->embd);
         to->ffn_norm = put(a, l->ffn_norm, h->embd);
     }
-    put_linear(a, &llm->head, llm->info.batch, m->head, &room);
+    put_linear(m, a, &llm->head, llm->info.batch, m->head, &room);
     m->output_norm = put(a, llm->output_norm, h->embd);
     m->rope = put(a, llm->rope, context * h->rope_dim * 2);
     m->keys = take(a, cache * sizeof *m->keys);
@@ -132,6 +155,8 @@ static void lay_out(struct cuda_model *m, struct arena *a)
     m->meeting = take(a, CUDA_MEETING * sizeof *m->meeting);
     m->bad = take(a, HEADER);
     m->logits = take(a, batch * h->vocab * sizeof *m->logits);
+    if (m->nccl)
+        m->gathered = take(a, batch * (larger(llm->y_stride, h->vocab) + 1) * sizeof(float));
     for (uint32_t p = 0; p < LINEAR_PARTS; p++) {
         m->acts[p].bytes = take(a, room.bytes[p]);
         m->acts[p].planes = take(a, room.planes[p]);
@@ -177,7 +202,7 @@ static struct cuda_input input_of(const struct cuda_model *m, const struct linea
         .q = m->q, .scale = m->scale, .bad = m->bad, .cols = l->cols, .parts = l->parts
     };
     for (uint32_t p = 0; p < l->parts; p++) {
-        const struct cuda_layout *at = &matrix(l, p)->at;
+        const struct cuda_layout *at = &matrix(m, l, p)->at;
         struct cuda_acts_size size;
         const bool tiled = cuda_tiled(at, n, &m->d->how);
         const bool binary = n == 1 && at->width != CUDA_WIDE && cuda_binary(at, &m->how);
@@ -202,7 +227,7 @@ static bool laid_out(const struct cuda_model *m, const struct linear *l, uint32_
     const uint32_t most = m->how.sms < CUDA_MEETING ? m->how.sms : CUDA_MEETING;
     bool all = n == 1;
     for (uint32_t p = 0; p < l->parts && all; p++) {
-        const struct cuda_layout *at = &matrix(l, p)->at;
+        const struct cuda_layout *at = &matrix(m, l, p)->at;
         struct cuda_acts_size size;
         cuda_size_acts(at, 1, false, &size);
         all = at->width != CUDA_WIDE && (!size.sums || at->drain) && at->steps <= most;
@@ -210,21 +235,35 @@ static bool laid_out(const struct cuda_model *m, const struct linear *l, uint32_
     return all;
 }
 
-static int products(const struct cuda_model *m, const struct linear *l,
+/* All rows of a part, [n][rows], on all cards, from the shares that each has made. */
+static int gather(struct cuda_model *m, uint32_t rows, uint32_t n, float *y)
+{
+    const uint32_t each = cuda_first_row(rows, CUDA_CARDS, 1);
+    m->nccl_error = nccl_gather(m->nccl, m->card, m->gathered, (size_t)each * n, m->d->stream);
+    return m->nccl_error ? (int)cudaErrorUnknown
+                         : cuda_join(m->gathered, each, rows, n, y, m->d->stream);
+}
+
+static int products(struct cuda_model *m, const struct linear *l,
                     const float *const scales[LINEAR_PARTS],
                     const struct cuda_acts acts[LINEAR_PARTS], uint32_t n, float *y)
 {
     const struct cuda_how *how = n == 1 ? &m->how : &m->d->how;
     int e = 0;
     for (uint32_t p = 0; p < l->parts && !e; p++) {
-        const struct cuda_matrix *w = matrix(l, p);
-        const struct cuda_results to = { .f32 = y + (size_t)l->first[p] * n,
-                                         .row_scale = scales[p],
-                                         .col_scale = m->scale };
+        const struct cuda_matrix *w = matrix(m, l, p);
+        float *all = y + (size_t)l->first[p] * n;
+        const struct cuda_results to = {
+            .f32 = m->nccl ? m->gathered + (size_t)share_of(m, l, p)->first * n : all,
+            .row_scale = scales[p],
+            .col_scale = m->scale
+        };
         if (!laid_out(m, l, n))
             e = cuda_prepare(&w->at, &acts[p], m->d->stream);
         if (!e)
             e = cuda_product(w, &acts[p], &to, how, m->d->stream);
+        if (!e && m->nccl)
+            e = gather(m, l->w[p]->rows, n, all);
     }
     return e;
 }
@@ -234,13 +273,13 @@ static struct cuda_output output_of(const struct cuda_model *m, const struct lin
     struct cuda_output o = { .y = m->y, .n = n, .parts = l->parts };
     for (uint32_t p = 0; p < l->parts; p++) {
         o.first[p] = l->first[p];
-        o.rows[p] = matrix(l, p)->at.rows;
+        o.rows[p] = l->w[p]->rows;
     }
     return o;
 }
 
 /* The norm before a linear layer, for tokens from `first` on, and the layer; y: what x lacks yet. */
-static int norm_and_products(const struct cuda_model *m, const struct linear *l,
+static int norm_and_products(struct cuda_model *m, const struct linear *l,
                              const float *const scales[LINEAR_PARTS], const float *weight,
                              const float *y, uint32_t which, uint32_t first, uint32_t n, float *to)
 {
@@ -259,7 +298,7 @@ static int norm_and_products(const struct cuda_model *m, const struct linear *l,
     return e ? e : products(m, l, scales, acts, n, to);
 }
 
-static int run_layer(const struct cuda_model *m, uint32_t layer, uint32_t n)
+static int run_layer(struct cuda_model *m, uint32_t layer, uint32_t n)
 {
     const struct accel_llm *llm = m->llm;
     const struct accel_model_info *h = &llm->model->info;
@@ -304,7 +343,7 @@ static int run_layer(const struct cuda_model *m, uint32_t layer, uint32_t n)
 }
 
 /* Everything from the host's input to the host's output. */
-static cudaError_t enqueue(const struct cuda_model *m, uint32_t n, uint32_t want)
+static cudaError_t enqueue(struct cuda_model *m, uint32_t n, uint32_t want)
 {
     const struct accel_llm *llm = m->llm;
     const struct accel_model_info *h = &llm->model->info;
@@ -346,41 +385,122 @@ static uint64_t now_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-int cuda_run_model(struct accel_dev *dev, void *model, const struct backend_tokens *tokens,
-                   struct accel_stats *stats, struct accel_error *err)
+/* Until the card is done. What waits for a card that failed waits for ever, unless it is ended. */
+static cudaError_t finish(struct cuda_model *m)
 {
-    struct cuda_model *m = model;
-    const struct cuda_dev *d = dev->priv;
-    const struct accel_model_info *h = &m->llm->model->info;
-    const uint64_t begin = now_ns();
+    if (!m->nccl)
+        return cudaStreamSynchronize(m->d->stream);
+    for (;;) {
+        const cudaError_t e = cudaStreamQuery(m->d->stream);
+        if (e != cudaErrorNotReady)
+            return e;
+        m->nccl_error = nccl_state(m->nccl, m->card);
+        if (m->nccl_error || atomic_load(m->lost)) {
+            nccl_abort(m->nccl, m->card);
+            (void)cudaStreamSynchronize(m->d->stream);
+            return cudaErrorUnknown;
+        }
+    }
+}
+
+/* A card's work. */
+struct turn {
+    struct cuda_model *m;
+    const struct backend_tokens *tokens;
+    cudaError_t e;
+};
+
+static void *take_turn(void *turn)
+{
+    struct turn *t = turn;
+    struct cuda_model *m = t->m;
+    const struct backend_tokens *tokens = t->tokens;
     const bool alone = tokens->n == 1 && tokens->want == 1;
     memcpy(m->host_in, &tokens->pos, sizeof tokens->pos);
-    memcpy(m->host_in + HEADER, tokens->x, (size_t)tokens->n * h->embd * sizeof *tokens->x);
-    cudaError_t e = cudaSetDevice(d->gpu);
+    memcpy(m->host_in + HEADER, tokens->x,
+           (size_t)tokens->n * m->llm->model->info.embd * sizeof *tokens->x);
+    cudaError_t e = cudaSetDevice(m->d->gpu);
     if (e == cudaSuccess && alone && !m->token)
         e = make_graph(m);
     if (e == cudaSuccess)
-        e = alone ? cudaGraphLaunch(m->token, d->stream) : enqueue(m, tokens->n, tokens->want);
-    const cudaError_t end = cudaStreamSynchronize(d->stream); /* also after an error */
-    if (e == cudaSuccess)
-        e = end;
-    if (e != cudaSuccess) {
-        char doing[64];
-        snprintf(doing, sizeof doing, "%u tokens at %u", tokens->n, tokens->pos);
-        return cuda_failed(e, d->gpu, doing, err);
+        e = alone ? cudaGraphLaunch(m->token, m->d->stream) : enqueue(m, tokens->n, tokens->want);
+    if (e != cudaSuccess)
+        atomic_store(m->lost, true);
+    const cudaError_t end = finish(m); /* also after an error */
+    t->e = e == cudaSuccess ? end : e;
+    if (t->e != cudaSuccess)
+        atomic_store(m->lost, true);
+    return NULL;
+}
+
+/* All cards at once. @return false: no thread could be had */
+static bool take_turns(struct cuda_models *all, struct turn *turns)
+{
+    pthread_t thread;
+    if (all->cards == 1) {
+        take_turn(&turns[0]);
+        return true;
     }
+    if (pthread_create(&thread, NULL, take_turn, &turns[1]) != 0)
+        return false;
+    take_turn(&turns[0]);
+    (void)pthread_join(thread, NULL);
+    return true;
+}
+
+/* Why the first card that failed by itself did; after that several cards cannot go on. */
+static int turns_failed(const struct cuda_models *all, const struct turn *turns,
+                        struct accel_error *err)
+{
+    const struct backend_tokens *tokens = turns->tokens;
+    char doing[96];
+    uint32_t which = 0;
+    while (turns[which].e == cudaSuccess)
+        which++;
+    if (all->cards > 1 && turns[which].e == cudaErrorUnknown && turns[1].e != cudaSuccess &&
+        turns[1].e != cudaErrorUnknown)
+        which = 1;
+    const struct cuda_model *m = turns[which].m;
+    for (uint32_t i = 0; i < all->cards && m->nccl;
+         i++) /* to close one might wait for the others */
+        nccl_abort(m->nccl, i);
+    if (m->nccl_error)
+        return accel_fail(err, ACCEL_E_GONE, "cuda:%d: %u tokens at %u: NCCL: %s; close the device",
+                          m->d->gpu, tokens->n, tokens->pos, nccl_says(m->nccl, m->nccl_error));
+    snprintf(doing, sizeof doing, "%u tokens at %u", tokens->n, tokens->pos);
+    const int rc = cuda_failed(turns[which].e, m->d->gpu, doing, err);
+    return all->cards > 1 ? ACCEL_E_GONE : rc;
+}
+
+int cuda_run_model(struct accel_dev *dev, void *model, const struct backend_tokens *tokens,
+                   struct accel_stats *stats, struct accel_error *err)
+{
+    struct cuda_models *all = model;
+    struct cuda_model *m = all->of[0];
+    const struct accel_model_info *h = &m->llm->model->info;
+    const uint64_t begin = now_ns();
+    struct turn turns[CUDA_CARDS];
+    for (uint32_t i = 0; i < all->cards; i++)
+        turns[i] = (struct turn){ .m = all->of[i], .tokens = tokens, .e = cudaSuccess };
+    if (!take_turns(all, turns))
+        return accel_fail(err, ACCEL_E_NOMEM, "%s: no thread for the second card", dev->caps.uri);
+    if (turns[0].e != cudaSuccess || (all->cards > 1 && turns[1].e != cudaSuccess))
+        return turns_failed(all, turns, err);
     uint32_t bad;
     memcpy(&bad, m->host_out, sizeof bad);
     if (bad) {
-        (void)cudaMemset(m->bad, 0, sizeof *m->bad);
-        (void)cudaDeviceSynchronize();
+        for (uint32_t i = 0; i < all->cards; i++) {
+            (void)cudaSetDevice(all->of[i]->d->gpu);
+            (void)cudaMemset(all->of[i]->bad, 0, sizeof *m->bad);
+            (void)cudaDeviceSynchronize();
+        }
         return accel_fail(err, ACCEL_E_CORRUPT,
                           "%s: the model computes values that are not finite; its weights are "
                           "damaged",
                           gguf_path(m->llm->model->file));
     }
     if (tokens->deadline_ns && now_ns() - begin >= tokens->deadline_ns)
-        return accel_fail(err, ACCEL_E_TIMEOUT, "cuda:%d: the deadline of %llu ns passed", d->gpu,
+        return accel_fail(err, ACCEL_E_TIMEOUT, "%s: the deadline of %llu ns passed", dev->caps.uri,
                           (unsigned long long)tokens->deadline_ns);
     if (tokens->want)
         memcpy(tokens->logits, m->host_out + HEADER,
@@ -392,9 +512,8 @@ int cuda_run_model(struct accel_dev *dev, void *model, const struct backend_toke
 
 /* ---- opening and closing ---- */
 
-void cuda_close_model(void *model)
+static void close_card(struct cuda_model *m)
 {
-    struct cuda_model *m = model;
     if (!m)
         return;
     if (cudaSetDevice(m->d->gpu) == cudaSuccess) {
@@ -409,6 +528,14 @@ void cuda_close_model(void *model)
     free(m);
 }
 
+void cuda_close_model(void *model)
+{
+    struct cuda_models *all = model;
+    for (uint32_t i = 0; all && i < all->cards; i++)
+        close_card(all->of[i]);
+    free(all);
+}
+
 /* Why the model cannot be there as a whole, or NULL. */
 static const char *refusal(const struct cuda_dev *d, const struct accel_llm *llm)
 {
@@ -418,11 +545,47 @@ static const char *refusal(const struct cuda_dev *d, const struct accel_llm *llm
     if (llm->info.context > CUDA_MAX_CONTEXT)
         return "its context is too long";
     if (larger(larger(h->embd, h->ff), (size_t)h->heads * h->head_dim) > CUDA_MAX_INPUT ||
-        h->heads > d->how.sms || h->heads > CUDA_MEETING)
+        h->heads > d->card[0].how.sms || h->heads > CUDA_MEETING)
         return "its layers are too wide";
+    if (h->head_dim > CUDA_MAX_HEAD)
+        return "its heads are too wide";
+    if (d->cards > 1 && (h->embd < 2 || h->ff < 2 || h->vocab < 2 || h->kv_heads * h->head_dim < 2))
+        return "its matrices have no rows for two cards";
     if (h->layers == 0 || h->heads > 65535 || h->kv_heads > 65535 - h->heads)
         return "of its shape";
     return NULL;
+}
+
+static int open_card(struct cuda_dev *d, struct cuda_models *all, uint32_t card,
+                     const struct accel_llm *llm, struct accel_error *err)
+{
+    struct cuda_model *m = calloc(1, sizeof *m);
+    if (m)
+        m->layers = calloc(llm->model->info.layers, sizeof *m->layers);
+    if (!m || !m->layers) {
+        free(m);
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a model on cuda:%d",
+                          d->card[card].gpu);
+    }
+    all->of[card] = m;
+    m->d = &d->card[card];
+    m->card = card;
+    m->nccl = d->nccl;
+    m->lost = &all->lost;
+    m->llm = llm;
+    m->how = m->d->how;
+    m->how.overlapped = 1;
+    m->products = llm->info.jobs_per_token;
+    cudaError_t e = cudaSetDevice(m->d->gpu);
+    if (e == cudaSuccess)
+        e = make_memory(m);
+    if (e != cudaSuccess) {
+        char doing[96];
+        snprintf(doing, sizeof doing, "room for a context of %u tokens and batches of %u",
+                 llm->info.context, llm->info.batch);
+        return cuda_failed(e, m->d->gpu, doing, err);
+    }
+    return ACCEL_OK;
 }
 
 int cuda_open_model(struct accel_dev *dev, const struct accel_llm *llm, void **model,
@@ -431,30 +594,19 @@ int cuda_open_model(struct accel_dev *dev, const struct accel_llm *llm, void **m
     struct cuda_dev *d = dev->priv;
     const char *why = refusal(d, llm);
     if (why)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "cuda:%d: only jobs run there: %s", d->gpu,
+        return accel_fail(err, ACCEL_E_UNSUPPORTED, "%s: only jobs run there: %s", dev->caps.uri,
                           why);
-    struct cuda_model *m = calloc(1, sizeof *m);
-    if (m)
-        m->layers = calloc(llm->model->info.layers, sizeof *m->layers);
-    if (!m || !m->layers) {
-        free(m);
-        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a model on cuda:%d", d->gpu);
-    }
-    m->d = d;
-    m->llm = llm;
-    m->how = d->how;
-    m->how.overlapped = 1;
-    m->products = llm->info.jobs_per_token;
-    cudaError_t e = cudaSetDevice(d->gpu);
-    if (e == cudaSuccess)
-        e = make_memory(m);
-    if (e != cudaSuccess) {
-        char doing[96];
-        snprintf(doing, sizeof doing, "room for a context of %u tokens and batches of %u",
-                 llm->info.context, llm->info.batch);
-        cuda_close_model(m);
-        return cuda_failed(e, d->gpu, doing, err);
-    }
-    *model = m;
-    return ACCEL_OK;
+    struct cuda_models *all = calloc(1, sizeof *all);
+    if (!all)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a model on %s", dev->caps.uri);
+    atomic_init(&all->lost, false);
+    all->cards = d->cards;
+    int rc = ACCEL_OK;
+    for (uint32_t i = 0; i < d->cards && !rc; i++)
+        rc = open_card(d, all, i, llm, err);
+    if (rc)
+        cuda_close_model(all);
+    else
+        *model = all;
+    return rc;
 }
