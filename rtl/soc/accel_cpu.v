@@ -141,18 +141,25 @@ module accel_cpu #(
         .r_valid_i(r_valid_i), .r_ready_o(r_ready_o), .r_data_i(r_data_i), .cpl_valid_i(cpl_valid_i), .cpl_ready_o(cpl_ready_o),
         .cpl_i(cpl_i));
 
-    assign reg_valid_o = to_regs;
+    // registers of the device: what they answer goes through a register, since it comes out of deep logic and goes into more
+    reg         reg_done;
+    reg  [31:0] reg_found;
+    assign reg_valid_o = to_regs && !reg_done;
+    always @(posedge clk_i) begin
+        reg_done  <= reg_valid_o && reg_done_i && !rst_i;
+        reg_found <= reg_data_i;
+    end
     assign reg_write_o = write;
     assign reg_addr_o  = mem_addr[17:2];
     assign reg_data_o  = mem_wdata;
 
-    assign mem_ready = (to_ram && ram_done) || own_ready || to_streams || box_ready || (to_regs && reg_done_i);
+    assign mem_ready = (to_ram && ram_done) || own_ready || to_streams || box_ready || (to_regs && reg_done);
     always @*
         case (mem_addr[31:28])
             4'h0:    mem_rdata = ram_data;
             4'h4:    mem_rdata = box_data;
             4'h6:    mem_rdata = stream_data;
-            4'h8:    mem_rdata = reg_data_i;
+            4'h8:    mem_rdata = reg_found;
             default: mem_rdata = 32'd0;
         endcase
 
