@@ -15,8 +15,7 @@ module fv_kind #(
     parameter Coding = 0,                   // as in the command: 0 signed, 1 unsigned, 2 bipolar, 3 table
     parameter Table  = 0,
     parameter DBits  = 24,
-    parameter Cycles = 12,
-    parameter Fixed  = 0                    // 1..256: the first lane's code is Fixed - 1, for proofs case by case
+    parameter Cycles = 12
 ) (
     input wire                  clk_i,
     input wire [Lanes*24-1:0]   x_i,        // three steps (WINDOW), else the lowest Lanes * 8
@@ -67,7 +66,6 @@ module fv_kind #(
         if (start || t == 0) begin
             x      <= x_i;
             code   <= codes_i;
-            if (Fixed != 0) code[7:0] <= Fixed[7:0] - 8'd1;
             select <= select_i;
             sel    <= sel_i;
         end
