@@ -55,7 +55,7 @@ void mock_end(struct mock_usbfs *m, struct mock_urb *u, int status, size_t count
     raw->actual_length = (int)count;
     g_queue_remove(&m->pending, u);
     g_queue_push_tail(&m->done, u);
-    g_cond_signal(&m->ended);
+    g_cond_broadcast(&m->ended);
 }
 
 static bool is_gone(const struct mock_usbfs *m)
@@ -84,12 +84,12 @@ static int submit(struct mock_usbfs *m, UMockdevIoctlClient *client, UMockdevIoc
     return error;
 }
 
-static int discard(struct mock_usbfs *m, const UMockdevIoctlData *arg)
+static int discard(struct mock_usbfs *m, UMockdevIoctlClient *client, const UMockdevIoctlData *arg)
 {
     const gulong address = *(const gulong *)(const void *)arg->data;
     for (GList *l = m->pending.head; l; l = l->next) {
         struct mock_urb *u = l->data;
-        if (u->urb->client_addr == address) {
+        if (u->client == client && u->urb->client_addr == address) {
             m->device.cancel(m->device.user, u);
             mock_end(m, u, -ENOENT, 0);
             return 0;
@@ -98,15 +98,27 @@ static int discard(struct mock_usbfs *m, const UMockdevIoctlData *arg)
     return EINVAL;
 }
 
-static int reap(struct mock_usbfs *m, UMockdevIoctlData *arg)
+/* The first of a client's own: another's address means nothing to it. */
+static struct mock_urb *first_of(GQueue *urbs, const UMockdevIoctlClient *client)
+{
+    for (GList *l = urbs->head; l; l = l->next) {
+        struct mock_urb *u = l->data;
+        if (u->client == client)
+            return u;
+    }
+    return NULL;
+}
+
+static int reap(struct mock_usbfs *m, UMockdevIoctlClient *client, UMockdevIoctlData *arg)
 {
     const gint64 end = g_get_monotonic_time() + WAIT_US;
-    while (g_queue_is_empty(&m->done) && !is_gone(m))
+    struct mock_urb *u;
+    while ((u = first_of(&m->done, client)) == NULL && !is_gone(m))
         if (!g_cond_wait_until(&m->ended, &m->mutex, end))
             break;
-    struct mock_urb *u = g_queue_pop_head(&m->done);
     if (!u)
-        return is_gone(m) && g_queue_is_empty(&m->pending) ? ENODEV : EAGAIN;
+        return is_gone(m) && !first_of(&m->pending, client) ? ENODEV : EAGAIN;
+    g_queue_remove(&m->done, u);
     UMockdevIoctlData *slot = umockdev_ioctl_data_resolve(arg, 0, sizeof(gpointer), NULL);
     umockdev_ioctl_data_set_ptr(slot, 0, u->urb);
     umockdev_ioctl_data_unref(slot);
@@ -141,7 +153,10 @@ static int answer(struct mock_usbfs *m, UMockdevIoctlClient *client, gulong requ
     case USBDEVFS_GETDRIVER:
     case USBDEVFS_IOCTL: return ENODATA; /* no driver of the kernel's to detach */
     case USBDEVFS_CLAIMINTERFACE: return claim(m, client);
-    case USBDEVFS_RELEASEINTERFACE: m->claimed = NULL; return 0;
+    case USBDEVFS_RELEASEINTERFACE:
+        if (m->claimed == client)
+            m->claimed = NULL;
+        return 0;
     case USBDEVFS_CLEAR_HALT: {
         UMockdevIoctlData *v = umockdev_ioctl_data_resolve(arg, 0, sizeof(unsigned), NULL);
         const unsigned endpoint = *(const unsigned *)(const void *)v->data;
@@ -153,8 +168,8 @@ static int answer(struct mock_usbfs *m, UMockdevIoctlClient *client, gulong requ
     case USBDEVFS_SETINTERFACE: return 0;
     case USBDEVFS_SUBMITURB: return submit(m, client, arg);
     case USBDEVFS_REAPURB:
-    case USBDEVFS_REAPURBNDELAY: return reap(m, arg);
-    case USBDEVFS_DISCARDURB: return discard(m, arg);
+    case USBDEVFS_REAPURBNDELAY: return reap(m, client, arg);
+    case USBDEVFS_DISCARDURB: return discard(m, client, arg);
     default: return ENOTTY;
     }
 }

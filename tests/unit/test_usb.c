@@ -12,6 +12,8 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -687,6 +689,45 @@ static void a_board_is_listed_while_it_is_there(void **state)
     unplug();
 }
 
+/* Another user's: opens the board's registers, reads them and closes again, until told to stop. */
+struct watcher {
+    atomic_bool stop;
+    unsigned times, wrong;
+};
+
+static void *watch(void *arg)
+{
+    struct watcher *w = arg;
+    while (!atomic_load(&w->stop)) {
+        accel_dev *dev = NULL;
+        uint32_t v = 0;
+        if (accel_open_registers("usb:", NULL, &dev, NULL) || accel_peek(dev, 3, 1, &v, NULL) ||
+            v != BOARD_ROWS)
+            w->wrong++;
+        accel_close(dev);
+        w->times++;
+    }
+    return NULL;
+}
+
+static void two_handles_of_one_board_get_only_their_own_transfers(void **state)
+{
+    (void)state;
+    struct rng r = { 32 };
+    struct watcher w = { .times = 0 };
+    pthread_t thread;
+    plug_in();
+    accel_dev *dev = open_board("usb:");
+    assert_int_equal(pthread_create(&thread, NULL, watch, &w), 0);
+    run_jobs(dev, &r, 30);
+    atomic_store(&w.stop, true);
+    pthread_join(thread, NULL);
+    accel_close(dev);
+    unplug();
+    assert_true(w.times > 0);
+    assert_int_equal(w.wrong, 0);
+}
+
 static void opening_two_hundred_times_works(void **state)
 {
     (void)state;
@@ -716,6 +757,7 @@ int main(void)
         cmocka_unit_test(transfers_shrink_to_the_memory_that_the_kernel_has),
         cmocka_unit_test(a_board_unplugged_while_idle_is_gone_at_once),
         cmocka_unit_test(a_board_is_listed_while_it_is_there),
+        cmocka_unit_test(two_handles_of_one_board_get_only_their_own_transfers),
         cmocka_unit_test(opening_two_hundred_times_works),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
