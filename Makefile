@@ -236,7 +236,7 @@ SUITE_faults := --suite faults '$(B)/accel-faults --plans 20' $(if $(strip $(LIB
 SUITE_rtl  := --suite rtl $(RTL_TESTS)
 SUITE_formal := --suite formal $(FORMAL_TESTS)
 # The whole table: make synth-check
-SUITE_synth := --suite synth --env B=$(B) 'synth/expect.sh quick $(B)/synth'
+SUITE_synth := --suite synth --env B=$(B) 'synth/expect.sh quick $(B)/synth' 'synth/baseline.sh check $(B)/synth'
 SUITE_sum  := --after --suite coverage tests/coverage
 
 .PHONY: test test-programs test-unit test-asan test-tsan test-cli test-rtl test-fuzz coverage cov-clean

@@ -1,12 +1,15 @@
 # synth.mk - area of the tiles; docs/synthesis.md says how it is counted.
 # SPDX-License-Identifier: Apache-2.0
 
-.PHONY: synth-report synth-core synth-check
+.PHONY: synth-report synth-core synth-check synth-baseline
 synth-report: ## LUTs of every PE kind at 1, 2, 4, 8 bits; also build/synth/report.json
 	@synth/report.sh $(B)/synth
 
 synth-core: ## LUTs, flip-flops and block RAMs of the whole core (not part of synth-report)
 	@synth/core.sh $(B)/synth
+
+synth-baseline: ## LUTs of conventional fixed-width arrays beside lut, 8 rows of 64 lanes
+	@synth/baseline.sh check $(B)/synth && synth/baseline.sh area $(B)/synth 8 64
 
 # The cheap tiles of the table are part of `make test` (SUITE_synth); with BOARD= the bitstream is made and compared, too.
 synth-check: board-tools $(if $(BOARD),bitstream) ## areas and clocks of tiles against synth/expected.txt, BOARD=... also a board's; an hour

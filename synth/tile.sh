@@ -4,17 +4,19 @@
 #        synth/tile.sh KIND gates,ecp5 ...        several at once, in less time; writes OUT-gates.stat, OUT-ecp5.stat and so on
 #        synth/tile.sh KIND top          prints the tile's module and parameters
 # Writes OUT.stat, OUT.log, and OUT.v (cells of ecp5 and ice40) or OUT.blif (gates: AND, OR, XOR, MUX, NOT, flip-flops).
+#        synth/tile.sh fixed ...         the conventional array of synth/baseline/
 # KIND: a name of driver/src/pack/kinds.c. Its module is tile_KIND unless sim/tb/tb.mk says otherwise (TB_TILE_KIND).
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kind=$1 tech=$2
-if ! grep -q "\.name = \"$kind\"" driver/src/pack/kinds.c; then
+if [ "$kind" != fixed ] && ! grep -q "\.name = \"$kind\"" driver/src/pack/kinds.c; then
     echo "tile.sh: no kind '$kind': $(sed -n 's/.*\.name = "\([a-z0-9_]*\)".*/\1/p' driver/src/pack/kinds.c | tr '\n' ' ')" >&2
     exit 2
 fi
 tile=$(sed -n "s/^TB_TILE_$kind *:= *//p" sim/tb/tb.mk)
 tile=${tile:-tile_$kind}
+[ "$kind" != fixed ] || tile=fixed_tile
 top=${tile%%:*}
 params=${tile#"$top"}
 params=${params//:/ }
@@ -27,6 +29,7 @@ shift 6
 
 # -defer: only modules in use are elaborated, each with its own parameters.
 mapfile -t sources < <(sed -e 's://.*$::' -e '/rtl\/\(pe\|lib\)\//!d' rtl/files.f)
+[ "$kind" != fixed ] || sources+=(synth/baseline/fixed_tree.v synth/baseline/fixed_tile.v)
 chparam="-chparam Rows $rows -chparam Lanes $lanes -chparam ScaleUnits $units"
 for p in $params "$@"; do chparam+=" -chparam ${p%%=*} ${p#*=}"; done
 # shellcheck disable=SC2016  # names of yosys cells
