@@ -32,9 +32,9 @@ static void logits_of(const char *path, float *logits)
     struct accel_llm_options options = { .context = 64 };
     uint32_t ids[TOKENS];
     struct accel_error err;
-    accel_model *model;
+    accel_model *model = NULL;
     accel_dev *dev;
-    accel_llm *llm;
+    accel_llm *llm = NULL;
     for (uint32_t i = 0; i < TOKENS; i++)
         ids[i] = 3 + i * 11 % (TINY_VOCAB - 3);
     assert_int_equal(accel_open("cpu:", NULL, &dev, &err), 0);
