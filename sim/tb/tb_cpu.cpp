@@ -30,15 +30,9 @@ class CpuPort
 
     uint64_t cycle(std::deque<uint8_t> &down, BadWire &up)
     {
-        dut_->valid_i = !down.empty() && !stall_.now();
-        if (dut_->valid_i)
-            dut_->data_i = down.front();
-        dut_->ready_i = !stall_.now();
+        tb::offer_bytes(dut_, stall_, down);
         dut_.drive();
-        if (dut_->valid_i)
-            down.pop_front();
-        if (dut_->valid_o && dut_->ready_i)
-            up.put(dut_->data_o);
+        tb::exchange_bytes(dut_, down, up);
         side_done_ |= dut_->side_done_o;
         if (dut_->side_done_o)
             side_data_ = dut_->side_data_o;
@@ -59,13 +53,6 @@ class CpuPort
         dut_->side_valid_i = 0;
         cycle(none, up);
         return side_data_;
-    }
-    void idle(unsigned cycles)
-    {
-        std::deque<uint8_t> none;
-        BadWire up(1, 0);
-        while (cycles--)
-            cycle(none, up);
     }
 
   private:
@@ -97,7 +84,7 @@ void identity(Cpu &b)
     CHECK_EQ(b.command(LINK_CPU_EXTERNAL, 0), LINK_CPU_NOTHING,
              "status of a test of memory that there is not");
     const uint32_t beat = b.reg(LINK_REG_CPU_HEARTBEAT);
-    b.port.idle(2 * kWatchdog);
+    tb::idle(b.port, 2 * kWatchdog);
     CHECK(b.reg(LINK_REG_CPU_HEARTBEAT) > beat, "the heart stands still");
     CHECK_EQ(b.reg(LINK_REG_CPU_RESETS), 0, "resets of a firmware that lives");
 }
@@ -179,7 +166,7 @@ void cases(tb::Runner &run, tb::Golden &golden)
             }
             b.gemm();
             if (job.number == 0) {
-                b.port.idle(kWatchdog + 5000);
+                tb::idle(b.port, kWatchdog + 5000);
                 restarted(b, LINK_CPU_CAUSE_WATCHDOG, 1, 2);
                 CHECK_EQ(b.reg(LINK_REG_CPU_LOG), 1u << 24 | LINK_CPU_CAUSE_WATCHDOG,
                          "the log's entry");
@@ -226,7 +213,7 @@ void cases(tb::Runner &run, tb::Golden &golden)
                           "memory that was written while the firmware ran");
                  b.load(std::vector<uint32_t>(image.size(), 0));
                  b.hold(false);
-                 b.port.idle(1000);
+                 tb::idle(b.port, 1000);
                  CHECK(b.reg(LINK_REG_CPU_RESETS) > 5, "zeros do not crash");
                  CHECK_EQ(b.reg(LINK_REG_CPU_VERSION), 0,
                           "version of a firmware that never booted");
@@ -249,7 +236,8 @@ void cases(tb::Runner &run, tb::Golden &golden)
                  for (unsigned i = 0; i < 3; i++) {
                      b.start(LINK_CPU_SELFTEST, 0);
                      /* a job that comes at the same time, one that has to wait, a session in mid-test */
-                     b.port.idle(job.number % 3 ? job.rng.range(1, 40000) : job.rng.range(1, 300));
+                     tb::idle(b.port,
+                              job.number % 3 ? job.rng.range(1, 40000) : job.rng.range(1, 300));
                      if (job.number % 3 == 1)
                          b.open();
                      b.gemm();

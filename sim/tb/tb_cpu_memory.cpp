@@ -57,15 +57,9 @@ class MemoryPort
         dut_->mem_valid_i = control_->valid_o;
         dut_->mem_data_i = control_->data_o;
 
-        dut_->valid_i = !down.empty() && !stall_.now();
-        if (dut_->valid_i)
-            dut_->data_i = down.front();
-        dut_->ready_i = !stall_.now();
+        tb::offer_bytes(dut_, stall_, down);
         dut_.drive();
-        if (dut_->valid_i)
-            down.pop_front();
-        if (dut_->valid_o && dut_->ready_i)
-            up.put(dut_->data_o);
+        tb::exchange_bytes(dut_, down, up);
         dut_.step();
         dut_.alive();
         control_.step();
@@ -78,15 +72,8 @@ class MemoryPort
     void reset_soc()
     {
         dut_->rst_i = 1;
-        idle(1);
+        tb::idle(*this, 1);
         dut_->rst_i = 0;
-    }
-    void idle(unsigned cycles)
-    {
-        std::deque<uint8_t> none;
-        BadWire up(1, 0);
-        while (cycles--)
-            cycle(none, up);
     }
 
   private:
@@ -203,7 +190,7 @@ void cases(tb::Runner &run, tb::Golden &golden)
                  b.keep_weights(kBytes);
                  for (unsigned i = 0; i < 2; i++) {
                      b.start(LINK_CPU_EXTERNAL, 1);
-                     b.port.idle(job.rng.range(1, 20000));
+                     tb::idle(b.port, job.rng.range(1, 20000));
                      if (job.number % 2)
                          b.open();
                      b.gemm();

@@ -19,6 +19,30 @@ struct Shape {
     pack_shape pack;
     uint32_t max_n, x_depth, rooms[LINK_STREAMS], result;
 };
+/* The bytes of accel_soc.v, stalled both ways: what it is given before its outputs are looked at, what is so exchanged after that. */
+template <class D> void offer_bytes(D &dut, Stall &stall, const std::deque<uint8_t> &down)
+{
+    dut->valid_i = !down.empty() && !stall.now();
+    if (dut->valid_i)
+        dut->data_i = down.front();
+    dut->ready_i = !stall.now();
+}
+template <class D> void exchange_bytes(D &dut, std::deque<uint8_t> &down, BadWire &up)
+{
+    if (dut->valid_i)
+        down.pop_front();
+    if (dut->valid_o && dut->ready_i)
+        up.put(dut->data_o);
+}
+/* Cycles of a Port in which the host says nothing and hears nothing. */
+template <class Port> void idle(Port &port, unsigned cycles)
+{
+    std::deque<uint8_t> none;
+    BadWire up(1, 0);
+    while (cycles--)
+        port.cycle(none, up);
+}
+
 /* Random jobs over the link. A Port moves bytes between the link and the device: cycle() takes some from `down`, puts some
  * into `up`, and returns the cycles that this took. */
 template <class Port> class Bench

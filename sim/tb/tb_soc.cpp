@@ -124,10 +124,7 @@ template <class Top> class SocPort
 
     uint64_t cycle(std::deque<uint8_t> &down, BadWire &up)
     {
-        dut_->valid_i = !down.empty() && !stall_.now();
-        if (dut_->valid_i)
-            dut_->data_i = down.front();
-        dut_->ready_i = !stall_.now();
+        tb::offer_bytes(dut_, stall_, down);
         side.drive(dut_);
         dut_->bus_done_i = 0;
         dut_.drive();
@@ -136,10 +133,7 @@ template <class Top> class SocPort
         side.sample(dut_, far);
         const bool side_done = dut_->side_done_o;
         CHECK(dut_->ready_o, "a byte was not taken");
-        if (dut_->valid_i)
-            down.pop_front();
-        if (dut_->valid_o && dut_->ready_i)
-            up.put(dut_->data_o);
+        tb::exchange_bytes(dut_, down, up);
         dut_.step();
         dut_.alive();
         side.end(dut_, side_done);
