@@ -177,6 +177,8 @@ int record_board(struct options *o, const char *path, char *uri, size_t size);
 int run_eval(const struct options *o);
 int run_quantize(const struct options *o);
 int run_fold(const struct options *o);
+/* What both ask of their options; a usage error is said. */
+int check_rewrite(const struct options *o, const char *what);
 int run_allocate(const struct options *o);
 
 #endif

@@ -32,22 +32,17 @@ int run_fold(const struct options *o)
     struct accel_error err = { 0 };
     char *text = NULL;
     size_t text_len = 0;
-    int rc = EXIT_OK;
     bool smooth = o->method && strcmp(o->method, "smoothquant") == 0;
-    if (o->file_count != 1 || !o->output)
-        return usage_error("fold needs one model and -o FILE: accel fold IN.gguf -o OUT.gguf");
+    int rc = check_rewrite(o, "fold");
+    if (rc)
+        return rc;
     if (o->method && !smooth && strcmp(o->method, "awq") != 0)
         return usage_error("--method: \"%.40s\" is not valid: expected awq or smoothquant",
                            o->method);
     if ((o->given & FLAG(ALPHA)) && !smooth)
         return usage_error("--alpha belongs to --method smoothquant; awq searches for its own");
-    if (o->calibration && o->self)
-        return usage_error("--calib and --self-calib exclude each other");
     if (!o->calibration && !o->self)
         return usage_error("fold learns from a text: give --calib FILE or --self-calib");
-    if (strcmp(o->files[0], o->output) == 0)
-        return usage_error(
-            "the new model would replace the one that it is made of: choose another -o");
     if (o->calibration && (rc = read_file(o->calibration, &text, &text_len)))
         return rc;
     struct accel_fold_options f = {

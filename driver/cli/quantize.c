@@ -63,6 +63,19 @@ static void print_json_end(struct json *j, const struct accel_quantize_result *r
     json_end_object(j);
 }
 
+int check_rewrite(const struct options *o, const char *what)
+{
+    if (o->file_count != 1 || !o->output)
+        return usage_error("%s needs one model and -o FILE: accel %s IN.gguf -o OUT.gguf", what,
+                           what);
+    if (o->calibration && o->self)
+        return usage_error("--calib and --self-calib exclude each other");
+    if (strcmp(o->files[0], o->output) == 0)
+        return usage_error(
+            "the new model would replace the one that it is made of: choose another -o");
+    return EXIT_OK;
+}
+
 int run_quantize(const struct options *o)
 {
     struct json j = { .out = stdout };
@@ -71,17 +84,11 @@ int run_quantize(const struct options *o)
     struct accel_quantize_result r;
     char *text = NULL, *plan = NULL;
     size_t text_len = 0, plan_len = 0;
-    int rc = EXIT_OK;
-    if (o->file_count != 1 || !o->output)
-        return usage_error(
-            "quantize needs one model and -o FILE: accel quantize IN.gguf -o OUT.gguf");
+    int rc = check_rewrite(o, "quantize");
+    if (rc)
+        return rc;
     if (o->plan_count > 1)
         return usage_error("quantize takes one --plan");
-    if (o->calibration && o->self)
-        return usage_error("--calib and --self-calib exclude each other");
-    if (strcmp(o->files[0], o->output) == 0)
-        return usage_error(
-            "the new model would replace the one that it is made of: choose another -o");
     if (o->calibration && (rc = read_file(o->calibration, &text, &text_len)))
         goto out;
     if (o->plan_count && (rc = read_file(o->plans[0], &plan, &plan_len)))

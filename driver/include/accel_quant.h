@@ -82,7 +82,7 @@ struct accel_fold_options {
     uint32_t    tokens;        /**< of it, at most; 0: 8192 */
     int         self_calibrate;
     uint64_t    seed;
-    unsigned    threads;       /**< 0: two */
+    unsigned    threads;       /**< 0: as many as there are processors */
     int (*report)(void *user, const struct accel_fold_stage *s); /**< not 0: stop. May be NULL */
     void *user;
 };

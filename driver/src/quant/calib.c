@@ -178,17 +178,9 @@ int calib_advance(struct calib *c, uint32_t layer, struct accel_error *err)
     int rc = ACCEL_OK;
     for (size_t first = 0; first < c->tokens && !rc; first += c->sequence) {
         rc = run_sequence(c, 0, layer, first, NULL, err);
-        if (!rc)
+        if (!rc && c->quantized)
             rc = run_sequence(c, 1, layer, first, NULL, err);
     }
-    return rc;
-}
-
-int calib_advance_as_is(struct calib *c, uint32_t layer, struct accel_error *err)
-{
-    int rc = ACCEL_OK;
-    for (size_t first = 0; first < c->tokens && !rc; first += c->sequence)
-        rc = run_sequence(c, 0, layer, first, NULL, err);
     return rc;
 }
 
@@ -273,7 +265,8 @@ static int embed_all(struct calib *c, struct accel_error *err)
         memcpy(c->state[0] + i * embd, c->as_is->x, n * embd * sizeof(float));
         i += n;
     }
-    memcpy(c->state[1], c->state[0], c->tokens * embd * sizeof(float));
+    if (c->quantized)
+        memcpy(c->state[1], c->state[0], c->tokens * embd * sizeof(float));
     return rc;
 }
 
@@ -290,14 +283,14 @@ int calib_new(const struct accel_model *model, const struct calib_options *o, st
     int rc = accel_open("cpu:", NULL, &c->dev, err);
     if (!rc)
         rc = llama_open(model, c->dev, &lo, &how, &c->as_is, err);
-    if (!rc)
+    if (!rc && !o->as_is)
         rc = llama_open(model, c->dev, &lo, &how, &c->quantized, err);
     if (!rc)
         rc = o->text ? take_text(c, o, err) : write_text(c, o, err);
     if (rc)
         goto out;
     c->stride = c->as_is->q_stride;
-    for (unsigned i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < (c->quantized ? 2u : 1u); i++) {
         c->state[i] = floats(c->tokens, model->info.embd);
         c->seen[i] = floats(c->sequence, c->stride);
         c->stream[i] = floats(c->sequence, model->info.embd);

@@ -16,6 +16,7 @@ struct calib;
 enum calib_stage { CALIB_QKV, CALIB_ATTN_OUTPUT, CALIB_GATE_UP, CALIB_DOWN, CALIB_STAGES };
 
 struct calib_options {
+    bool as_is; /* the copy that is quantized is not wanted: calib_inputs and calib_advance alone */
     const char *text; /* NULL: the model writes its own */
     size_t len;
     uint32_t tokens;
@@ -45,7 +46,5 @@ bool calib_adds(enum calib_stage stage);
 float *calib_weights(struct calib *c, uint32_t layer, enum calib_stage stage);
 /* All stages of the layer are quantized: run it. */
 int calib_advance(struct calib *c, uint32_t layer, struct accel_error *err);
-/* The same of the model as it is alone, for those who quantize nothing. */
-int calib_advance_as_is(struct calib *c, uint32_t layer, struct accel_error *err);
 
 #endif

@@ -147,6 +147,28 @@ int quant_choose_type(const char *text, double bits, uint64_t n, uint32_t *type,
     return rc;
 }
 
+int quant_check_type(const char *text, double bits, struct accel_error *err)
+{
+    uint32_t type;
+    if (bits != 0.0 && !(bits >= 1.5 && bits <= 9.0))
+        return accel_fail(err, ACCEL_E_ARG, "%g bits a weight; use 1.5 to 9", bits);
+    return text ? parse_type(text, &type, err) : ACCEL_OK;
+}
+
+unsigned quant_threads(unsigned wanted)
+{
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return wanted ? wanted : n < 1 ? 1 : (unsigned)n;
+}
+
+size_t quant_tensor_index(const struct gguf_file *file, const struct gguf_tensor *t)
+{
+    size_t i = 0;
+    while (gguf_tensor_at(file, i) != t)
+        i++;
+    return i;
+}
+
 static int choose_type(const struct conversion *c, const struct gguf_tensor *t, uint32_t *type,
                        struct accel_error *err)
 {
@@ -281,9 +303,7 @@ static int calibrate_matrix(struct conversion *c, const struct gguf_tensor *t,
 {
     struct accel_error why = { 0 };
     uint32_t rows = (uint32_t)t->ne[1], cols = (uint32_t)t->ne[0];
-    size_t i = 0, bytes;
-    while (gguf_tensor_at(c->file, i) != t)
-        i++;
+    size_t i = quant_tensor_index(c->file, t), bytes;
     struct accel_quantize_tensor *info = &c->info[i];
     if (!quant_is_float(t->type))
         return ACCEL_OK; /* values hold what it has */
@@ -447,25 +467,6 @@ static int write_file(struct conversion *c, const char *out, struct accel_quanti
     return rc;
 }
 
-static int check_options(const struct accel_quantize_options *o, struct accel_error *err)
-{
-    uint32_t type;
-    int rc = ACCEL_OK;
-    if (o->bits != 0.0 && !(o->bits >= 1.5 && o->bits <= 9.0))
-        return accel_fail(err, ACCEL_E_ARG, "%g bits a weight; use 1.5 to 9", o->bits);
-    if (o->type)
-        rc = parse_type(o->type, &type, err);
-    if (!rc && o->head)
-        rc = parse_type(o->head, &type, err);
-    return rc;
-}
-
-static unsigned processors(void)
-{
-    long n = sysconf(_SC_NPROCESSORS_ONLN);
-    return n < 1 ? 1 : (unsigned)n;
-}
-
 int accel_quantize(const char *in, const char *out, const struct accel_quantize_options *options,
                    struct accel_quantize_result *result, struct accel_error *err)
 {
@@ -476,8 +477,10 @@ int accel_quantize(const char *in, const char *out, const struct accel_quantize_
     if (!in || !out)
         return accel_fail(err, ACCEL_E_ARG, "accel_quantize needs the names of two files");
     struct conversion c = { .in = in, .o = options ? options : &defaults };
-    c.threads = c.o->threads ? c.o->threads : processors();
-    int rc = check_options(c.o, err);
+    c.threads = quant_threads(c.o->threads);
+    int rc = quant_check_type(c.o->type, c.o->bits, err);
+    if (!rc)
+        rc = quant_check_type(c.o->head, 0.0, err);
     if (!rc && c.o->plan)
         rc = plan_parse(c.o->plan, c.o->plan_len, "the plan", &c.plan, err);
     if (!rc)

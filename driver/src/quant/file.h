@@ -15,7 +15,11 @@ enum {
  * Rows that the type's blocks do not divide: F16. @return ACCEL_OK, _E_ARG */
 int quant_choose_type(const char *text, double bits, uint64_t n, uint32_t *type,
                       struct accel_error *err);
+/* The options that say which, before a model is opened: bits is 0 or 1.5 to 9, text NULL or a type's name. @return ACCEL_OK, _E_ARG */
+int quant_check_type(const char *text, double bits, struct accel_error *err);
+unsigned quant_threads(unsigned wanted); /* 0: as many as there are processors */
 bool quant_is_float(uint32_t type);
+size_t quant_tensor_index(const struct gguf_file *file, const struct gguf_tensor *t);
 /* Of its name, for "%.*s". */
 int quant_name_length(const struct gguf_tensor *t);
 /* Rows first .. first + n - 1 as floats, and what is odd about them in info.

@@ -43,14 +43,6 @@ struct stage {
         head; /* source's heads of `head` rows each serve `repeat` heads of inputs; 0: one to one */
 };
 
-static size_t index_of(const struct fold *f, const struct gguf_tensor *t)
-{
-    size_t i = 0;
-    while (gguf_tensor_at(f->model->file, i) != t)
-        i++;
-    return i;
-}
-
 static float *floats(size_t a, size_t b, struct accel_error *err)
 {
     size_t n;
@@ -162,7 +154,8 @@ static int read_stage(const struct fold *f, struct stage *g, struct accel_error 
     for (unsigned i = 0; i < g->count && !rc; i++) {
         size_t rows = (size_t)g->matrix[i]->ne[1];
         g->w[i] = floats(rows, g->cols, err);
-        rc = g->w[i] ? folded_rows(f, index_of(f, g->matrix[i]), 0, rows, g->w[i], err)
+        rc = g->w[i] ? folded_rows(f, quant_tensor_index(f->model->file, g->matrix[i]), 0, rows,
+                                   g->w[i], err)
                      : ACCEL_E_NOMEM;
         for (size_t k = 0; k < rows * g->cols && !rc; k++) {
             float v = fabsf(g->w[i][k]), *most = &g->largest[k % g->cols];
@@ -185,11 +178,11 @@ static void free_stage(struct stage *g)
 
 static int apply(const struct fold *f, const struct stage *g, struct accel_error *err)
 {
-    size_t source = index_of(f, g->source);
+    size_t source = quant_tensor_index(f->model->file, g->source);
     int rc = g->rows ? factors(&f->row[source], (size_t)g->source->ne[1], err)
                      : factors(&f->col[source], (size_t)g->source->ne[0], err);
     for (unsigned i = 0; i < g->count && !rc; i++) {
-        size_t to = index_of(f, g->matrix[i]);
+        size_t to = quant_tensor_index(f->model->file, g->matrix[i]);
         rc = factors(&f->col[to], g->cols, err);
         for (size_t c = 0; c < g->cols && !rc; c++)
             f->col[to][c] *= g->s[c];
@@ -210,7 +203,7 @@ static int fold_stage(struct fold *f, uint32_t layer, struct stage *g, struct ac
                                       .alpha = f->o->smoothquant ? f->o->alpha : 0.0 };
     char name[QUANT_NAME_SHOWN + 1] = { 0 };
     double error, best = 0.0;
-    unsigned threads = f->o->threads ? f->o->threads : 2;
+    unsigned threads = quant_threads(f->o->threads);
     uint64_t bytes;
     int rc;
     g->cols = (uint32_t)g->matrix[0]->ne[0];
@@ -293,7 +286,7 @@ static int fold_layer(struct fold *f, uint32_t i, struct accel_error *err)
     int rc = ACCEL_OK;
     for (size_t k = 0; k < sizeof stages / sizeof *stages && !rc; k++)
         rc = fold_stage(f, i, &stages[k], err);
-    return rc ? rc : calib_advance_as_is(f->calib, i, err);
+    return rc ? rc : calib_advance(f->calib, i, err);
 }
 
 /* ---- the file ---- */
@@ -351,7 +344,6 @@ int accel_fold(const char *in, const char *out, const struct accel_fold_options 
 {
     static const struct accel_fold_options defaults = { .self_calibrate = 1 };
     struct fold f = { .o = options ? options : &defaults };
-    uint32_t type;
     accel_no_error(err);
     if (!in || !out)
         return accel_fail(err, ACCEL_E_ARG, "accel_fold needs the names of two files");
@@ -360,9 +352,7 @@ int accel_fold(const char *in, const char *out, const struct accel_fold_options 
                           "accel_fold needs a calibration text, or self_calibrate");
     if (!(f.o->alpha >= 0.0 && f.o->alpha <= 1.0))
         return accel_fail(err, ACCEL_E_ARG, "alpha %g; use 0 to 1", f.o->alpha);
-    if (f.o->bits != 0.0 && !(f.o->bits >= 1.5 && f.o->bits <= 9.0))
-        return accel_fail(err, ACCEL_E_ARG, "%g bits a weight; use 1.5 to 9", f.o->bits);
-    int rc = quant_choose_type(f.o->type, f.o->bits, 256, &type, err);
+    int rc = quant_check_type(f.o->type, f.o->bits, err);
     if (!rc)
         rc = accel_model_open(in, &f.model, err);
     if (rc)
@@ -371,7 +361,8 @@ int accel_fold(const char *in, const char *out, const struct accel_fold_options 
     f.row = calloc(f.count + 1, sizeof *f.row);
     f.col = calloc(f.count + 1, sizeof *f.col);
     f.total = 4 * f.model->info.layers;
-    struct calib_options o = { .text = f.o->calibration,
+    struct calib_options o = { .as_is = true,
+                               .text = f.o->calibration,
                                .len = f.o->calibration_len,
                                .tokens = f.o->tokens ? f.o->tokens : QUANT_TOKENS,
                                .seed = f.o->seed };
