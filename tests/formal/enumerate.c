@@ -5,7 +5,6 @@
  * before it: that input is zero.
  * All other inputs (registers before reset, bits that the RTL leaves open) are X: what depends on one is told, not assumed.
  * Ends with 0: never; 1: it is, the values are printed; 2: X reaches the output, so nothing is shown.
- * A decision diagram over the same inputs can take hours where two lanes of 4-bit codes have only 2^24 cases.
  * SPDX-License-Identifier: Apache-2.0
  */
 #include <inttypes.h>

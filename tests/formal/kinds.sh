@@ -116,8 +116,9 @@ prove() {       # TAG KIND DEFINES LANES PROOF BITS CODING TABLE SOURCE...: 0 pr
     local rc=$?
     said=$(tail -n 1 "$tag.said")
     case $rc in
+    0 | 2) return $rc ;;
     137 | 152) said='no end' && return 2 ;;
-    *) return $rc ;;
+    *) return 1 ;;
     esac
 }
 
