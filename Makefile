@@ -226,9 +226,9 @@ FUZZERS      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
 SUITE_unit := --suite unit $(UNIT_release) tests/runner.sh
 SUITE_asan := --suite cli-asan --env ACCEL=$(B)/asan/accel $(CLI_TEST) --suite asan $(UNIT_asan)
-SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST) tests/install.sh --suite serial --env ACCEL=$(B)/accel \
-              --env BOARD=$(BOARD_SIM) tests/serial.sh 'tests/serial.sh memory'
-SUITE_cov  := --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST) --suite cov $(UNIT_cov)
+SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST) tests/install.sh
+SUITE_cov  := --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST) --suite cov $(UNIT_cov) \
+              --suite serial --env ACCEL=$(B)/cov/accel --env BOARD=$(BOARD_SIM) tests/serial.sh 'tests/serial.sh memory'
 SUITE_fuzz := --suite fuzz $(foreach f,$(FUZZERS),'tests/fuzz/run $(f) $(FUZZ_SECONDS)')
 # A few of what test-faults does
 SUITE_faults := --suite faults '$(B)/accel-faults --plans 20' $(if $(strip $(LIBS_test_usb)),\
@@ -275,7 +275,7 @@ test-kernel: ## accel on a simulated USB board under a Debian kernel in QEMU; mi
 	@TEST_TIMEOUT=1200 $(RUN_TESTS) --suite kernel --env ACCEL=$(B)/kernel/accel --env USBIP=$(B)/kernel/accel-usbip \
 	    --env OUT=$(B)/kernel tests/kernel.sh
 
-test-cli: all $(BOARD_SIM) ## tests of the accel command
+test-cli: all ## tests of the accel command
 	@$(RUN_TESTS) $(SUITE_cli)
 
 test-rtl: $(RTL_TESTS) ## testbenches of the RTL modules; TB_SEED=random for other stalls and data
@@ -284,7 +284,7 @@ test-rtl: $(RTL_TESTS) ## testbenches of the RTL modules; TB_SEED=random for oth
 test-fuzz: $(FUZZERS) ## each fuzzer for FUZZ_SECONDS
 	@$(RUN_TESTS) $(SUITE_fuzz)
 
-coverage: $(UNIT_cov) $(B)/cov/accel cov-clean ## line coverage of driver/; fails below 90 %
+coverage: $(UNIT_cov) $(B)/cov/accel $(BOARD_SIM) cov-clean ## line coverage of driver/; fails below 90 %
 	@$(RUN_TESTS) $(SUITE_cov) $(SUITE_sum)
 
 # Counts of earlier runs would add up with those of this one.
