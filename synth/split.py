@@ -34,8 +34,9 @@ def instances(path, names):
     return tuple(p for p in parts if not p.startswith("g_") and not p.isdigit())
 
 
-def main():
-    with open(sys.argv[1], encoding="utf-8") as file:
+def split(netlist):
+    """Cells by module, all of them, and the names of instances."""
+    with open(netlist, encoding="utf-8") as file:
         modules = json.load(file)["modules"]
     top = max(modules.values(), key=lambda m: len(m["cells"]))
     # an instance is whatever stands before the dot of a net's name
@@ -54,6 +55,11 @@ def main():
     for depth in range(max(map(len, total)), 0, -1):
         for path in [p for p in total if len(p) == depth and total[p]["LUT"] < everything["LUT"] / 100]:
             total[path[:-1]] += total.pop(path)
+    return total, everything, names
+
+
+def main():
+    total, everything, names = split(sys.argv[1])
     print(f"{'module':48}" + "".join(f"{c:>8}" for c in COLUMNS))
     for path, count in sorted(total.items(), key=lambda item: -item[1]["LUT"]):
         print(f"{'.'.join(path) or '(top)':48}" + "".join(f"{count[c]:8}" for c in COLUMNS))
@@ -73,4 +79,5 @@ def main():
                 print("slowest path: " + ", ".join(f"{m} {d:.1f} ns" for m, d in spent.items()))
 
 
-main()
+if __name__ == "__main__":
+    main()

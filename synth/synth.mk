@@ -2,8 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 
 .PHONY: synth-report synth-core synth-check synth-baseline
-synth-report: ## LUTs of every PE kind at 1, 2, 4, 8 bits; also build/synth/report.json
+synth-report: ## LUTs of every PE kind, limits of every board; the page is build/synth/report.html
 	@synth/report.sh $(B)/synth
+	@$(MAKE) --no-print-directory synth-page
+
+# The page alone, of the areas that are there; what it shows of boards are those that make bitstream made.
+.PHONY: synth-page
+synth-page: ## the page of synth-report alone, of the areas that are there
+	@$(PYTHON) tools/synth_page.py $(B)/synth $(BOARD_DIR) \
+	    $(foreach b,$(BOARDS),'$b $(wordlist 3,4,$(BOARD_$b)) $(CORE_$(word 3,$(BOARD_$b)))')
+	@echo '  $(B)/synth/report.html'
 
 synth-core: ## LUTs, flip-flops and block RAMs of the whole core (not part of synth-report)
 	@synth/core.sh $(B)/synth

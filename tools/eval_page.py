@@ -7,7 +7,7 @@ import json
 import math
 import sys
 
-from compare_page import STYLE, esc, log_ticks, marker, number, table
+from page import STYLE, esc, log_ticks, marker, number, table
 
 AXES = [("bits_per_weight", "bits per weight, group headers included"),
         ("bytes_per_token", "bytes streamed for a token"),

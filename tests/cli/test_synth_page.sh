@@ -1,0 +1,69 @@
+#!/bin/sh
+# test_synth_page.sh - the page of make synth-report, from areas that are made up.
+# SPDX-License-Identifier: Apache-2.0
+cd "$(dirname "$0")/../.." || exit 1
+. tests/cli/lib.sh
+
+cat >"$T/report.json" <<'END'
+[{"kind":"lut","format":"int2","lut4":100,"ccu2c":50,"ff":30,"lut4eq_per_mac":12.5,"lut4eq":200,"rows":4,"lanes":8,"scale_units":1,"shape":"4x8","flow":"ecp5"},
+{"kind":"a<b","format":null,"lut4":100,"ccu2c":50,"ff":30,"lut4eq":200,"rows":4,"lanes":8,"scale_units":1,"shape":"4x8","flow":"ecp5"}]
+END
+cat >"$T/core-usb_sdram-48.json" <<'END'
+{"modules": {"board": {"cells": {"core.tile.x_LUT4_Z": {"type": "LUT4"}, "core.tile.y": {"type": "CCU2C"}, "z": {"type": "TRELLIS_FF"}},
+ "netnames": {"core.tile.x": {}, "z": {}}}}}
+END
+echo '{"fmax": {"clk": {"achieved": 51.25}}}' >"$T/plain.report"
+page() {
+    PYTHONDONTWRITEBYTECODE=1 python3 tools/synth_page.py "$T" "$T" 'plain ecp5 45 board Kind=2 Rows=8 Lanes=32' \
+        'stored usb_sdram 48 board_usb_fs Kind=2 Rows=8 Lanes=32 Memory=1' >"$T/out" 2>"$T/err"
+}
+page
+rc=$?
+report $rc "page, text and JSON of the synthesis report are written"
+
+# demo: 4718592 weights of 2 bits in 2.0625, 262144 of 8 in 8.5; 30 and 6 times as many bytes of activations and results as here
+PYTHONDONTWRITEBYTECODE=1 python3 - "$T" 2>"$T/err" <<'END'
+import json, sys
+d = json.load(open(sys.argv[1] + "/boards.json"))
+plain, stored = d["boards"]
+byte = 4718592 * 2.0625 / 8 + 262144 * 8.5 / 8
+io = 6 * (6 * 256 + 768 + 6 * (3 * 256 + 2 * 128 + 2 * 768)) + 256 + 6 * 1024
+near = lambda a, b: abs(a / b - 1) < 1e-9
+demo = stored["models"][0]
+assert demo["macs"] == 4980736 and near(demo["bytes"], byte)
+assert near(demo["compute"], 8 * 32 * 48e6 / (4718592 * 2 + 262144 * 8))
+assert near(demo["memory"], 96e6 / byte)
+assert near(demo["link_streamed"], 19 * 64000 / (byte + io)) and near(demo["link_resident"], 19 * 64000 / io)
+assert demo["streamed"] == demo["link_streamed"] and demo["resident"] == min(demo["compute"], demo["memory"], demo["link_resident"])
+assert stored["models"][2]["resident"] is None and plain["models"][0]["resident"] is None and plain["reached_mhz"] == 51.2
+assert d["cores"][0]["cells"] == {"LUT": 3, "FF": 1}
+END
+report $? "limits of boards are what their formula says, and weights that do not fit are not resident"
+[ -s "$T/report.html" ] && ! grep -qiE '(src|href) *=|<script|<link|@import|url\(' "$T/report.html"
+report $? "the page of the synthesis report loads nothing"
+[ "$(grep -c '<svg' "$T/report.html")" -ge 4 ] && grep -q 'a&lt;b' "$T/report.html" && ! grep -q 'a<b' "$T/report.html" &&
+    grep -q 'Tokens/s of one sequence, projected' "$T/report.html" && grep -q 'every figure is projected' "$T/boards.txt"
+report $? "the page of the synthesis report has its plots, escapes what it quotes and says what is projected"
+python3 - "$T" 2>"$T/err" <<'END'
+import html.parser, sys, xml.etree.ElementTree
+class Tags(html.parser.HTMLParser):
+    stack = []
+    def handle_starttag(self, tag, attrs):
+        if tag not in ("meta", "br"):
+            self.stack.append(tag)
+    def handle_startendtag(self, tag, attrs):
+        pass
+    def handle_endtag(self, tag):
+        assert self.stack.pop() == tag, tag
+text = open(sys.argv[1] + "/report.html").read()
+tags = Tags()
+tags.feed(text)
+assert tags.stack == [], tags.stack
+for svg in text.split("<svg")[1:]:
+    xml.etree.ElementTree.fromstring("<svg" + svg.split("</svg>")[0] + "</svg>")
+END
+report $? "the tags of the page of the synthesis report match"
+rm "$T/report.json"
+! page && grep -q 'report.json' "$T/err"
+report $? "without areas there is no page"
+exit $failed
