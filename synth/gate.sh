@@ -10,7 +10,7 @@ shift
 cd "$(dirname "$0")/.." || exit 1
 share=$(realpath "$(dirname "$(command -v yosys)")/../share/yosys")
 maker=$(realpath "${B:-build}/synth/gate_jobs")
-[ $# -gt 0 ] || set -- ecp5:lut:4:8:1:4:64:512:16 ecp5:mac:4:8:1:4:64:512:16 ice40:lut:4:8:1:4:64:512:16 ice40:bitserial:4:8:1:4:64:512:16
+[ $# -gt 0 ] || set -- ecp5:lut:4:8:1:4:64:512:16 ice40:lut:4:8:1:4:64:512:16
 bad=0
 
 # Cells as yosys models them, but flip-flops and memories begin unknown.
