@@ -14,7 +14,7 @@ unplug() {
     [ -z "$pid" ] || wait "$pid" 2>/dev/null
     pid=
 }
-trap 'unplug; rm -rf "$dir"' EXIT
+trap 'unplug; [ ! -e "$dir/pid" ] || kill "$(cat "$dir/pid")" 2>/dev/null; rm -rf "$dir"' EXIT
 
 # plug_in FLAG...: a fresh board at $port
 plug_in() {
@@ -131,6 +131,65 @@ if "$accel" peek -d "serial:$port" cpu | grep -q ' 0x[0-9a-f]*1  '; then
     is 'a file that is no firmware is refused' 15 'line 1 is not a word' "$accel" load README.md -d "serial:$port"
     plug_in
 fi
+
+# accel update with an openFPGALoader that does nothing but pull the cable, and plug in a board a second later unless told not to.
+mkdir "$dir/bin"
+cat >"$dir/bin/openFPGALoader" <<END
+#!/bin/sh
+echo "\$*" | tee "$dir/loaded"
+[ ! -e "$dir/fails" ] || exit 1
+kill "\$(cat "$dir/pid")" 2>/dev/null
+while [ -e "$port" ]; do sleep 0.05; done
+[ -e "$dir/away" ] || (sleep 1; exec "$board" --link "$port") >/dev/null 2>&1 &
+echo \$! >"$dir/pid"
+END
+chmod +x "$dir/bin/openFPGALoader"
+# bitstream IDCODE COMMENT: as much of one as says what it is for
+bitstream() { printf '\xff\0%s\0\xff\xff\xff\xbd\xb3\xff\xff\xff\xff;\0\0\0\xe2\0\0\0%b"\0\0\0' "$2" "$1"; }
+bitstream '\x41\x11\x30\x43' 'Part: LFE5U-85F-6CABGA381' >"$dir/ulx3s.bit"
+bitstream '\x41\x11\x10\x43' 'Part: LFE5U-25F-6CSFBGA285' >"$dir/orangecrab.bit"
+bitstream '\x41\x11\x10\x43' 'no word of it' >"$dir/nameless.bit"
+ulx3s=(--board ulx3s-85f --gateware "$dir/ulx3s.bit")
+update() { PATH=$dir/bin:$PATH "$accel" update -d "serial:$port" "$@"; }
+# is_update NAME STATUS WORDS FLAG...
+is_update() {
+    local name=$1 want=$2 words=$3
+    shift 3
+    rm -f "$dir/loaded"
+    is "$name" "$want" "$words" env PATH="$dir/bin:$PATH" "$accel" update -d "serial:$port" "$@"
+}
+unloaded() { if [ -e "$dir/loaded" ]; then echo "not ok $1: openFPGALoader $(cat "$dir/loaded")"; else echo "ok $1"; fi; }
+echo "$pid" >"$dir/pid"
+is_update 'update loads gateware and shows what the board reports then' 0 '^after: .*protocol 1 to 1; .*build' "${ulx3s[@]}"
+is 'openFPGALoader is told the board and the file' 0 "^--board ulx3s $dir/ulx3s.bit$" cat "$dir/loaded"
+update "${ulx3s[@]}" 2>&1 | tr '\n' ' ' >"$dir/said"
+is 'update says what it will do before it does it' 0 '^now: .* will:  *openFPGALoader .* --board ulx3s .* after:' cat "$dir/said"
+is_update 'gateware for another FPGA is refused' 3 'IDCODE 0x41111043, ulx3s-85f has 0x41113043' --board ulx3s-85f --gateware "$dir/orangecrab.bit"
+unloaded 'gateware for another FPGA is not loaded'
+is_update 'gateware for another board of the same FPGA is refused' 3 'is for LFE5U-25F-6CSFBGA285, ulx3s-25f has' --board ulx3s-25f --gateware "$dir/orangecrab.bit"
+unloaded 'gateware for another board of the same FPGA is not loaded'
+is_update 'gateware that names no package is refused' 3 'another board of this FPGA; --force' --board orangecrab --gateware "$dir/nameless.bit"
+is_update 'gateware that names no package is loaded by force' 0 '^--board orangeCrab ' --board orangecrab --gateware "$dir/nameless.bit" --force
+is_update 'gateware that is cut off before it says anything is refused' 3 'does not say for which FPGA' --board orangecrab \
+    --gateware <(head -c 40 "$dir/orangecrab.bit")
+is 'without openFPGALoader update says so and nothing happens' 13 'nothing was changed' env PATH=/nonexistent "$accel" update -d "serial:$port" "${ulx3s[@]}"
+if [ -n "${hex:-}" ]; then
+    is_update 'update loads firmware' 0 '^after: .*firmware [0-9]' --firmware "$hex"
+    unloaded 'update of firmware alone leaves the gateware'
+    is_update 'update loads firmware into the gateware that it has loaded' 0 'is ready' "${ulx3s[@]}" --firmware "$hex"
+    is_update 'what is no firmware is refused before anything is loaded' 15 'line 1 is not a word' "${ulx3s[@]}" --firmware README.md
+    unloaded 'what is no firmware stops the gateware too'
+fi
+: >"$dir/fails"
+is_update 'an openFPGALoader that fails is an error that says so' 22 'ended with status 1' "${ulx3s[@]}"
+rm "$dir/fails"
+: >"$dir/away"
+is_update 'a board that does not come back is an error that says so' 13 'was programmed, but does not answer' "${ulx3s[@]}"
+rm "$dir/away"
+is_update 'a silent board is not programmed' 13 'nothing was changed; --force' "${ulx3s[@]}"
+is_update 'a silent board is programmed by force' 0 '^after: ' "${ulx3s[@]}" --force
+kill "$(cat "$dir/pid")" && while [ -e "$port" ]; do sleep 0.05; done
+plug_in
 
 # The counts of lines of one that is killed, half written maybe, go where nobody reads them.
 GCOV_PREFIX=$dir/counts "$accel" selftest -d "serial:$port" --jobs 3 >"$dir/first" 2>&1 &

@@ -59,6 +59,10 @@ enum {
     FLAG_VALUES,
     FLAG_RECORDING, /* a file; likewise, and a command behind it */
     FLAG_COMMAND,
+    FLAG_GATEWARE,
+    FLAG_FIRMWARE,
+    FLAG_BOARD,
+    FLAG_FORCE,
 };
 #define FLAG(name) (UINT64_C(1) << FLAG_##name)
 
@@ -81,6 +85,7 @@ struct options {
     const char *model, *prompt, *text, *save, *vectors, *pruning, *reference;
     const char *output, *type, *head, *calibration;
     const char *budget, *by, *method;
+    const char *gateware, *firmware, *board;
     uint64_t count, seed, chunks, jobs;
     double temperature, top_p;
     uint32_t top_k, context, group;
@@ -88,7 +93,7 @@ struct options {
     unsigned format_count;
     double clock_mhz, link_mbs, deadline_ms, bits, alpha;
     unsigned threads;
-    bool json, sample, self, nearest;
+    bool json, sample, self, nearest, force;
 };
 
 struct command {
@@ -163,6 +168,12 @@ int run_poke(const struct options *o);
 int run_reset(const struct options *o);
 int run_replay(const struct options *o); /* record.c */
 int run_load(const struct options *o);   /* firmware.c */
+int run_update(const struct options *o); /* update.c */
+
+/* The words of a .hex file, eight digits a line. *words is the caller's to free, also after an error. A message is printed on
+ * failure, as by the next one, which loads them, starts them and says which version is ready. Both return an exit code. */
+int read_firmware(const char *path, uint32_t **words, size_t *count);
+int load_firmware(accel_dev *dev, const char *path, const uint32_t *words, size_t count);
 
 /* Gives the processor beside the core a command and waits for its end: *status is a LINK_CPU_ number or FIRMWARE_SILENT,
  * *answer is set unless it is that. */

@@ -97,8 +97,7 @@ const char *firmware_log(uint32_t entry, char *text, size_t size)
     return text;
 }
 
-/* The words of a .hex file, eight digits a line. *words is the caller's to free, also after an error. */
-static int read_words(const char *path, uint32_t **words, size_t *count)
+int read_firmware(const char *path, uint32_t **words, size_t *count)
 {
     char *bytes = NULL;
     size_t size = 0, line = 1;
@@ -131,7 +130,7 @@ static int read_words(const char *path, uint32_t **words, size_t *count)
     return EXIT_OK;
 }
 
-static int load(accel_dev *dev, const char *path, const uint32_t *words, size_t count)
+int load_firmware(accel_dev *dev, const char *path, const uint32_t *words, size_t count)
 {
     struct accel_error err = { 0 };
     uint32_t cpu, v[2];
@@ -199,11 +198,11 @@ int run_load(const struct options *o)
     size_t count = 0;
     if (o->file_count != 1)
         return usage_error("load: name one firmware, as make firmware makes them");
-    int rc = read_words(o->files[0], &words, &count);
+    int rc = read_firmware(o->files[0], &words, &count);
     if (!rc && accel_open_registers(first_device(o), NULL, &dev, &err))
         rc = report_error(&err);
     if (!rc)
-        rc = load(dev, o->files[0], words, count);
+        rc = load_firmware(dev, o->files[0], words, count);
     accel_close(dev);
     free(words);
     return rc;

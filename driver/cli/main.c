@@ -93,6 +93,12 @@ static const struct command commands[] = {
       "Writes FILE, which make firmware made, into the memory of the processor beside the core, reads it\n"
       "back and starts it. It stays there until the board is reset or loses its power.",
       FLAG(DEVICE) | FLAG(RECORDING), 0, 0, run_load },
+    { "update", "put gateware and firmware into a board",
+      "Says what the board reports and what will be done, then has openFPGALoader load the bitstream, loads the\n"
+      "firmware, and shows what the board reports now. The bitstream has to be for the FPGA of --board, by what\n"
+      "the file says. Both stay until power is off, firmware until a reset; OrangeCrab keeps its gateware.",
+      FLAG(DEVICE) | FLAG(GATEWARE) | FLAG(FIRMWARE) | FLAG(BOARD) | FLAG(FORCE), 0, 0,
+      run_update },
     { "record", "write down what crosses the link to a board",
       "Runs COMMAND, another of these, with its flags, and keeps all bytes to and from the board that\n"
       "its -d names in FILE: accel record session.rec selftest -d usb:",

@@ -66,6 +66,12 @@ static const struct flag flags[] = {
     { FLAG(METHOD), NULL, "--method", "NAME", "awq or smoothquant (default awq)" },
     { FLAG(ALPHA), NULL, "--alpha", "A",
       "smoothquant: 0 leaves the weights as they are, 1 evens out the inputs (default 0.5)" },
+    { FLAG(GATEWARE), NULL, "--gateware", "FILE", "bitstream, as make bitstream makes it" },
+    { FLAG(FIRMWARE), NULL, "--firmware", "FILE", "firmware, as make firmware makes it" },
+    { FLAG(BOARD), NULL, "--board", "NAME",
+      "which board it is: ulx3s-85f, ulx3s-25f, orangecrab, cynthion" },
+    { FLAG(FORCE), NULL, "--force", NULL,
+      "load what is not known to be for this board; program a board that is silent" },
     { FLAG(JSON), NULL, "--json", NULL, "write one JSON object instead of text" },
 };
 enum { FLAGS = sizeof flags / sizeof *flags };
@@ -161,6 +167,9 @@ static const char *store(struct options *o, uint64_t bit, const char *v)
     case FLAG(TYPE): o->type = v; return *v ? NULL : "a type";
     case FLAG(HEAD): o->head = v; return *v ? NULL : "a type";
     case FLAG(CALIBRATION): o->calibration = v; return *v ? NULL : "a file name";
+    case FLAG(GATEWARE): o->gateware = v; return *v ? NULL : "a file name";
+    case FLAG(FIRMWARE): o->firmware = v; return *v ? NULL : "a file name";
+    case FLAG(BOARD): o->board = v; return *v ? NULL : "a board's name";
     case FLAG(BITS): return get_double(v, 1.5, 9, &o->bits) ? NULL : "a number from 1.5 to 9";
     case FLAG(THREADS):
         if (!get_u64(v, 64, &n) || n == 0)
@@ -280,6 +289,8 @@ int parse_options(const struct command *c, int argc, char **argv, struct options
                 o->self = true;
             else if (f->bit == FLAG(NEAREST))
                 o->nearest = true;
+            else if (f->bit == FLAG(FORCE))
+                o->force = true;
             else
                 o->json = true;
             continue;

@@ -23,7 +23,7 @@ expect "no command is a usage error" 2 err 'Usage: accel COMMAND'
 expect "an unknown command is named" 2 err '"frobnicate"' frobnicate
 expect "--help prints to standard output" 0 out 'perplexity' --help
 expect "--version prints the version" 0 out '^accel [0-9]' --version
-for c in list info run perplexity verify bench compare selftest bringup peek poke reset load record replay; do
+for c in list info run perplexity verify bench compare selftest bringup peek poke reset load update record replay; do
     expect "accel $c --help lists its flags" 0 out "Usage: accel $c" $c --help
     expect "accel $c refuses an unknown flag" 2 err "\"--nonsense\"; see accel $c --help" $c --nonsense
 done
@@ -49,6 +49,14 @@ expect "record without a command is a usage error" 2 err 'name a file and a comm
 expect "record of a device without a link is a usage error" 2 err 'name one board' record "$T/rec" selftest -d cpu:
 expect "record of an unknown command names it" 2 err '"frobnicate"' record "$T/rec" frobnicate
 expect "replay without a file is a usage error" 2 err 'name one recording' replay -d cpu:
+
+expect "update of nothing is a usage error" 2 err 'gateware FILE, --firmware FILE or both' update
+expect "gateware for an unnamed board is refused, with the names" 2 err '--board has to; one of: ulx3s-85f' \
+    update -d cpu: --gateware README.md
+expect "gateware for an unknown board is refused" 2 err 'no board "icebreaker"' update --gateware README.md --board icebreaker
+expect "a file that is no bitstream is refused" 3 err 'its preamble is missing' update --gateware README.md --board ulx3s-85f
+expect "a board's own tool is named" 16 err 'apollo configure README.md' update --gateware README.md --board cynthion-usb
+expect "update of a device without a link says so" 16 err 'cpu: has no link' update -d cpu: --gateware README.md --board orangecrab --force
 expect "replay of a file that is not there says so" 13 err 'No such file' replay "$T/none" -d cpu:
 
 # ---- devices ----
