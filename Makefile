@@ -256,7 +256,7 @@ test-asan: $(UNIT_asan) $(B)/asan/accel ## unit and CLI tests under AddressSanit
 	@$(RUN_TESTS) $(SUITE_asan)
 
 test-tsan: $(UNIT_tsan) ## unit tests under ThreadSanitizer (not part of test)
-	@$(RUN_TESTS) --suite tsan $(UNIT_tsan)
+	@$(RUN_TESTS) --suite tsan --env TSAN_OPTIONS=suppressions=tests/tsan.supp $(UNIT_tsan)
 
 .PHONY: test-faults
 FAULTS_MODEL := models/stories-ternary-tq2_0.gguf

@@ -4,19 +4,21 @@
 
 #include <errno.h>
 #include <linux/usbdevice_fs.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
-#define WAIT_US \
-    1000 /* libusb believes that the file is always ready: without a wait it would spin */
+#define WAIT_NS \
+    1000000 /* libusb believes that the file is always ready: without a wait it would spin */
 
 struct mock_usbfs {
     UMockdevTestbed *bed;
     UMockdevIoctlBase *base;
     char *node, *sysfs;
     struct mock_device device;
-    GMutex mutex;
-    GCond ended;
+    pthread_mutex_t mutex; /* not GLib's, which ThreadSanitizer cannot see */
+    pthread_cond_t ended;
     gint wanted;
     GQueue pending, done;         /* of struct mock_urb */
     UMockdevIoctlClient *claimed; /* by whom; NULL: by no one */
@@ -35,12 +37,12 @@ static void free_urb(struct mock_urb *u)
 
 void mock_lock(struct mock_usbfs *m)
 {
-    g_mutex_lock(&m->mutex);
+    pthread_mutex_lock(&m->mutex);
 }
 
 void mock_unlock(struct mock_usbfs *m)
 {
-    g_mutex_unlock(&m->mutex);
+    pthread_mutex_unlock(&m->mutex);
 }
 
 bool mock_wanted(struct mock_usbfs *m)
@@ -55,7 +57,7 @@ void mock_end(struct mock_usbfs *m, struct mock_urb *u, int status, size_t count
     raw->actual_length = (int)count;
     g_queue_remove(&m->pending, u);
     g_queue_push_tail(&m->done, u);
-    g_cond_broadcast(&m->ended);
+    pthread_cond_broadcast(&m->ended);
 }
 
 static bool is_gone(const struct mock_usbfs *m)
@@ -111,10 +113,16 @@ static struct mock_urb *first_of(GQueue *urbs, const UMockdevIoctlClient *client
 
 static int reap(struct mock_usbfs *m, UMockdevIoctlClient *client, UMockdevIoctlData *arg)
 {
-    const gint64 end = g_get_monotonic_time() + WAIT_US;
+    struct timespec end;
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_nsec += WAIT_NS;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_nsec -= 1000000000;
+        end.tv_sec++;
+    }
     struct mock_urb *u;
     while ((u = first_of(&m->done, client)) == NULL && !is_gone(m))
-        if (!g_cond_wait_until(&m->ended, &m->mutex, end))
+        if (pthread_cond_timedwait(&m->ended, &m->mutex, &end))
             break;
     if (!u)
         return is_gone(m) && !first_of(&m->pending, client) ? ENODEV : EAGAIN;
@@ -180,10 +188,10 @@ static gboolean on_ioctl(UMockdevIoctlBase *base, UMockdevIoctlClient *client, g
     (void)base;
     UMockdevIoctlData *arg = umockdev_ioctl_client_get_arg(client);
     g_atomic_int_inc(&m->wanted);
-    g_mutex_lock(&m->mutex);
+    pthread_mutex_lock(&m->mutex);
     g_atomic_int_add(&m->wanted, -1);
     const int error = answer(m, client, umockdev_ioctl_client_get_request(client), arg);
-    g_mutex_unlock(&m->mutex);
+    pthread_mutex_unlock(&m->mutex);
     umockdev_ioctl_client_complete(client, error ? -1 : 0, error);
     return TRUE;
 }
@@ -193,7 +201,7 @@ static void on_vanished(UMockdevIoctlBase *base, UMockdevIoctlClient *client, gp
 {
     struct mock_usbfs *m = user;
     (void)base;
-    g_mutex_lock(&m->mutex);
+    pthread_mutex_lock(&m->mutex);
     for (GList *l = m->pending.head, *next; l; l = next) {
         struct mock_urb *u = l->data;
         next = l->next;
@@ -213,7 +221,7 @@ static void on_vanished(UMockdevIoctlBase *base, UMockdevIoctlClient *client, gp
     }
     if (m->claimed == client)
         m->claimed = NULL;
-    g_mutex_unlock(&m->mutex);
+    pthread_mutex_unlock(&m->mutex);
 }
 
 struct mock_usbfs *mock_plug_in(UMockdevTestbed *bed, const char *node, const char *sysfs,
@@ -226,8 +234,12 @@ struct mock_usbfs *mock_plug_in(UMockdevTestbed *bed, const char *node, const ch
     m->device = *device;
     m->node = g_strdup(node);
     m->sysfs = g_strdup(sysfs);
-    g_mutex_init(&m->mutex);
-    g_cond_init(&m->ended);
+    pthread_condattr_t clock;
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_mutex_init(&m->mutex, NULL);
+    pthread_cond_init(&m->ended, &clock);
+    pthread_condattr_destroy(&clock);
     m->base = umockdev_ioctl_base_new();
     g_signal_connect(m->base, "handle-ioctl", G_CALLBACK(on_ioctl), m);
     g_signal_connect(m->base, "client-vanished", G_CALLBACK(on_vanished), m);
@@ -243,13 +255,13 @@ struct mock_usbfs *mock_plug_in(UMockdevTestbed *bed, const char *node, const ch
 void mock_remove(struct mock_usbfs *m)
 {
     struct mock_urb *u;
-    g_mutex_lock(&m->mutex);
+    pthread_mutex_lock(&m->mutex);
     m->removed = true;
     while ((u = g_queue_peek_head(&m->pending)) != NULL) {
         m->device.cancel(m->device.user, u);
         mock_end(m, u, -ESHUTDOWN, 0);
     }
-    g_mutex_unlock(&m->mutex);
+    pthread_mutex_unlock(&m->mutex);
     umockdev_testbed_detach_ioctl(m->bed, m->node, NULL);
     umockdev_testbed_remove_device(m->bed, m->sysfs);
     g_object_unref(m->base);

@@ -23,10 +23,12 @@
 #define NODE   "/dev/bus/usb/001/002"
 #define SYSFS  "/sys/devices/usb1/1-1"
 #define SERIAL "B7"
+#define OTHER  "C8" /* serial number of another board */
 enum { PENDING = 1 << 16 };
 
-/* The device behind the node; what it does runs on umockdev's thread, under the lock of usbfs. */
-static struct {
+/* A device behind its node; what it does runs on umockdev's thread, under the lock of usbfs. */
+struct node {
+    const char *serial;
     struct mock_usbfs *usbfs;
     struct soft_board board;
     uint8_t in[PENDING]; /* bytes for the host that no transfer has taken */
@@ -41,7 +43,8 @@ static struct {
     uint64_t pull_at, mute_at; /* as in test_serial.c */
     bool pulled, mute, reset_helps, stream_reset_helps;
     bool old, deaf; /* refuses INFO; endpoint 0 does not answer */
-} node;
+};
+static struct node node = { .serial = SERIAL }, other = { .serial = OTHER };
 
 static void lock(void)
 {
@@ -53,10 +56,10 @@ static void unlock(void)
     mock_unlock(node.usbfs);
 }
 
-static void finish(struct mock_urb *u, int status, size_t count)
+static void finish(struct node *k, struct mock_urb *u, int status, size_t count)
 {
-    node.used_memory -= u->length;
-    mock_end(node.usbfs, u, status, count);
+    k->used_memory -= u->length;
+    mock_end(k->usbfs, u, status, count);
 }
 
 static bool counts_down(unsigned *n)
@@ -64,38 +67,38 @@ static bool counts_down(unsigned *n)
     return *n && --*n == 0;
 }
 
-static void feed(void)
+static void feed(struct node *k)
 {
-    while (node.pulled && !g_queue_is_empty(&node.waiting))
-        finish(g_queue_pop_head(&node.waiting), -ESHUTDOWN, 0);
-    while (!g_queue_is_empty(&node.waiting)) {
+    while (k->pulled && !g_queue_is_empty(&k->waiting))
+        finish(k, g_queue_pop_head(&k->waiting), -ESHUTDOWN, 0);
+    while (!g_queue_is_empty(&k->waiting)) {
         uint8_t bytes[512];
         size_t n;
-        while (!node.pulled && node.in_count + sizeof bytes <= PENDING &&
-               (n = board_output(&node.board, bytes, sizeof bytes)) != 0)
-            if (!node.mute) {
-                memcpy(node.in + node.in_count, bytes, n);
-                node.in_count += n;
+        while (!k->pulled && k->in_count + sizeof bytes <= PENDING &&
+               (n = board_output(&k->board, bytes, sizeof bytes)) != 0)
+            if (!k->mute) {
+                memcpy(k->in + k->in_count, bytes, n);
+                k->in_count += n;
             }
-        if (!node.in_count)
+        if (!k->in_count)
             return;
-        struct mock_urb *u = g_queue_pop_head(&node.waiting);
-        if (counts_down(&node.stall_in)) {
-            finish(u, -EPIPE, 0);
+        struct mock_urb *u = g_queue_pop_head(&k->waiting);
+        if (counts_down(&k->stall_in)) {
+            finish(k, u, -EPIPE, 0);
             continue;
         }
-        n = MIN(node.in_count, u->length);
-        n = MIN(n, node.packet);
-        memcpy(u->bytes, node.in, n);
-        memmove(node.in, node.in + n, node.in_count -= n);
-        finish(u, 0, n);
+        n = MIN(k->in_count, u->length);
+        n = MIN(n, k->packet);
+        memcpy(u->bytes, k->in, n);
+        memmove(k->in, k->in + n, k->in_count -= n);
+        finish(k, u, 0, n);
     }
 }
 
 /* What docs/link.md says of the vendor's requests. Returns bytes of the answer, or negative: refused. */
-static int vendor(const uint8_t *setup, uint8_t *data)
+static int vendor(struct node *k, const uint8_t *setup, uint8_t *data)
 {
-    uint32_t *registers = node.board.device.registers;
+    uint32_t *registers = k->board.device.registers;
     const unsigned word = link_get16(setup + 4);
     const uint32_t state[] = { 1u << 1 | 1u << 4, 7, 9 };
     switch (setup[0] * 256u + setup[1]) {
@@ -104,7 +107,7 @@ static int vendor(const uint8_t *setup, uint8_t *data)
         link_put32(data + 4, registers[LINK_REG_PROTOCOL]);
         link_put32(data + 8, registers[LINK_REG_CLOCK]);
         link_put32(data + 12, registers[LINK_REG_BUILD]);
-        return node.old ? -1 : 16;
+        return k->old ? -1 : 16;
     case 0xC000 | LINK_USB_STATUS:
         for (size_t i = 0; i < 3; i++)
             link_put32(data + 4 * i, state[i]);
@@ -115,99 +118,99 @@ static int vendor(const uint8_t *setup, uint8_t *data)
             registers[word] = link_get32(data);
         return 4;
     case 0x4000 | LINK_USB_RESET_STREAM:
-        node.in_count = 0;
-        node.stream_resets++;
-        node.mute = node.mute && !node.stream_reset_helps;
+        k->in_count = 0;
+        k->stream_resets++;
+        k->mute = k->mute && !k->stream_reset_helps;
         return 0;
     case 0x4000 | LINK_USB_ABORT:
-        board_power_on(&node.board);
-        node.in_count = 0;
-        node.aborts++;
+        board_power_on(&k->board);
+        k->in_count = 0;
+        k->aborts++;
         return 0;
     default: return -1;
     }
 }
 
 /* Control transfers: the vendor's, and the serial number's string descriptors. */
-static void control(struct mock_urb *u)
+static void control(struct node *k, struct mock_urb *u)
 {
     uint8_t *bytes = u->bytes;
     if (bytes[0] & 0x40) {
-        const int count = node.deaf ? -1 : vendor(bytes, bytes + 8);
-        finish(u, node.deaf ? -ETIMEDOUT : count < 0 ? -EPIPE : 0, count < 0 ? 0 : (size_t)count);
+        const int count = k->deaf ? -1 : vendor(k, bytes, bytes + 8);
+        finish(k, u, k->deaf ? -ETIMEDOUT : count < 0 ? -EPIPE : 0, count < 0 ? 0 : (size_t)count);
         return;
     }
     static const uint8_t languages[] = { 4, 3, 9, 4 };
     uint8_t text[2 + 2 * sizeof SERIAL] = { 2 * sizeof SERIAL, 3 };
     for (size_t i = 0; i + 1 < sizeof SERIAL; i++)
-        text[2 + 2 * i] = (uint8_t)SERIAL[i];
+        text[2 + 2 * i] = (uint8_t)k->serial[i];
     const bool string = bytes[0] == 0x80 && bytes[1] == 6 && bytes[3] == 3;
     const uint8_t *answer = bytes[2] ? text : languages;
     const size_t room = (size_t)(bytes[6] | bytes[7] << 8), n = MIN(room, answer[0]);
     if (string)
         memcpy(bytes + 8, answer, n);
-    finish(u, string ? 0 : -EPIPE, string ? n : 0);
+    finish(k, u, string ? 0 : -EPIPE, string ? n : 0);
 }
 
 static int submit(void *user, struct mock_urb *u)
 {
-    (void)user;
-    if (node.memory && node.used_memory + u->length > node.memory) {
-        node.refused++;
+    struct node *k = user;
+    if (k->memory && k->used_memory + u->length > k->memory) {
+        k->refused++;
         return ENOMEM;
     }
-    node.used_memory += u->length;
-    node.most_memory = MAX(node.most_memory, node.used_memory);
+    k->used_memory += u->length;
+    k->most_memory = MAX(k->most_memory, k->used_memory);
     if (u->control) {
-        control(u);
+        control(k, u);
     } else if (u->endpoint & 0x80) {
-        g_queue_push_tail(&node.waiting, u);
-        feed();
-    } else if (counts_down(&node.stall_out)) {
-        finish(u, -EPIPE, 0);
+        g_queue_push_tail(&k->waiting, u);
+        feed(k);
+    } else if (counts_down(&k->stall_out)) {
+        finish(k, u, -EPIPE, 0);
     } else {
-        board_input(&node.board, u->bytes, u->length);
-        node.mute = node.mute || board_reached(&node.mute_at, node.board.received);
-        node.pulled = node.pulled || board_reached(&node.pull_at, node.board.received);
-        finish(u, 0, u->length);
-        feed();
+        board_input(&k->board, u->bytes, u->length);
+        k->mute = k->mute || board_reached(&k->mute_at, k->board.received);
+        k->pulled = k->pulled || board_reached(&k->pull_at, k->board.received);
+        finish(k, u, 0, u->length);
+        feed(k);
     }
     return 0;
 }
 
 static void cancel(void *user, struct mock_urb *u)
 {
-    (void)user;
-    g_queue_remove(&node.waiting, u);
-    node.used_memory -= u->length;
+    struct node *k = user;
+    g_queue_remove(&k->waiting, u);
+    k->used_memory -= u->length;
 }
 
 static int claim(void *user)
 {
-    (void)user;
-    return node.claim_error;
+    struct node *k = user;
+    return k->claim_error;
 }
 
 static int clear_halt(void *user, uint8_t endpoint)
 {
-    (void)user;
+    struct node *k = user;
     (void)endpoint;
-    node.halts_cleared++;
+    k->halts_cleared++;
     return 0;
 }
 
 static int reset(void *user)
 {
-    (void)user;
-    node.resets++;
-    node.mute = node.mute && !node.reset_helps;
+    struct node *k = user;
+    k->resets++;
+    k->mute = k->mute && !k->reset_helps;
     return 0;
 }
 
 static bool gone(void *user)
 {
-    (void)user;
-    return node.pulled;
+    struct node *k = user;
+    return k->pulled;
 }
 
 static const struct mock_device device = {
@@ -230,35 +233,74 @@ static const char descriptors[] =
 
 static UMockdevTestbed *bed;
 
+static struct node *const nodes[] = { &node, &other };
+static const struct place {
+    const char *file, *sysfs;
+} places[] = { { NODE, SYSFS }, { "/dev/bus/usb/001/003", "/sys/devices/usb1/1-2" } };
+
+/* How umockdev wants the board of that number described. */
+static GString *description(unsigned which)
+{
+    GString *text = g_string_new(descriptors);
+    if (which) {
+        g_string_replace(text, "1-1", "1-2", 0);
+        g_string_replace(text, "001/002", "001/003", 0);
+        g_string_replace(text, "DEVNUM=002", "DEVNUM=003", 0);
+        g_string_replace(text, "devnum=2", "devnum=3", 0);
+    }
+    return text;
+}
+
+/* Plugs in the board of that number. */
+static void plug_in_at(unsigned which)
+{
+    struct node *k = nodes[which];
+    const struct place *at = &places[which];
+    struct mock_device of_node = device;
+    GString *text = description(which);
+    of_node.user = k;
+    g_queue_init(&k->waiting);
+    k->in_count = k->stall_in = k->stall_out = k->resets = k->halts_cleared = 0;
+    k->pull_at = k->mute_at = 0;
+    k->pulled = k->mute = k->reset_helps = k->stream_reset_helps = k->old = k->deaf = false;
+    k->stream_resets = k->aborts = k->refused = 0;
+    k->memory = k->used_memory = k->most_memory = 0;
+    k->claim_error = 0;
+    k->packet = PENDING;
+    board_init(&k->board);
+    k->usbfs = mock_plug_in(bed, at->file, at->sysfs, text->str, &of_node);
+    g_string_free(text, TRUE);
+    if (!k->usbfs)
+        fail_msg("umockdev refuses it");
+}
+
 static void plug_in(void)
 {
-    g_queue_init(&node.waiting);
-    node.in_count = node.stall_in = node.stall_out = node.resets = node.halts_cleared = 0;
-    node.pull_at = node.mute_at = 0;
-    node.pulled = node.mute = node.reset_helps = node.stream_reset_helps = node.old = node.deaf =
-        false;
-    node.stream_resets = node.aborts = node.refused = 0;
-    node.memory = node.used_memory = node.most_memory = 0;
-    node.claim_error = 0;
-    node.packet = PENDING;
-    board_init(&node.board);
-    node.usbfs = mock_plug_in(bed, NODE, SYSFS, descriptors, &device);
-    if (!node.usbfs)
-        fail_msg("umockdev refuses it");
+    plug_in_at(0);
+}
+
+static void unplug_at(unsigned which)
+{
+    mock_remove(nodes[which]->usbfs);
+    board_free(&nodes[which]->board);
 }
 
 static void unplug(void)
 {
-    mock_remove(node.usbfs);
-    board_free(&node.board);
+    unplug_at(0);
+}
+
+static void prepare_at(struct node *to, struct board_job *k, accel_dev *dev, struct rng *r)
+{
+    board_job_make(k, dev, r);
+    mock_lock(to->usbfs);
+    board_expect(&to->board, k);
+    mock_unlock(to->usbfs);
 }
 
 static void prepare(struct board_job *k, accel_dev *dev, struct rng *r)
 {
-    board_job_make(k, dev, r);
-    lock();
-    board_expect(&node.board, k);
-    unlock();
+    prepare_at(&node, k, dev, r);
 }
 
 static accel_dev *open_board(const char *uri)
@@ -393,7 +435,9 @@ static void a_job_cut_off_at_any_byte_is_exact_after_plugging_in_again(void **st
         plug_in();
         if (accel_reopen(dev, &err))
             fail_msg("%s", err.text);
+        lock();
         board_expect(&node.board, &k);
+        unlock();
         assert_int_equal(accel_run(dev, &k.job, NULL, NULL), ACCEL_OK);
         board_job_check(&k, true);
     }
@@ -524,7 +568,9 @@ static void registers_answer_while_streams_are_stuck_and_another_uses_the_board(
     assert_int_equal(accel_reopen(dev, NULL), ACCEL_E_UNSUPPORTED);
     assert_int_equal(accel_can_run(dev, ACCEL_INT(4), 32, NULL), 0);
     accel_matrix_free(mat);
+    lock();
     node.pulled = true;
+    unlock();
     assert_int_equal(accel_peek(dev, 3, 1, v, NULL), ACCEL_E_GONE);
     accel_close(dev);
     unplug();
@@ -608,11 +654,7 @@ static void one_of_several_boards_has_to_be_named(void **state)
     struct accel_caps caps;
     unsigned ports = 0;
     plug_in();
-    GString *second = g_string_new(descriptors);
-    g_string_replace(second, "1-1", "1-2", 0);
-    g_string_replace(second, "001/002", "001/003", 0);
-    g_string_replace(second, "DEVNUM=002", "DEVNUM=003", 0);
-    g_string_replace(second, "devnum=2", "devnum=3", 0);
+    GString *second = description(1); /* it does not answer */
     if (!umockdev_testbed_add_from_string(bed, second->str, NULL))
         fail();
     g_string_free(second, TRUE);
@@ -625,7 +667,7 @@ static void one_of_several_boards_has_to_be_named(void **state)
     accel_close(dev);
     accel_list(note_ports, &ports);
     assert_int_equal(ports, 3);
-    umockdev_testbed_remove_device(bed, "/sys/devices/usb1/1-2");
+    umockdev_testbed_remove_device(bed, places[1].sysfs);
     unplug();
 }
 
@@ -728,6 +770,93 @@ static void two_handles_of_one_board_get_only_their_own_transfers(void **state)
     assert_int_equal(w.wrong, 0);
 }
 
+/* Who runs jobs on the first board until told to stop. */
+struct worker {
+    struct rng r;
+    atomic_bool stop;
+    atomic_uint exact, wrong;
+    struct accel_error err; /* of what ended it before */
+};
+
+static void *work(void *arg)
+{
+    struct worker *w = arg;
+    accel_dev *dev = NULL;
+    int rc = accel_open("usb:serial=" SERIAL, NULL, &dev, &w->err);
+    while (!rc && !atomic_load(&w->stop)) {
+        struct board_job k;
+        prepare_at(&node, &k, dev, &w->r);
+        rc = accel_run(dev, &k.job, NULL, &w->err);
+        const size_t bytes = (size_t)k.n * k.rows * sizeof *k.got;
+        atomic_fetch_add(!rc && memcmp(k.got, k.want, bytes) == 0 ? &w->exact : &w->wrong, 1);
+        memcpy(k.got, k.want, bytes); /* assertions are for the main thread */
+        board_job_check(&k, true);
+    }
+    accel_close(dev);
+    return NULL;
+}
+
+/* Lets the worker do some more jobs. Returns whether it did. */
+static bool works_on(struct worker *w)
+{
+    const unsigned before = atomic_load(&w->exact);
+    for (int i = 0; i < 3000 && atomic_load(&w->exact) < before + 2 && !atomic_load(&w->wrong); i++)
+        usleep(10000);
+    return atomic_load(&w->exact) >= before + 2;
+}
+
+static void a_board_runs_exact_jobs_while_another_is_unplugged_and_comes_back(void **state)
+{
+    (void)state;
+    struct rng r = { 33 };
+    struct worker w = { .r = { 34 } };
+    pthread_t thread;
+    unsigned pulled = 0;
+    plug_in_at(0);
+    plug_in_at(1);
+    accel_dev *dev = open_board("usb:serial=" OTHER);
+    assert_int_equal(pthread_create(&thread, NULL, work, &w), 0);
+    for (unsigned i = 0; i < 10; i++) {
+        struct board_job k;
+        struct accel_error err = { 0 };
+        prepare_at(&other, &k, dev, &r);
+        mock_lock(other.usbfs);
+        other.pull_at = other.board.received + 1 + rng_below(&r, 600);
+        mock_unlock(other.usbfs);
+        if (accel_run(dev, &k.job, NULL, &err)) {
+            pulled++;
+            assert_int_equal(err.status, ACCEL_E_GONE);
+            unplug_at(1);
+            if (!works_on(&w))
+                fail_msg("beside a board that is gone: %s", w.err.text);
+            plug_in_at(1);
+            if (accel_reopen(dev, &err))
+                fail_msg("%s", err.text);
+            mock_lock(other.usbfs);
+            board_expect(&other.board, &k);
+            mock_unlock(other.usbfs);
+            if (accel_run(dev, &k.job, NULL, &err))
+                fail_msg("%s", err.text);
+        }
+        mock_lock(other.usbfs);
+        other.pull_at = 0;
+        mock_unlock(other.usbfs);
+        board_job_check(&k, true);
+        if (!works_on(&w))
+            fail_msg("beside a board that works: %s", w.err.text);
+    }
+    atomic_store(&w.stop, true);
+    pthread_join(thread, NULL);
+    accel_close(dev);
+    unplug_at(1);
+    unplug_at(0);
+    assert_true(pulled >= 5);
+    if (atomic_load(&w.wrong))
+        fail_msg("%u of %u jobs: %s", atomic_load(&w.wrong), atomic_load(&w.exact), w.err.text);
+    assert_int_equal(node.resets, 0);
+    assert_int_equal(node.stream_resets, 1); /* when it was opened */
+}
+
 static void opening_two_hundred_times_works(void **state)
 {
     (void)state;
@@ -758,6 +887,7 @@ int main(void)
         cmocka_unit_test(a_board_unplugged_while_idle_is_gone_at_once),
         cmocka_unit_test(a_board_is_listed_while_it_is_there),
         cmocka_unit_test(two_handles_of_one_board_get_only_their_own_transfers),
+        cmocka_unit_test(a_board_runs_exact_jobs_while_another_is_unplugged_and_comes_back),
         cmocka_unit_test(opening_two_hundred_times_works),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
