@@ -24,6 +24,15 @@ SIM_CFLAGS := -DACCEL_WITH_SIM
 SIM_OBJS   := $(SIM)/backend.o $(SIM)/table.o $(SIM)/runtime.a $(SIM_NAMES:%=$(SIM)/%/model.a)
 SIM_LIBS   := -lz -latomic
 
+# What Verilator wrote for a model, as two units: what runs once, and what runs every cycle. One at a time its dozen files
+# would take most of their time for their headers.
+define compile_verilated
+cd $$(@D) && for f in *.cpp; do \
+	    case $$$$f in *__Slow.cpp|*__Syms.cpp|*__Trace__*) u=once;; *) u=often;; esac; \
+	    echo "#include \"$$$$f\"" >>$$$$u.cc; done && \
+	    $$(CXX) $1 -O1 -I. -c -o once.o once.cc && $$(CXX) $1 -O3 -I. -c -o often.o often.cc
+endef
+
 define sim_model
 $(SIM)/$(call sim_name,$1)/model.a: sim/sim_model.cpp sim/sim_core.h rtl/files.f $(shell grep -v '^rtl/\(link\|soc\)/' rtl/files.f) sim/models.txt
 	$$(call say,VERILATE,$(call sim_name,$1))
@@ -32,9 +41,7 @@ $(SIM)/$(call sim_name,$1)/model.a: sim/sim_model.cpp sim/sim_core.h rtl/files.f
 	    --top-module accel_core -GKind=$(call field,$1,2) -GRows=$(call field,$1,3) -GLanes=$(call field,$1,4) \
 	    -GScaleUnits=$(call field,$1,5) -GMaxN=$(call field,$1,6) -GXDepth=$(call field,$1,7) \
 	    -GWDepth=$(call field,$1,8) -GDBits=$(or $(call field,$1,9),24) -GODepth=$(SIM_ODEPTH) -f rtl/files.f
-	$$(Q)cd $$(@D) && for f in $(call sim_name,$1)*.cpp; do \
-	    case $$$$f in *__Slow.cpp|*__Syms.cpp|*__Trace__*) o=-O1;; *) o=-O3;; esac; \
-	    $$(CXX) $$(SIM_CXXFLAGS) $$$$o -I. -c -o $$$${f%.cpp}.o $$$$f || exit 1; done
+	$$(Q)$(call compile_verilated,$$(SIM_CXXFLAGS))
 	$$(Q)$$(CXX) $$(SIM_CXXFLAGS) -Wall -Wextra -I$$(@D) -DMODEL=$(call sim_name,$1) -DROWS=$(call field,$1,3) \
 	    -DLANES=$(call field,$1,4) -DSCALE_UNITS=$(call field,$1,5) -c -o $$(@D)/driver.o sim/sim_model.cpp
 	$$(Q)ar rcs $$@ $$(@D)/*.o
@@ -72,9 +79,7 @@ $(SIM)/$1/model.a: $(shell cat rtl/files.f) rtl/files.f sim/sim.mk $5
 	$$(Q)$(VERILATOR) --cc $(VERILATOR_FLAGS) -Mdir $$(@D) --prefix V$1 --top-module $2 \
 	    $(foreach p,1:Kind 2:Rows 3:Lanes 4:ScaleUnits 5:MaxN 6:XDepth 7:WDepth,-G$(call field,$p,2)=$(call field,$3,$(call field,$p,1))) \
 	    -GODepth=$(SIM_ODEPTH) $4 -f rtl/files.f
-	$$(Q)cd $$(@D) && for f in *.cpp; do \
-	    case $$$$f in *__Slow.cpp|*__Syms.cpp) o=-O1;; *) o=-O3;; esac; \
-	    $$(CXX) $$(filter-out -I%,$$(SIM_CXXFLAGS)) $$$$o -I. -c -o $$$${f%.cpp}.o $$$$f || exit 1; done
+	$$(Q)$(call compile_verilated,$$(filter-out -I%,$$(SIM_CXXFLAGS)))
 	$$(Q)ar rcs $$@ $$(@D)/*.o
 endef
 
