@@ -33,13 +33,14 @@ core)
     bits='t:$mux t:$pmux t:$and t:$or t:$xor t:$not t:$dff t:$dffe t:$sdff t:$sdffe t:$sdffce' sums='t:$add t:$sub'
     narrow=
     for _ in 1 2 3 4 5 6; do narrow+="wreduce $sums; opt_expr; opt_merge; opt_clean; "; done
-    # Memories take their output registers before these are split into bits.
+    # Memories take their output registers before these are split into bits, and after they have their enables: otherwise
+    # what happens when a word is written and read at once is built around them, as if no_rw_check were not there.
     commands="
         read_verilog -defer ${sources[*]} rtl/boards/*.v
         read_verilog -lib -specify $cells
         $strings
         hierarchy -check -top $module$chparam
-        proc; flatten; opt_expr; opt_clean; memory -nomap; opt -nosdff
+        proc; flatten; opt_expr; opt_clean; opt_dff -nosdff; opt_clean; memory -nomap; opt -nosdff
         techmap -D FENCE_SIGNED -map synth/fence.v; wreduce $sums; opt_clean
         simplemap $bits; opt -nosdff; $narrow
         techmap -D FENCE_ALU -map synth/fence.v

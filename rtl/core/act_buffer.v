@@ -19,7 +19,7 @@ module act_buffer #(
     output wire                     avail_o,      // the step at addr_i has arrived
     input  wire                     read_i,       // only with avail_o; data_o and sum_o from the next cycle
     output reg  [Lanes*8-1:0]       data_o,
-    output reg  signed [16:0]       sum_o         // sum of the step's lanes
+    output wire signed [16:0]       sum_o         // sum of the step's lanes
 );
     localparam Aw = $clog2(Depth);
     generate
@@ -27,8 +27,12 @@ module act_buffer #(
     endgenerate
 
     localparam Fours = (Lanes + 3) / 4;
-    reg [Lanes*8-1:0] mem [0:Depth-1];
-    reg signed [16:0] sums [0:Depth-1];
+    localparam Sw = 8 + $clog2(Lanes);      // bits that a sum needs
+    // what is read has long been written
+    (* no_rw_check *) reg [Lanes*8-1:0] mem [0:Depth-1];
+    (* no_rw_check *) reg [Sw-1:0] sums [0:Depth-1];
+    reg [Sw-1:0]      sum_read;
+    assign sum_o = {{17-Sw{sum_read[Sw-1]}}, sum_read};
     reg [Aw:0]        wr, count, summed;    // steps taken, expected, and those whose sums are there, too
     reg               adding;
     wire              take = valid_i && ready_o;
@@ -62,9 +66,9 @@ module act_buffer #(
     always @(posedge clk_i) begin
         if (take) mem[wr[Aw-1:0]] <= data_i;
         if (take) fours <= fours_next;
-        if (adding) sums[summed[Aw-1:0]] <= tree[16:0];
+        if (adding) sums[summed[Aw-1:0]] <= tree[Sw-1:0];
         if (read_i) data_o <= mem[addr_i];
-        if (read_i) sum_o <= sums[addr_i];
+        if (read_i) sum_read <= sums[addr_i];
     end
     always @(posedge clk_i)
         if (rst_i) begin

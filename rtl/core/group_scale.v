@@ -179,7 +179,7 @@ module group_scale #(
     genvar u;
     generate
         for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
-            reg signed [47:0] acc [0:MaxN*Slices-1];
+            (* no_rw_check *) reg signed [47:0] acc [0:MaxN*Slices-1];  // one that is being written is forwarded
             wire       [DBits-1:0] d = sparse_o ? o_d_i[u*DBits+:DBits] : d_i[u*DBits+:DBits];
             wire signed [Gw-1:0] group;     // sc * D + oc * S
             reg        [3:0]  sh;

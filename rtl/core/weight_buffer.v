@@ -25,7 +25,7 @@ module weight_buffer #(
         if (Depth < 2 || (1 << Aw) != Depth) weight_buffer_depth_must_be_a_power_of_two bad_parameter();
     endgenerate
 
-    reg [Width-1:0] mem [0:Depth-1];
+    (* no_rw_check *) reg [Width-1:0] mem [0:Depth-1];    // what has arrived is not being written
     reg [Aw:0]      wr, rd, base;           // base: oldest word kept
     wire [Aw:0]     level = wr - base;
 

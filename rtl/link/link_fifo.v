@@ -24,7 +24,7 @@ module link_fifo #(
         if (Depth < 16 || Depth > 65536 || (1 << Aw) != Depth) link_fifo_depth_must_be_a_power_of_two bad_parameter();
     endgenerate
 
-    reg [7:0]  mem [0:Depth-1];
+    (* no_rw_check *) reg [7:0] mem [0:Depth-1];  // what is read was committed: it is not being written
     reg [Aw:0] wr, kept, rd;                // one bit more than the address tells full from empty
     reg [Aw-2:0] news;                      // bytes freed since the host was told, up to a quarter of Depth
     wire [Aw:0] used  = kept - rd;

@@ -40,7 +40,7 @@ module link_results #(
         if (Slots < 2 || Slots > 64 || (1 << Sw) != Slots) link_results_slots_must_be_a_power_of_two bad_parameter();
     endgenerate
 
-    reg [7:0]  mem [0:Bytes*Slots-1];
+    (* no_rw_check *) reg [7:0] mem [0:Bytes*Slots-1];  // what is being overwritten, nobody wants: see below
     reg [32:0] meta [0:Slots-1];            // completion, tag, length
     reg [15:0] base, top;
     reg [Bw:0] fill;                        // bytes in the frame that is being filled
