@@ -268,7 +268,7 @@ test-faults: $(B)/accel $(B)/accel-faults $(B)/asan/accel-faults $(BOARD_SIM) ##
 	    --suite faults-serial --env ACCEL=$(B)/accel --env BOARD=$(BOARD_SIM) --env KILLS=100 tests/serial.sh
 
 # The virtual machine has another processor than this one, and is slow: a small core.
-KERNEL_MAKE := $(MAKE) --no-print-directory B=$(B)/kernel MARCH=x86-64-v2 SIM_OBJS= SIM_CFLAGS= BOARD_MODEL=1:8:32:2:8:2048:128
+KERNEL_MAKE := $(MAKE) --no-print-directory B=$(B)/kernel MARCH=x86-64-v2 SIM_OBJS= SIM_CFLAGS= USB_MODEL=1:8:32:2:8:2048:128
 .PHONY: test-kernel
 test-kernel: ## accel on a simulated USB board under a Debian kernel in QEMU; minutes (needs ./bootstrap --kernel)
 	+@$(KERNEL_MAKE) SIM_LIBS= $(B)/kernel/accel

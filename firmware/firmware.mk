@@ -42,7 +42,7 @@ endef
 
 # make firmware FIRMWARE_FOR=0:8:32:4 prints where it is.
 FIRMWARE_FOR ?= $(subst $() $(),:,$(wordlist 1,4,$(subst :, ,$(BOARD_MODEL))))
-FIRMWARE_ALL := $(sort $(FIRMWARE_FOR) $(TB_FIRMWARE) $(BOARD_FIRMWARE))
+FIRMWARE_ALL := $(sort $(FIRMWARE_FOR) $(subst -,:,$(USB_ID)) $(TB_FIRMWARE) $(BOARD_FIRMWARE))
 $(foreach f,$(FIRMWARE_ALL),$(eval $(call firmware,$f)))
 .PHONY: firmware
 firmware: $(FIRMWARE)/$(call firmware_id,$(FIRMWARE_FOR)).hex ## the firmware for a device with a processor (FIRMWARE_FOR)

@@ -234,12 +234,12 @@ void fault_plan_random(struct fault_plan *plan, uint64_t seed, uint32_t packets,
     plan->count = 1 + below(&seed, 5);
     for (unsigned i = 0; i < plan->count; i++) {
         struct fault *f = &plan->fault[i];
-        f->what = (enum fault_what)below(&seed, FAULT_HANG);
+        f->what = (enum fault_what)below(&seed, FAULT_KINDS);
         if (f->what == FAULT_UNPLUG && below(&seed, 4))
             f->what = FAULT_REPLUG; /* what is gone for good ends the plan */
         const struct pattern *p = &patterns[f->what];
-        const bool counts_bytes = strstr(p->text, "byte @") != NULL;
-        f->at = 1 + below(&seed, counts_bytes ? bytes : packets);
+        const bool counts_packets = strstr(p->text, "packet") != NULL;
+        f->at = 1 + below(&seed, counts_packets ? packets : bytes);
         const uint32_t most = f->what == FAULT_NAK ? 100 : f->what == FAULT_REPLUG ? 200 : p->most;
         f->value = p->least + below(&seed, most - p->least + 1);
     }

@@ -83,7 +83,7 @@ $(SIM)/$1/model.a: $(shell cat rtl/files.f) rtl/files.f sim/sim.mk $5
 	$$(Q)ar rcs $$@ $$(@D)/*.o
 endef
 
-# accel-board: core and link behind a pseudo terminal, and below accel-usbip.
+# accel-board: core and link behind a pseudo terminal.
 BOARD_MODEL ?= 2:8:64:4:8:2048:64
 BOARD_SIM   := $(B)/accel-board
 # Its processor, docs/firmware.md; BOARD_CPU= leaves it out.
@@ -93,19 +93,29 @@ BOARD_LIB   := $(SIM)/board/model.a
 $(eval $(call soc_model,board,accel_soc,$(BOARD_MODEL),-GMemory=1 $(if $(BOARD_CPU),-Wno-lint -GCpu=1 \
     -G'Firmware="$(abspath $(BOARD_HEX))"' $(B)/firmware/picorv32.v),$(if $(BOARD_CPU),$(BOARD_HEX) $(B)/firmware/picorv32.v)))
 
-# accel-usbip: the same as a USB device of the running kernel.
-$(B)/accel-board $(B)/accel-usbip: $(B)/accel-%: sim/%.cpp sim/soc.h sim/options.h sim/bad_wire.h sim/plain_memory.h $(BOARD_LIB) $(SIM)/runtime.a | $(LINK_NUMBERS)
+$(B)/accel-board: sim/board.cpp sim/soc.h sim/options.h sim/bad_wire.h sim/plain_memory.h $(BOARD_LIB) $(SIM)/runtime.a | $(LINK_NUMBERS)
 	$(call say,CXX,$@)
 	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -I$(B)/gen -I$(SIM)/board -o $@ $< $(BOARD_LIB) \
 	    $(SIM)/runtime.a $(SIM_LIBS) -lpthread
 
-# accel-faults: jobs on the whole device, from its USB pins on, while its cable does what a fault plan says.
-# Its milliseconds are short, but three must be longer than a microframe: after that it would be suspended.
+# The whole device from its USB pins on, with memory and processor, below accel-faults and accel-usbip. Its milliseconds are
+# short, but three must be longer than a microframe: after that it would be suspended.
+USB_MODEL ?= 0:8:32:8:8:256:64
+USB_ID    := $(subst $() $(),-,$(wordlist 1,4,$(subst :, ,$(USB_MODEL))))
+USB_HEX   := $(B)/firmware/$(USB_ID).hex
 USB_LIB   := $(SIM)/usb_board/model.a
-$(eval $(call soc_model,usb_board,accel_usb,0:8:32:8:8:256:64,-GMillisecond=3000))
+USB_HOST  := sim/usb_board.cpp sim/usb_host.cpp
+$(eval $(call soc_model,usb_board,accel_usb,$(USB_MODEL),-GMillisecond=3000 -GMemory=1 -Wno-lint -GCpu=1 \
+    -G'Firmware="$(abspath $(USB_HEX))"' $(B)/firmware/picorv32.v,$(USB_HEX) $(B)/firmware/picorv32.v))
 
+# accel-usbip: that as a USB device of the running kernel.
+$(B)/accel-usbip: sim/usbip.cpp $(USB_HOST) $(wildcard sim/*.h) $(B)/release/sim/fault_plan.o $(USB_LIB) $(SIM)/runtime.a | $(LINK_NUMBERS)
+	$(call say,CXX,$@)
+	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -I$(B)/gen -isystem $(SIM)/usb_board -o $@ $(filter %.cpp %.o %.a,$^) $(SIM_LIBS) -lpthread
+
+# accel-faults: jobs on it while its cable does what a fault plan says.
 # Its way through libusb is there where umockdev is.
-FAULTS_SRC := sim/usb_board.cpp sim/usb_host.cpp sim/tb/tb_no_sim.cpp $(filter-out $(if $(strip $(LIBS_test_usb)),,tests/faults/usb.cpp),$(sort $(wildcard tests/faults/*.cpp)))
+FAULTS_SRC := $(USB_HOST) sim/tb/tb_no_sim.cpp $(filter-out $(if $(strip $(LIBS_test_usb)),,tests/faults/usb.cpp),$(sort $(wildcard tests/faults/*.cpp)))
 FAULTS_C   := sim/fault_plan $(if $(strip $(LIBS_test_usb)),tests/faults/mock_usbfs) tests/unit/random_matrix
 CFLAGS_mock_usbfs := $(CFLAGS_test_usb)
 # $(call faults,PROGRAM,VARIANT,FLAGS): the model itself is always the fast one

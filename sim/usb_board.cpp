@@ -16,8 +16,9 @@ constexpr uint8_t kSetFeature = 3, kClassEndpoint = 2;
 
 } // namespace
 
-UsbBoard::UsbBoard()
-    : host({ top_.line_state_i, top_.rx_active_i, top_.rx_valid_i, top_.rx_error_i, top_.rx_data_i,
+UsbBoard::UsbBoard(uint32_t memory)
+    : memory_(memory),
+      host({ top_.line_state_i, top_.rx_active_i, top_.rx_valid_i, top_.rx_error_i, top_.rx_data_i,
              top_.tx_ready_i, top_.tx_valid_o, top_.tx_data_o, top_.term_select_o, top_.op_mode_o },
            [this] { clock(); })
 {
@@ -27,24 +28,66 @@ UsbBoard::UsbBoard()
 
 void UsbBoard::clock()
 {
+    /* the memory's port as PlainMemory has it; soc_parameters.v says how it is packed */
+    struct {
+        uint8_t mem_ready_i, mem_take_i, mem_valid_i, mem_valid_o, mem_write_o, mem_strobe_o;
+        uint16_t mem_data_i, mem_data_o;
+        uint32_t mem_addr_o;
+    } port = {};
+    const bool memory = !memory_.words.empty();
+    if (memory) {
+        memory_.drive(port);
+        top_.mem_i = (uint64_t)(2 * memory_.words.size()) << 19 | (uint64_t)port.mem_ready_i << 18 |
+                     (uint64_t)port.mem_take_i << 17 | (uint64_t)port.mem_valid_i << 16 |
+                     port.mem_data_i;
+    }
     top_.clk_i = 0;
     top_.eval();
+    if (memory) {
+        const uint64_t out = top_.mem_o;
+        port.mem_valid_o = out >> 46 & 1;
+        port.mem_write_o = out >> 45 & 1;
+        port.mem_addr_o = (uint32_t)(out >> 17) & 0xfffffff;
+        port.mem_data_o = (uint16_t)(out >> 1);
+        port.mem_strobe_o = out & 1;
+        memory_.sample(port);
+    }
     top_.clk_i = 1;
     top_.eval();
 }
 
 const char *UsbBoard::follow(const fault_plan &plan)
 {
+    hang_at_ = UINT64_MAX;
     for (unsigned i = 0; i < plan.count; i++)
         if (plan.fault[i].what == FAULT_HANG)
-            return "firmware hangs: this board has no processor";
+            hang_at_ = std::min(hang_at_, host.now() + plan.fault[i].at);
+    if (hang_at_ != UINT64_MAX && !has_processor())
+        return "firmware hangs: this board has no processor";
     plan_ = plan;
     packets_ = bytes_ = nak_until_ = struck_ = 0;
     return "";
 }
 
+bool UsbBoard::has_processor()
+{
+    uint8_t word[4];
+    return host.control(0xC0, LINK_USB_PEEK, 0, LINK_REG_CPU, word, sizeof word) == sizeof word &&
+           word[0] & 1;
+}
+
+/* As a user could do it. What the firmware was doing for one it leaves undone. */
+void UsbBoard::hang()
+{
+    uint8_t argument[4] = {}, command[4] = { LINK_CPU_HANG, 0, 0xff };
+    host.control(0x40, LINK_USB_POKE, 0, LINK_REG_CPU_ARGUMENT, argument, sizeof argument);
+    host.control(0x40, LINK_USB_POKE, 0, LINK_REG_CPU_COMMAND, command, sizeof command);
+}
+
 const char *UsbBoard::plug_in()
 {
+    for (size_t i = 0; i < memory_.words.size(); i++) /* whatever was in it is gone */
+        memory_.words[i] = (uint16_t)(i * 0x9e37);
     top_.line_state_i = 1;
     top_.rx_active_i = top_.rx_valid_i = top_.rx_error_i = top_.tx_ready_i = 0;
     top_.rst_i = 1;
@@ -97,6 +140,11 @@ void UsbBoard::act()
         broken_ = host.queued();
         host.enumerate();
     } else {
+        if (host.now() >= hang_at_) {
+            hang_at_ = UINT64_MAX;
+            struck_++;
+            hang();
+        }
         if (stall_out_)
             host.control(kClassEndpoint, kSetFeature, 0, LINK_USB_ENDPOINT, nullptr, 0);
         if (stall_in_)

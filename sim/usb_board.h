@@ -4,6 +4,7 @@
 #define ACCEL_USB_BOARD_H
 
 #include "fault_plan.h"
+#include "plain_memory.h"
 #include "usb_host.h"
 
 #include "Vusb_board.h"
@@ -14,7 +15,7 @@ class UsbBoard
   public:
     static constexpr uint64_t kHz = 60000000;
 
-    UsbBoard(); /* not plugged in */
+    explicit UsbBoard(uint32_t memory = 0); /* bytes of it; not plugged in */
 
     /* From now on this goes wrong: packets and bytes are counted from 1. @return what cannot be done here, "" if nothing */
     const char *follow(const fault_plan &plan);
@@ -33,12 +34,15 @@ class UsbBoard
     UsbTransfer *step();
     /* Nothing will happen before the host sends again. */
     bool quiet() const;
+    /* Not even if it works on something by itself. */
+    bool asleep() const { return quiet() && !top_.busy_o && !top_.awake_o; }
 
   private:
     static constexpr uint64_t kSettled = 3000, kStarved = 20000; /* cycles without a packet */
 
     VerilatedContext context_;
     Vusb_board top_{ &context_ };
+    PlainMemory memory_;
 
   public:
     UsbHost host;
@@ -46,6 +50,7 @@ class UsbBoard
   private:
     fault_plan plan_ = {};
     uint64_t packets_ = 0, bytes_ = 0, last_ = 0; /* counts; when the last packet passed */
+    uint64_t hang_at_ = UINT64_MAX;               /* cycle at which the firmware hangs */
     uint64_t nak_until_ = 0;
     bool bulk_ = false;     /* the transaction is one of a bulk endpoint */
     bool lose_ack_ = false; /* of the data that has just passed */
@@ -57,6 +62,8 @@ class UsbBoard
     size_t broken_ = 0; /* transfers that a reset has ended */
 
     void clock();
+    bool has_processor();
+    void hang();
     bool pass(UsbHost::Packet &p, bool to_host);
     bool pass_data(UsbHost::Packet &p, bool to_host);
     void act();

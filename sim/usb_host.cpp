@@ -237,7 +237,6 @@ bool UsbHost::bus_reset()
 void UsbHost::clear_halt(bool in)
 {
     control(0x02, 1, 0, in ? 0x81 : 0x01, nullptr, 0);
-    (in ? toggle_in_ : toggle_out_) = false;
 }
 
 const char *UsbHost::enumerate()
@@ -258,7 +257,6 @@ const char *UsbHost::enumerate()
         return "wrong configuration";
     if (control(0, 9, 1, 0, nullptr, 0))
         return "SET_CONFIGURATION fails";
-    toggle_in_ = toggle_out_ = ping_ = false;
     return "";
 }
 
@@ -290,6 +288,22 @@ int UsbHost::packet_in(uint8_t endpoint, bool &toggle, Packet &p)
 
 int UsbHost::control(uint8_t type, uint8_t request, uint16_t value, uint16_t index, uint8_t *bytes,
                      uint16_t length)
+{
+    const int done = transfer(type, request, value, index, bytes, length);
+    if (done < 0)
+        return done;
+    switch (type << 8 |
+            request) { /* the device begins with DATA0 after that, and so does its host */
+    case 0x0009:       /* SET_CONFIGURATION */
+    case 0x010b: /* SET_INTERFACE */ toggle_in_ = toggle_out_ = ping_ = false; break;
+    case 0x0201: /* CLEAR_FEATURE of an endpoint */
+        (index & 0x80 ? toggle_in_ : toggle_out_) = false;
+    }
+    return done;
+}
+
+int UsbHost::transfer(uint8_t type, uint8_t request, uint16_t value, uint16_t index, uint8_t *bytes,
+                      uint16_t length)
 {
     const uint8_t setup[8] = { type,
                                request,

@@ -87,6 +87,8 @@ class UsbHost
     std::deque<UsbTransfer *> in_, out_;
 
     size_t packet_size() const { return high_ ? 512 : 64; }
+    int transfer(uint8_t type, uint8_t request, uint16_t value, uint16_t index, uint8_t *bytes,
+                 uint16_t length);
     void token(uint8_t pid, uint8_t endpoint);
     void data(bool toggle, const uint8_t *bytes, size_t count);
     void frame(size_t bytes);

@@ -1,11 +1,12 @@
-/* usbip.cpp - accel-usbip: the Verilated core and link as a USB device of this machine's kernel. The kernel's vhci_hcd
- * takes it for one at a real port: usbcore enumerates it, usbfs hands it to libusb.
+/* usbip.cpp - accel-usbip: the Verilated device, from its USB pins on, as a USB device of this machine's kernel. The kernel's
+ * vhci_hcd takes it for one at a real port: usbcore enumerates it, usbfs hands it to libusb. Each transfer goes on over the bus
+ * of usb_host.h, packet by packet, on a cable that follows a fault plan.
  * SPDX-License-Identifier: Apache-2.0
  *
  * The protocol is USB/IP, Documentation/usb/usbip_protocol.rst of the kernel: requests and answers of 48 bytes with
  * data behind them, over a socket that the kernel is given by a line in sysfs. */
 #include "options.h"
-#include "soc.h"
+#include "usb_board.h"
 
 #include "link_constants.h"
 #include "verilated.h"
@@ -17,8 +18,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
 #include <fcntl.h>
+#include <list>
 #include <memory>
 #include <poll.h>
 #include <string>
@@ -35,13 +36,11 @@ namespace
 {
 
 constexpr char kVhci[] = "/sys/devices/platform/vhci_hcd.0/attach";
-constexpr int kSlice = 2000;                 /* cycles between two looks at the socket */
-constexpr size_t kLongest = 1u << 20;        /* bytes of a transfer; usbfs sends less */
-constexpr unsigned kHighSpeed = 3;           /* as the kernel numbers them */
+constexpr int kSteps = 16;                         /* of the bus, between two looks at the socket */
+constexpr size_t kLongest = 1u << 20;              /* bytes of a transfer; usbfs sends less */
+constexpr unsigned kFullSpeed = 2, kHighSpeed = 3; /* as the kernel numbers them */
 constexpr unsigned kDeviceId = 1u << 16 | 2; /* bus and address, which only have to be given back */
 enum { SUBMIT = 1, UNLINK = 2, SUBMITTED = 3, UNLINKED = 4 };
-/* The kernel's error numbers cross the socket negated. */
-constexpr int kStalled = -EPIPE, kUnlinked = -ECONNRESET;
 
 volatile std::sig_atomic_t stopped = 0;
 
@@ -51,27 +50,33 @@ void stop(int)
 }
 
 const char *const kUsage =
-    "Usage: accel-usbip [--faults N] [--seed N] [--unplug BYTES] [--replug MS]\n"
+    "Usage: accel-usbip [--plan FAULTS] [--memory BYTES]\n"
     "\n"
     "Plugs a simulated board into a virtual port of this machine (needs root and the module vhci-hcd).\n"
-    "  --faults N      damage, lose or repeat something about once in N bytes of the link, both ways\n"
-    "  --seed N        of the faults (default 1)\n"
-    "  --unplug BYTES  unplug it after so many bytes from the host\n"
-    "  --replug MS     ... and plug it in again after so many milliseconds (default: not)\n";
+    "  --plan FAULTS   what goes wrong on its cable, from when it is plugged in: docs/testing.md, for\n"
+    "                  example 'flip bit 3 of byte 4096; unplug at byte 65536, replug after 500 ms'\n"
+    "  --memory BYTES  external memory, a multiple of 16 (default 0: none)\n";
 
 struct Options {
-    uint64_t faults = 0, replug = 0, seed = 1, unplug = 0;
+    std::string plan;
+    uint64_t memory = 0;
 };
 
-Options parse(int argc, char **argv)
+[[noreturn]] void die(const char *what, const char *why)
 {
-    Options o;
-    parse_options(argc, argv, kUsage,
-                  { { "--faults", &o.faults, nullptr },
-                    { "--seed", &o.seed, nullptr },
-                    { "--unplug", &o.unplug, nullptr },
-                    { "--replug", &o.replug, nullptr } });
-    return o;
+    std::fprintf(stderr, "accel-usbip: %s: %s\n", what, why);
+    std::exit(1);
+}
+
+/* The kernel's error numbers cross the socket negated. */
+int error_of(UsbStatus s)
+{
+    switch (s) {
+    case UsbStatus::Done: return 0;
+    case UsbStatus::Stalled: return -EPIPE;
+    case UsbStatus::Gone: return -ESHUTDOWN;
+    default: return -EPROTO;
+    }
 }
 
 /* All fields big-endian. */
@@ -91,34 +96,35 @@ struct Header {
 };
 static_assert(sizeof(Header) == 48, "as the protocol has it");
 
-struct Request {
-    Header head;
-    std::vector<uint8_t> data; /* OUT: for the device */
-    uint32_t length() const { return ntohl(head.submit.length); }
-};
-
-class Usb
+/* The board at the kernel's end of a socket. */
+class Port
 {
   public:
-    Usb(int socket, const Options &o)
-        : socket_(socket), unplug_(o.unplug), soc_(o.seed, (unsigned)o.faults)
+    Port(int socket, UsbBoard &board) : socket_(socket), board_(board) {}
+    ~Port()
     {
+        for (Urb &u : urbs_)
+            board_.host.cancel(&u.transfer);
+        close(socket_);
     }
 
     /* Until the cable is pulled, by either side. */
     void serve()
     {
-        while (!stopped && take()) {
-            soc_.run(kSlice);
-            feed();
-        }
+        while (!stopped && take() && board_.plugged_in())
+            for (int i = 0; i < kSteps && board_.plugged_in(); i++)
+                if (UsbTransfer *t = board_.step())
+                    end(t);
     }
 
   private:
+    struct Urb {
+        UsbTransfer transfer;
+        uint32_t sequence; /* as it came */
+    };
     int socket_;
-    uint64_t unplug_, received_ = 0;
-    Soc soc_;
-    std::deque<Request> out_, in_; /* bulk transfers that wait for room, and for bytes */
+    UsbBoard &board_;
+    std::list<Urb> urbs_;
 
     bool read_all(void *to, size_t count)
     {
@@ -143,11 +149,11 @@ class Usb
         }
     }
 
-    void answer(const Request &r, int status, size_t count, const uint8_t *data)
+    void answer(uint32_t sequence, int status, size_t count, const uint8_t *data)
     {
         Header h = {};
         h.command = htonl(SUBMITTED);
-        h.sequence = r.head.sequence;
+        h.sequence = sequence;
         h.submitted.status = htonl((uint32_t)status);
         h.submitted.length = htonl((uint32_t)count);
         write_all(&h, sizeof h);
@@ -155,44 +161,74 @@ class Usb
             write_all(data, count);
     }
 
-    /* Takes what the kernel sent; waits for it if there is nothing else to do. False: unplugged. */
+    /* Takes all that the kernel has sent; waits for it if there is nothing else to do. False: unplugged. */
     bool take()
     {
-        struct pollfd p = { socket_, POLLIN, 0 };
-        const bool idle = out_.empty() && soc_.asleep();
-        const int ready = poll(&p, 1, idle ? -1 : soc_.starved() ? 1 : 0);
-        if (ready <= 0)
-            return ready == 0 || errno == EINTR;
-        Request r;
-        if (!read_all(&r.head, sizeof r.head))
-            return false;
-        switch (ntohl(r.head.command)) {
-        case SUBMIT: return submit(std::move(r));
-        case UNLINK: unlink(r.head); return true;
-        default: std::fprintf(stderr, "accel-usbip: unknown request\n"); return false;
+        for (bool idle = board_.quiet();; idle = false) {
+            struct pollfd p = { socket_, POLLIN, 0 };
+            const int ready = poll(&p, 1, !idle ? 0 : board_.asleep() ? -1 : 1);
+            if (ready <= 0)
+                return ready == 0 || errno == EINTR;
+            Header h;
+            if (!read_all(&h, sizeof h))
+                return false;
+            switch (ntohl(h.command)) {
+            case SUBMIT:
+                if (!submit(h))
+                    return false;
+                break;
+            case UNLINK: unlink(h); break;
+            default: std::fprintf(stderr, "accel-usbip: unknown request\n"); return false;
+            }
         }
     }
 
-    bool submit(Request &&r)
+    bool submit(const Header &h)
     {
-        if (r.length() > kLongest) {
-            std::fprintf(stderr, "accel-usbip: a transfer of %u bytes\n", r.length());
+        const bool in = ntohl(h.in) != 0;
+        const uint32_t length = ntohl(h.submit.length), endpoint = ntohl(h.endpoint);
+        if (length > kLongest) {
+            std::fprintf(stderr, "accel-usbip: a transfer of %u bytes\n", length);
             return false;
         }
-        const bool in = ntohl(r.head.in) != 0;
-        if (!in) {
-            r.data.resize(r.length());
-            if (!read_all(r.data.data(), r.data.size()))
-                return false;
+        std::vector<uint8_t> bytes(length);
+        if (!in && !read_all(bytes.data(), length))
+            return false;
+        if (endpoint == 0) {
+            control(h, bytes);
+        } else if (endpoint != LINK_USB_ENDPOINT) {
+            answer(h.sequence, -EPIPE, 0, nullptr);
+        } else {
+            urbs_.emplace_back();
+            Urb &u = urbs_.back();
+            u.sequence = h.sequence;
+            u.transfer.in = in;
+            u.transfer.bytes = std::move(bytes);
+            u.transfer.user = &u;
+            board_.submit(&u.transfer);
         }
-        switch (ntohl(r.head.endpoint)) {
-        case 0: control(r); return true;
-        case LINK_USB_ENDPOINT: break;
-        default: answer(r, kStalled, 0, nullptr); return true;
-        }
-        received_ += r.data.size();
-        (in ? in_ : out_).push_back(std::move(r));
-        return !unplug_ || received_ < unplug_;
+        return true;
+    }
+
+    /* The data stage is as long as the setup packet says; the kernel makes its buffer so. */
+    void control(const Header &h, std::vector<uint8_t> &bytes)
+    {
+        const uint8_t *s = h.submit.setup;
+        bytes.resize(std::max<size_t>(bytes.size(), s[6] | s[7] << 8));
+        const int n = board_.host.control(s[0], s[1], (uint16_t)(s[2] | s[3] << 8),
+                                          (uint16_t)(s[4] | s[5] << 8), bytes.data(),
+                                          (uint16_t)(s[6] | s[7] << 8));
+        const bool in = ntohl(h.in) != 0;
+        answer(h.sequence,
+               n >= 0    ? 0
+               : n == -1 ? -EPIPE
+                         : -EPROTO,
+               n >= 0 ? (size_t)n : 0, in ? bytes.data() : nullptr);
+    }
+
+    void forget(const Urb *urb)
+    {
+        urbs_.remove_if([&](const Urb &other) { return &other == urb; });
     }
 
     void unlink(const Header &h)
@@ -200,99 +236,35 @@ class Usb
         Header back = {};
         back.command = htonl(UNLINKED);
         back.sequence = h.sequence;
-        for (auto *q : { &in_, &out_ })
-            for (auto r = q->begin(); r != q->end(); ++r)
-                if (r->head.sequence == h.sequence_or_status) {
-                    q->erase(r);
-                    back.sequence_or_status = htonl((uint32_t)kUnlinked);
-                    write_all(&back, sizeof back);
-                    return;
-                }
-        write_all(&back, sizeof back); /* it ended before */
-    }
-
-    void feed()
-    {
-        while (!out_.empty() && soc_.down.bytes.size() < Soc::kBuffered) {
-            for (const uint8_t b : out_.front().data)
-                soc_.down.put(b);
-            answer(out_.front(), 0, out_.front().data.size(), nullptr);
-            out_.pop_front();
-        }
-        while (!in_.empty() && !soc_.up.bytes.empty()) {
-            const size_t n = std::min<size_t>(in_.front().length(), soc_.up.bytes.size());
-            const std::vector<uint8_t> bytes(soc_.up.bytes.begin(),
-                                             soc_.up.bytes.begin() + (ptrdiff_t)n);
-            soc_.up.bytes.erase(soc_.up.bytes.begin(), soc_.up.bytes.begin() + (ptrdiff_t)n);
-            answer(in_.front(), 0, n, bytes.data());
-            in_.pop_front();
-        }
-    }
-
-    void control(const Request &r)
-    {
-        static const uint8_t device[] = { 18,
-                                          1,
-                                          0,
-                                          2,
-                                          0xff,
-                                          0,
-                                          0,
-                                          64,
-                                          LINK_USB_VENDOR & 255,
-                                          LINK_USB_VENDOR >> 8,
-                                          LINK_USB_PRODUCT & 255,
-                                          LINK_USB_PRODUCT >> 8,
-                                          0,
-                                          LINK_PROTOCOL_MAX,
-                                          0,
-                                          0,
-                                          1,
-                                          1 };
-        static const uint8_t configuration[] = {
-            9,    2,   32, 0, 1, 1, 0,
-            0x80, 250, 9,  4, 0, 0, 2,
-            0xff, 0,   0,  0, 7, 5, LINK_USB_ENDPOINT,
-            2,    0,   2,  0, 7, 5, LINK_USB_ENDPOINT | 0x80,
-            2,    0,   2,  0,
-        };
-        static const uint8_t languages[] = { 4, 3, 9, 4 },
-                             serial[] = { 8, 3, 'S', 0, 'I', 0, 'M', 0 }, zeros[2] = {};
-        const uint8_t *s = r.head.submit.setup, *data = nullptr;
-        size_t count = 0;
-        const auto give = [&](const uint8_t *d, size_t n) { data = d, count = n; };
-        switch (s[0] << 8 | s[1]) {
-        case 0x8006: /* GET_DESCRIPTOR */
-            switch (s[3] << 8 | s[2]) {
-            case 0x100: give(device, sizeof device); break;
-            case 0x200: give(configuration, sizeof configuration); break;
-            case 0x300: give(languages, sizeof languages); break;
-            case 0x301: give(serial, sizeof serial); break;
-            default: answer(r, kStalled, 0, nullptr); return;
+        for (Urb &u : urbs_)
+            if (u.sequence == h.sequence_or_status) {
+                board_.host.cancel(&u.transfer);
+                forget(&u);
+                back.sequence_or_status = htonl((uint32_t)-ECONNRESET);
+                break;
             }
-            break;
-        case 0x8000:
-        case 0x8100:
-        case 0x8200: give(zeros, 2); break; /* GET_STATUS */
-        case 0x0009:
-        case 0x010b:
-        case 0x0201: break; /* SET_CONFIGURATION, SET_INTERFACE, clear a halt */
-        default: answer(r, kStalled, 0, nullptr); return;
-        }
-        answer(r, 0, std::min<size_t>(count, s[6] | s[7] << 8), data);
+        write_all(&back, sizeof back); /* 0: it ended before */
+    }
+
+    void end(UsbTransfer *t)
+    {
+        const Urb *u = static_cast<Urb *>(t->user);
+        answer(u->sequence, error_of(t->status), t->done, t->in ? t->bytes.data() : nullptr);
+        forget(u);
     }
 };
 
-/* A board that has just got its power, at the first virtual port. */
-int plug_in()
+/* A board that has just got its power, at the first virtual port. @return the socket */
+int plug_in(UsbBoard &board)
 {
+    const char *wrong = board.plug_in();
+    if (*wrong)
+        die("the board", wrong);
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) {
-        std::perror("accel-usbip: socketpair");
-        std::exit(1);
-    }
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
+        die("socketpair", std::strerror(errno));
     const std::string line = "0 " + std::to_string(pair[1]) + " " + std::to_string(kDeviceId) +
-                             " " + std::to_string(kHighSpeed);
+                             " " + std::to_string(board.host.high() ? kHighSpeed : kFullSpeed);
     /* After a board was unplugged the port takes a moment. */
     for (int tries = 0; tries < 100; tries++) {
         const int file = open(kVhci, O_WRONLY);
@@ -315,18 +287,30 @@ int plug_in()
 
 int main(int argc, char **argv)
 {
-    Options o = parse(argc, argv);
+    Options o;
+    parse_options(argc, argv, kUsage,
+                  { { "--plan", nullptr, &o.plan }, { "--memory", &o.memory, nullptr } });
+    if (o.memory > UINT32_MAX || o.memory % 16)
+        die("--memory", "a multiple of 16 below 4294967296 is expected");
+    fault_plan plan = {};
+    char why[200];
+    if (fault_plan_parse(o.plan.c_str(), &plan, why, sizeof why))
+        die("--plan", why);
     struct sigaction action = {};
     action.sa_handler = stop; /* without SA_RESTART: poll has to return */
     sigaction(SIGINT, &action, nullptr);
     sigaction(SIGTERM, &action, nullptr);
-    for (;;) {
-        const int socket = plug_in();
-        std::make_unique<Usb>(socket, o)->serve();
-        close(socket);
-        if (stopped || !o.unplug || !o.replug)
+    const auto board = std::make_unique<UsbBoard>((uint32_t)o.memory);
+    for (bool first = true;; first = false) {
+        const int socket = plug_in(*board);
+        if (first) {
+            const char *wrong = board->follow(plan);
+            if (*wrong)
+                die("--plan", wrong);
+        }
+        Port(socket, *board).serve();
+        if (stopped || board->plugged_in() || !board->replug_ms())
             return 0;
-        o.unplug = 0;
-        usleep((useconds_t)o.replug * 1000);
+        usleep((useconds_t)board->replug_ms() * 1000);
     }
 }

@@ -34,6 +34,8 @@ ln -s /bin/busybox "$root/bin/sh"
 cp "$accel" "$usbip" "$root/bin/"
 cp models/stories-ternary-tq2_0.gguf "$root/model.gguf"
 for f in "${modules[@]}"; do cp "$out/modules/$f.ko" "$root/modules/"; done
+# the board's firmware, by the name that the simulated board knows
+for f in "$(dirname "$usbip")"/firmware/*.hex; do install -D -m 644 "$f" "$root$f"; done
 # the loader and every library, where the loader looks for them
 ldd "$accel" "$usbip" | grep -o '/[^ ]*' | grep -v : | sort -u | while read -r lib; do
     mkdir -p "$root$(dirname "$lib")"

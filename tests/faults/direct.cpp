@@ -99,7 +99,7 @@ class Direct : public Path
     }
 
   private:
-    UsbBoard board_;
+    UsbBoard board_{ kMemory };
     remote *remote_ = nullptr;
     accel_dev dev_ = {};
     UsbTransfer in_[kTransfers], out_[kTransfers];

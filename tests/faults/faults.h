@@ -18,6 +18,9 @@ struct FreeMatrix {
     void operator()(accel_matrix *m) const { accel_matrix_free(m); }
 };
 
+constexpr uint32_t kMemory =
+    32768; /* bytes on the board: some weights are kept there, some streamed */
+
 /* A random job and what it must give. */
 struct FaultJob {
     std::unique_ptr<accel_matrix, FreeMatrix> mat;

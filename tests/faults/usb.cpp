@@ -98,7 +98,7 @@ class Port
         return v;
     }
 
-    UsbBoard board;
+    UsbBoard board{ kMemory };
 
   private:
     struct Urb {

@@ -57,10 +57,15 @@ is() {
 }
 
 model=/model.gguf
-plug_in
-is 'the kernel enumerates a board and accel finds it' 0 'usb:serial=SIM' accel list
+plug_in --memory 262144
+is 'the kernel enumerates a board and accel finds it' 0 'usb:serial=00000001' accel list
 is 'bringup walks every step' 0 'ok  *cable  .* 0 were broken' accel bringup -d usb:
 sed -n 's/^ok  *throughput  */speed: /p' /tmp/out # a figure, not a test of its own
+if grep -q 'ok  *array test' /tmp/out && grep -q 'ok  *memory test' /tmp/out; then
+    echo 'ok the firmware tests array and memory in it'
+else
+    echo "not ok the firmware tests array and memory in it: $(tr '\n' ' ' </tmp/out)"
+fi
 is 'a model over usbfs equals cpu:' 0 '^identical' accel verify -d cpu: -d usb: -m $model -p Once -n 1
 
 accel selftest -d usb: --jobs 20 >/dev/null 2>&1 &
@@ -85,10 +90,11 @@ else
     echo "not ok a board opens again after its user was killed: $opened times of 10: $(tail -n 2 /tmp/out)"
 fi
 
-plug_in --faults 200000
-is 'a model over a link with a fault in 200000 bytes equals cpu:' 0 '^identical' accel verify -d cpu: -d usb: -m $model -p Once -n 1
+plug_in --plan 'drop packet 40; damage packet 200; duplicate packet 300; flip bit 3 of byte 60000; truncate packet 500 to 5 bytes;
+    stall out at packet 600; stall in at packet 700; nak 50 packets from 800; firmware hangs at cycle 300000; reset at byte 500000'
+is 'a model over a cable with faults equals cpu:' 0 '^identical' accel verify -d cpu: -d usb: -m $model -p Once -n 1
 
-plug_in --unplug 200000 --replug 500
+plug_in --plan 'unplug at byte 200000, replug after 500 ms'
 is 'a board unplugged in a job is told to be gone' 23 'is gone: was it unplugged' accel run -d usb: -m $model -p Once -n 20
 until_plugged
 is 'the same board plugged in again works' 0 '^identical' accel verify -d cpu: -d usb: -m $model -p Once -n 1
