@@ -318,8 +318,10 @@ int accel_replay(accel_dev *dev, const void *recording, size_t size,
     if (!dev || !recording || !done)
         return accel_fail(err, ACCEL_E_ARG, "replay: dev, recording and done must be given");
     if (!dev->backend->replay)
-        return accel_fail(err, ACCEL_E_UNSUPPORTED, "device %s has no link to replay through",
-                          dev->caps.uri);
+        return accel_fail(
+            err, ACCEL_E_UNSUPPORTED,
+            "device %s has no link to replay through; accel-board has one (docs/link.md)",
+            dev->caps.uri);
     if (dev->registers_only)
         return accel_fail(err, ACCEL_E_UNSUPPORTED, REGISTERS_ONLY, dev->caps.uri);
     take_backend(dev->queue);

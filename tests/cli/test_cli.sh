@@ -57,6 +57,7 @@ expect "gateware for an unknown board is refused" 2 err 'no board "icebreaker"' 
 expect "a file that is no bitstream is refused" 3 err 'its preamble is missing' update --gateware README.md --board ulx3s-85f
 expect "a board's own tool is named" 16 err 'apollo configure README.md' update --gateware README.md --board cynthion-usb
 expect "update of a device without a link says so" 16 err 'cpu: has no link' update -d cpu: --gateware README.md --board orangecrab --force
+expect "replay on a device without a link names accel-board" 16 err "accel-board has one" replay README.md -d cpu:
 expect "replay of a file that is not there says so" 13 err 'No such file' replay "$T/none" -d cpu:
 
 # ---- devices ----
