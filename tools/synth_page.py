@@ -10,6 +10,7 @@ import math
 import os
 import sys
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "synth"))
 from page import STYLE, colour, esc, log_ticks, marker, number, table  # noqa: E402
 from split import split  # noqa: E402
@@ -108,14 +109,14 @@ def gather(where, boards_dir, specs):
 
 def bars(values, label, unit):
     """values: (name, number, text)"""
-    w, left, step = 760, 150, 18
-    scale = (w - left - 150) / max(v for _, v, _ in values)
+    w, left, step = 840, 200, 18
+    scale = (w - left - 190) / max(v for _, v, _ in values)
     out = ['<svg viewBox="0 0 %d %d" role="img" aria-label="%s">' % (w, step * len(values) + 8, esc(label))]
     for i, (name, v, text) in enumerate(values):
         y = 4 + step * i
         out.append('<text x="%d" y="%d" text-anchor="end">%s</text><rect x="%d" y="%d" width="%.1f" height="13" fill="%s"/>'
                    '<text x="%.1f" y="%d">%s %s%s</text>' % (left - 8, y + 11, esc(name), left, y, v * scale, colour(i, len(values)),
-                                                            left + v * scale + 6, y + 11, number(v, 1), esc(unit), esc(text)))
+                                                            left + v * scale + 6, y + 11, v if isinstance(v, int) else number(v, 1), esc(unit), esc(text)))
     return "".join(out) + "</svg>"
 
 
