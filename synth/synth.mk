@@ -36,3 +36,7 @@ $(B)/synth/gate_jobs: synth/gate_jobs.c $(B)/release/tests/unit/random_matrix.o 
 .PHONY: gate-level
 gate-level: $(B)/synth/gate_jobs ## netlists of whole cores run jobs in four-state simulation: ECP5, iCE40
 	@B=$(B) synth/gate.sh $(B)/synth/gate
+
+.PHONY: asic-report
+asic-report: ## tiles of standard cells: area, slowest path, energy per MAC; relative only (needs ./bootstrap --asic)
+	@B=$(B) synth/asic.sh $(B)/synth/asic

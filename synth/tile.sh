@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # tile.sh - synthesize one PE tile alone, so that its area can be counted and its netlist simulated.
-# Usage: synth/tile.sh KIND ecp5|ice40|gates ROWS LANES SCALE_UNITS OUT [PARAMETER=VALUE...]
+# Usage: synth/tile.sh KIND ecp5|ice40|gates|osu018 ROWS LANES SCALE_UNITS OUT [PARAMETER=VALUE...]
 #        synth/tile.sh KIND gates,ecp5 ...        several at once, in less time; writes OUT-gates.stat, OUT-ecp5.stat and so on
 #        synth/tile.sh KIND top          prints the tile's module and parameters
-# Writes OUT.stat, OUT.log, and OUT.v (cells of ecp5 and ice40) or OUT.blif (gates: AND, OR, XOR, MUX, NOT, flip-flops).
+# Writes OUT.stat, OUT.log, and OUT.v (cells of ecp5, ice40, osu018, the last with OUT.json and OUT-bits.v) or OUT.blif (gates: AND, OR, XOR, MUX, NOT, flip-flops).
 #        synth/tile.sh fixed ...         the conventional array of synth/baseline/
 # KIND: a name of driver/src/pack/kinds.c. Its module is tile_KIND unless sim/tb/tb.mk says otherwise (TB_TILE_KIND).
 # SPDX-License-Identifier: Apache-2.0
@@ -42,21 +42,31 @@ mkdir -p "$(dirname "$out")"
 # Wide multiplexers pay where tables have many entries; elsewhere they only hide logic from the carry cells.
 case $kind in lut3 | lut4 | tlut) wide='' ;; *) wide=-nowidelut ;; esac
 outs=() commands=
+osu018=/usr/share/qflow/tech/osu018/osu018_stdcells.lib
 rm -f "$out".log
 for t in ${tech//,/ }; do
     to=$out
     [ "$t" = "$tech" ] || to=$out-$t
-    write="write_verilog -noattr -noexpr $to.v"
+    write="write_verilog -noattr -noexpr $to.v" stat=stat
     case $t in
     ecp5) flow="synth_ecp5 -abc9 $wide -nodsp -nobram -nolutram -top $top; carry_fold; opt_clean" ;;
     ice40) flow="synth_ice40 -nobram -top $top" ;;
     gates) flow="alumacc; share; opt; opt -fast -full; techmap; opt -fast; abc -g AND,OR,XOR,MUX; opt_clean"
         write="write_blif -icells -attr $to.blif" ;;
-    *) echo "tile.sh: unknown technology '$t': ecp5, ice40 or gates" >&2; exit 2 ;;
+    osu018)
+        [ -r "$osu018" ] || { echo "tile.sh: no $osu018 (Debian: qflow-tech-osu018)" >&2; exit 2; }
+        # what abc is to assume at ports, so that it buffers nets of many loads
+        printf 'set_driving_cell BUFX2\nset_load 0.05 [all_outputs]\n' >"$to.constr"
+        flow="synth -top $top -noabc; dfflibmap -liberty $osu018; abc -liberty $osu018 -constr $to.constr -D 10000; opt_clean -purge"
+        flow+="; setundef -undriven -zero; rename -hide w:*; rename -hide c:*; opt_clean -purge"
+        flow+="; rename -enumerate -pattern u% c:*; rename -enumerate -pattern net_% w:*" stat="stat -liberty $osu018"
+        # OpenSTA reads no concatenations
+        write+="; write_json $to.json; splitnets -ports; opt_clean -purge; write_verilog -noattr -noexpr $to-bits.v" ;;
+    *) echo "tile.sh: unknown technology '$t': ecp5, ice40, gates or osu018" >&2; exit 2 ;;
     esac
     rm -f "$to".stat "$to".v "$to".blif
     outs+=("$to.stat")
-    commands+="design -load narrow; $flow; tee -q -o $to.stat stat; rename $top netlist; $write; "
+    commands+="design -load narrow; $flow; tee -q -o $to.stat $stat; rename $top netlist; $write; "
 done
 # The RTL computes on 32-bit words. As single-bit gates and flip-flops their upper bits are seen to be all the same and
 # merged, and wreduce then narrows the adders that follow.

@@ -150,7 +150,7 @@ def roofline(b, models):
             end = min(x1, y1 / rate)
             (xa, ya), (xb, yb) = at(x0, max(rate * x0, y0)), at(end, rate * end)
             out.append('<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="currentColor" stroke-width="2"%s/>'
-                       '<text x="%.1f" y="%.1f">%s</text>' % (xa, ya, xb, yb, dash, xb + 6, yb + 12, name))
+                       '<text x="%.1f" y="%.1f">%s</text>' % (xa, ya, xb, yb, dash, xa + 12, ya - 14, name))
     for i, m in enumerate(models):
         fits = b["memory_bytes_per_s"] and m["bytes"] <= SDRAM_BYTES
         rate = b["memory_bytes_per_s"] if fits else b["link_bytes"]
@@ -236,8 +236,8 @@ def page(data):
             esc(", ".join(x["board"] + (" (%g MHz reached)" % x["reached_mhz"] if x["reached_mhz"] else "") for x in same)), b["rows"], b["lanes"],
             b["asked_mhz"], esc(b["link"]), ", SDRAM of %.0f MB/s" % (b["memory_bytes_per_s"] / 1e6) if b["memory_bytes_per_s"] else ""))
         out.append(roofline(b, data["models"]))
-    out.append("<p>Marks: one column a job (decode) at the left, 16 at the right; weights in the memory where they fit, else over the link. "
-               "All projected.</p><h2>Tokens/s of one sequence, projected</h2>")
+    out.append("<p>Marks: one column a job (decode) at the left, 16 at the right; weights in the memory where they fit, else over the link; "
+               "activations and results on the link are not in the plots, but in the table. All projected.</p><h2>Tokens/s of one sequence, projected</h2>")
     out.append(table(["<" + h if i < 2 else h for i, h in enumerate(HEAD)], projection(data)))
     out.append("<pre>%s</pre><p>%s</p></html>" % (esc("\n".join(FORMULA)), esc(LEFT_OUT)))
     return "\n".join(out)
