@@ -66,4 +66,38 @@ report $? "the tags of the page of the synthesis report match"
 rm "$T/report.json"
 ! page && grep -q 'report.json' "$T/err"
 report $? "without areas there is no page"
+
+# ---- what OpenSTA is told of a netlist's activity (make asic-report) ----
+cat >"$T/dump.vcd" <<'END'
+$var wire 1 ! a $end
+$var wire 3 " n [2:0] $end
+$enddefinitions $end
+$dumpvars
+x!
+bx "
+$end
+#1
+1!
+b1 "
+#2
+0!
+b110 "
+#3
+1!
+b11x "
+#4
+b10 "
+END
+cat >"$T/tile.json" <<'END'
+{"modules": {"netlist": {"netnames": {"a": {"bits": [2]}, "n": {"bits": [3, 4, 5]}},
+ "cells": {"u0": {"connections": {"A": [2], "B": ["1"], "Y": [4]}}, "u1": {"connections": {"CLK": [9], "D": [5], "Q": [3]}}}}}}
+END
+PYTHONDONTWRITEBYTECODE=1 python3 synth/asic.py script "$T/tile.json" "$T/dump.vcd" 4 cells.lib tile.v >"$T/out" 2>"$T/err"
+rc=$?
+[ $rc -eq 0 ] && grep -q 'u0/A. 0.50000 ' "$T/out" && grep -q 'u0/B. 0.00000 ' "$T/out" && grep -q 'u0/Y. 0.25000 ' "$T/out" &&
+    grep -q 'u1/D. 0.50000 ' "$T/out" && grep -q 'u1/Q. 0.25000 ' "$T/out" && ! grep -q CLK "$T/out"
+report $? "the activity of a pin is its net's transitions a cycle, bit by bit, changes from or to unknown left out"
+sed -i 's/"n": {/"m": {/' "$T/tile.json"
+! python3 synth/asic.py script "$T/tile.json" "$T/dump.vcd" 4 cells.lib tile.v >"$T/out" 2>"$T/err" && grep -q 'no waveform of 3 of 5 pins' "$T/err"
+report $? "a netlist whose nets the waveform lacks gets no power"
 exit $failed
