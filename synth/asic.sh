@@ -12,7 +12,7 @@ if ! command -v sta >/dev/null || [ ! -r $cells.lib ]; then
     echo 'asic.sh: no sta or no OSU cells: ./bootstrap --asic' >&2
     exit 2
 fi
-[ $# -gt 0 ] || set -- mac:4:8:1,2,4,8 bitserial:4:8:1,2,4,8 lut:4:8:1,2,4,8 lut4:4:8:1,2,4,8 lut3:4:12:1,2,4,8 tlut:4:12:2
+[ $# -gt 0 ] || set -- mac:4:8:1,2,4,8 bitserial:4:8:1,2,4,8 lut:4:8:1,2,4,8 lut4:4:8:1,2,4 tlut:4:12:2
 mkdir -p "$dir"
 
 port_bits() {   # NETLIST PORT
