@@ -33,7 +33,7 @@ $(FIRMWARE)/$(call firmware_id,$1).c: $(FIRMWARE)/vectors firmware/firmware.mk
 	$$(Q)$(FIRMWARE)/vectors $1 $(FIRMWARE_VECTORS) >$$@
 $(FIRMWARE)/$(call firmware_id,$1).elf: $(FIRMWARE)/$(call firmware_id,$1).c $(FIRMWARE_IN) $(LINK_NUMBERS)
 	$$(call say,RISCV,$$@)
-	$$(Q)$(RISCV)gcc --specs=picolibc.specs $(FIRMWARE_CFLAGS) -nostartfiles -Wl,--gc-sections -Wl,--defsym=RAM_BYTES=$(FIRMWARE_RAM) \
+	$$(Q)$(RISCV)gcc --specs=picolibc.specs $(FIRMWARE_CFLAGS) -nostartfiles -Wl,--gc-sections -Wl,--no-warn-rwx-segments -Wl,--defsym=RAM_BYTES=$(FIRMWARE_RAM) \
 	    -T firmware/firmware.ld -o $$@ firmware/start.S $(FIRMWARE_C) $$<
 $(FIRMWARE)/$(call firmware_id,$1).hex: $(FIRMWARE)/$(call firmware_id,$1).elf
 	$$(Q)$(RISCV)objcopy -O binary $$< $$(@:.hex=.bin)
