@@ -189,6 +189,7 @@ rm "$dir/away"
 is_update 'a silent board is not programmed' 13 'nothing was changed; --force' "${ulx3s[@]}"
 is_update 'a silent board is programmed by force' 0 '^after: ' "${ulx3s[@]}" --force
 kill "$(cat "$dir/pid")" && while [ -e "$port" ]; do sleep 0.05; done
+rm "$dir/pid" # the number may be another process's later
 plug_in
 
 # The counts of lines of one that is killed, half written maybe, go where nobody reads them.
