@@ -5,6 +5,7 @@
 # $ACCEL_SLOW: if not empty, compares the perplexity of every reference model, which takes minutes.
 . tests/cli/lib.sh
 TERNARY=models/stories-ternary-tq2_0.gguf
+INT2=models/stories-int2.gguf
 F16=models/stories-f16.gguf
 
 json() { # FILE: is it one JSON value?
@@ -153,6 +154,9 @@ accel info -m $F16 --format int4 --json
 report $? "info --json counts the parameters"
 expect "perplexity prints its number" 0 out '^perplexity: 1\.3477$' \
     perplexity -d cpu: -m $TERNARY -f models/heldout.txt --chunks 2
+expect "a model trained with two bits tells its stories" 0 out '^perplexity: 1\.3425$' \
+    perplexity -d cpu: -m $INT2 -f models/heldout.txt --chunks 2
+expect "and its logits are the simulated device's" 0 out '^identical$' verify -m $INT2 -d cpu: -d sim:pe=lut -n 2
 accel perplexity -d cpu: -m $TERNARY -f models/heldout.txt --chunks 2 --json
 [ "$rc" -eq 0 ] && [ "$(field scored_tokens)" = 510 ]
 report $? "perplexity --json counts what was scored"
