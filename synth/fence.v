@@ -1,10 +1,11 @@
 // fence.v - technology maps, run by yosys before its own flow, that keep adder trees on carry chains.
 //
 // Left alone, yosys 0.23 merges a tree of adders into one $macc cell and builds that of full adders in LUTs, which
-// doubles the area. synth/tile.ys uses these maps in two steps, each chosen by a macro:
+// doubles the area. synth/tile.ys uses these maps in two steps, chosen by macros:
 //   FENCE_SIGNED  sums in which nothing is extended become signed: modulo 2^n the two are the same, and wreduce then
 //                 sees that the upper bits of the RTL's 32-bit words only repeat the sign, and drops them
-//   FENCE_ALU     adders and subtractors become $alu, one carry chain each, and small multipliers become rows of them
+//   FENCE_ALU     adders and subtractors become $alu, one carry chain each,
+//   FENCE_MUL     and small multipliers become rows of them
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 `ifdef FENCE_SIGNED
@@ -50,7 +51,9 @@ module fence_alu (A, B, Y);
     \$alu #(.A_SIGNED(Signed), .B_SIGNED(Signed), .A_WIDTH(A_WIDTH), .B_WIDTH(B_WIDTH), .Y_WIDTH(Y_WIDTH))
         _TECHMAP_REPLACE_ (.A(A), .B(B), .CI(Sub), .BI(Sub), .X(x), .Y(Y), .CO(co));
 endmodule
+`endif
 
+`ifdef FENCE_MUL
 // Signed times signed, at most 9 by 9 bits: one row of carry chain for each bit of B. The row of B's sign subtracts.
 // This is smaller than what yosys makes of a multiplier by itself: a baseline should not lose by its tools.
 (* techmap_celltype = "$mul" *)

@@ -43,7 +43,7 @@ core)
         proc; flatten; opt_expr; opt_clean; opt_dff -nosdff; opt_clean; memory -nomap; opt -nosdff
         techmap -D FENCE_SIGNED -map synth/fence.v; wreduce $sums; opt_clean
         simplemap $bits; opt -nosdff; $narrow
-        techmap -D FENCE_ALU -map synth/fence.v
+        techmap -D FENCE_ALU -D FENCE_MUL -map synth/fence.v
         $flow" ;;
 top)
     top=$1 mhz=$2 module=$3 core=$4

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # tile.sh - synthesize one PE tile alone, so that its area can be counted and its netlist simulated.
-# Usage: synth/tile.sh KIND ecp5|ice40|gates|osu018 ROWS LANES SCALE_UNITS OUT [PARAMETER=VALUE...]
+# Usage: synth/tile.sh KIND ecp5|ecp5dsp|ice40|gates|osu018 ROWS LANES SCALE_UNITS OUT [PARAMETER=VALUE...]
 #        synth/tile.sh KIND gates,ecp5 ...        several at once, in less time; writes OUT-gates.stat, OUT-ecp5.stat and so on
 #        synth/tile.sh KIND top          prints the tile's module and parameters
 # Writes OUT.stat, OUT.log, and OUT.v (cells of ecp5, ice40, osu018, the last with OUT.json and OUT-bits.v) or OUT.blif (gates: AND, OR, XOR, MUX, NOT, flip-flops).
 #        synth/tile.sh fixed ...         the conventional array of synth/baseline/
+# ecp5dsp: multipliers become MULT18X18D. Not together with others.
 # KIND: a name of driver/src/pack/kinds.c. Its module is tile_KIND unless sim/tb/tb.mk says otherwise (TB_TILE_KIND).
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
@@ -38,6 +39,13 @@ bits='t:$mux t:$pmux t:$and t:$or t:$xor t:$not t:$dff t:$dffe t:$sdff t:$sdffe 
 narrow=
 for _ in 1 2 3 4 5 6 7 8; do narrow+="wreduce $sums; opt_expr; opt_merge; opt_clean; "; done
 
+# Multipliers become rows of adders, or are left for the flow's.
+fence='-D FENCE_ALU -D FENCE_MUL'
+case $tech in
+ecp5dsp) fence='-D FENCE_ALU' ;;
+*ecp5dsp*) echo 'tile.sh: ecp5dsp goes alone' >&2; exit 2 ;;
+esac
+
 mkdir -p "$(dirname "$out")"
 # Wide multiplexers pay where tables have many entries; elsewhere they only hide logic from the carry cells.
 case $kind in lut3 | lut4 | tlut) wide='' ;; *) wide=-nowidelut ;; esac
@@ -50,6 +58,7 @@ for t in ${tech//,/ }; do
     write="write_verilog -noattr -noexpr $to.v" stat=stat
     case $t in
     ecp5) flow="synth_ecp5 -abc9 $wide -nodsp -nobram -nolutram -top $top; carry_fold; opt_clean" ;;
+    ecp5dsp) flow="synth_ecp5 -abc9 $wide -nobram -nolutram -top $top; carry_fold; opt_clean" ;;
     ice40) flow="synth_ice40 -nobram -top $top" ;;
     gates) flow="alumacc; share; opt; opt -fast -full; techmap; opt -fast; abc -g AND,OR,XOR,MUX; opt_clean"
         write="write_blif -icells -attr $to.blif" ;;
@@ -62,7 +71,7 @@ for t in ${tech//,/ }; do
         flow+="; rename -enumerate -pattern u% c:*; rename -enumerate -pattern net_% w:*" stat="stat -liberty $osu018"
         # OpenSTA reads no concatenations
         write+="; write_json $to.json; splitnets -ports; opt_clean -purge; write_verilog -noattr -noexpr $to-bits.v" ;;
-    *) echo "tile.sh: unknown technology '$t': ecp5, ice40, gates or osu018" >&2; exit 2 ;;
+    *) echo "tile.sh: unknown technology '$t': ecp5, ecp5dsp, ice40, gates or osu018" >&2; exit 2 ;;
     esac
     rm -f "$to".stat "$to".v "$to".blif
     outs+=("$to.stat")
@@ -78,7 +87,7 @@ yosys -m "$(synth/plugin.sh)" -q -l "$out.log" -p "
     proc; flatten; opt -nosdff
     techmap -D FENCE_SIGNED -map synth/fence.v; wreduce $sums; opt_clean
     simplemap $bits; opt -nosdff; $narrow
-    techmap -D FENCE_ALU -map synth/fence.v
+    techmap $fence -map synth/fence.v
     design -save narrow
     $commands" >"$out.warnings" 2>&1 || { cat "$out.warnings"; exit 1; }
 for s in "${outs[@]}"; do [ -s "$s" ]; done

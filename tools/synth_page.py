@@ -8,12 +8,13 @@ NAME.report (nextpnr). Writes SYNTH/report.html, SYNTH/boards.json and SYNTH/boa
 import json
 import math
 import os
+import re
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "synth"))
 from page import STYLE, colour, esc, log_ticks, marker, number, table  # noqa: E402
-from split import split  # noqa: E402
+from split import slowest, split  # noqa: E402
 
 # bytes a second, of weights or whatever else
 LINKS = {"serial": (3e6 / 10, "UART of 3 Mbaud, 10 bits a byte"),
@@ -37,7 +38,7 @@ MODELS = [
 ]
 
 FORMULA = [
-    "compute = Rows x Lanes x clock / sum(rows x columns x bits of a code)   (bit-plane kinds: a plane a cycle)",
+    "compute = Rows x Lanes x clock / sum(rows x columns x cycles)   (cycles of a step: bits of a code; of mac one; of tlut, ternary only, one)",
     "memory  = bytes/s of the memory / sum(rows x columns x bits streamed / 8)",
     "link, streamed = bytes/s of the link / sum(rows x columns x bits streamed / 8 + columns + 6 x rows)",
     "link, resident = bytes/s of the link / sum(columns + 6 x rows)   (activations there, 48-bit results back)",
@@ -48,14 +49,31 @@ LEFT_OUT = ("Activations go to the board anew for each matrix, and both directio
             "memory. No board has been run; clocks are those asked of place and route.")
 
 
-def totals(matrices):
+MAC, TLUT = 0, 6       # kinds whose steps take one cycle
+
+
+def totals(matrices, kind=None):
     t = {"macs": 0, "cycles_by_pe": 0, "bytes": 0.0, "io": 0}
     for rows, cols, count, bits, stream in matrices:
+        if kind == TLUT and bits != 2:      # the host's
+            continue
         t["macs"] += rows * cols * count
-        t["cycles_by_pe"] += rows * cols * count * bits
+        t["cycles_by_pe"] += rows * cols * count * (1 if kind in (MAC, TLUT) else bits)
         t["bytes"] += rows * cols * count * stream / 8
         t["io"] += (cols + 6 * rows) * count
     return t
+
+
+USED = ("TRELLIS_COMB", "TRELLIS_FF", "DP16KD", "MULT18X18D")
+
+
+def cpu_seconds(log):
+    """What yosys says it took, if the log is there."""
+    if os.path.exists(log):
+        with open(log, encoding="utf-8", errors="replace") as f:
+            said = re.findall(r"CPU: user ([0-9.]+)s", f.read())
+        return round(float(said[-1])) if said else None
+    return None
 
 
 def board(words, where):
@@ -65,13 +83,20 @@ def board(words, where):
          "kind": int(p["Kind"]), "link": LINKS[LINK_OF[core]][1], "link_bytes": LINKS[LINK_OF[core]][0],
          "memory_bytes_per_s": SDRAM_WORD * mhz * 1e6 if "Memory" in p else None, "models": []}
     report = os.path.join(where, name + ".report")
-    b["reached_mhz"] = None
+    b["reached_mhz"], b["used"], b["slowest"] = None, {}, {}
     if os.path.exists(report):
         with open(report, encoding="utf-8") as f:
-            b["reached_mhz"] = round(min(c["achieved"] for c in json.load(f)["fmax"].values()), 1)
+            placed = json.load(f)
+        b["reached_mhz"] = round(min(c["achieved"] for c in placed["fmax"].values()), 1)
+        b["used"] = {k: placed["utilization"][k] for k in USED if k in placed.get("utilization", {})}
+        netlist = os.path.join(where, name + ".json")
+        if os.path.exists(netlist):
+            b["slowest"] = dict(slowest(placed, split(netlist)[2]))
     pes = b["rows"] * b["lanes"] * mhz * 1e6
     for model, _, matrices in MODELS:
-        t = totals(matrices)
+        t = totals(matrices, b["kind"])
+        if not t["macs"]:
+            continue
         m = {"model": model, "macs": t["macs"], "bytes": t["bytes"], "compute": pes / t["cycles_by_pe"],
              "link_streamed": b["link_bytes"] / (t["bytes"] + t["io"]), "link_resident": b["link_bytes"] / t["io"],
              "memory": None, "resident": None}
@@ -81,6 +106,37 @@ def board(words, where):
             m["resident"] = min(m["compute"], m["memory"], m["link_resident"])
         b["models"].append(m)
     return b
+
+
+def sig(v):
+    return "-" if v is None else "%.0f" % v if v >= 1000 else "%.3g" % v
+
+
+def largest_rows(found):
+    """A row for each board and kind, by what synth/largest.py found."""
+    rows = []
+    for b in found:
+        fits = b["rows"] > 0
+        need = (b["synthesized"] or b["model"]) if fits else b["larger"]["synthesized"] or b["larger"]["model"]
+        more = b["larger"]
+        rate = {m["model"]: m for m in b.get("projected", [])}
+        rows.append([b["board"], b["kind"], "%dx%d" % (b["rows"], b["lanes"]) if fits else "none", str(b.get("scale_units", "-"))]
+                    + (["%d of %d" % v for v in zip(need, b["room"])] if fits else ["-"] * 3)
+                    + [("synthesis" if b["synthesized"] else "model") if fits else "-",
+                       "%dx%d: %d, %d, %d; %s%s" % (more["rows"], more["lanes"], *(more["synthesized"] or more["model"]), ", ".join(more["over"]),
+                                                    "" if more["synthesized"] else " by the model") if more else "-"]
+                    + [sig(rate[m][k]) if m in rate else "-" for m, _, _ in MODELS for k in ("compute", "streamed", "resident")])
+    return rows
+
+
+LARGEST_HEAD = ["<board", "<kind", "<tile", "units", "COMB", "block RAM", "multipliers", "<by", "<next larger, too large"] + [
+    "%s: %s" % (m, k) for m, _, _ in MODELS for k in ("compute", "streamed", "resident")]
+
+
+def largest_text(data):
+    lines = ["Largest tile of each board and kind that takes at most %d %% of its LUTs, block RAMs and multipliers; tokens/s are projected." % data["share"], ""]
+    lines += columns(LARGEST_HEAD, largest_rows(data["largest"]), (0, 1, 2, 7, 8))
+    return "\n".join(lines + ["", *data["formula"], "", data["left_out"]]) + "\n"
 
 
 def gather(where, boards_dir, specs):
@@ -98,24 +154,29 @@ def gather(where, boards_dir, specs):
         netlist = os.path.join(boards_dir, "core-%s-%g.json" % (core, mhz))
         if os.path.exists(netlist):
             total, everything, _ = split(netlist)
-            cores.append({"core": core, "mhz": mhz, "cells": dict(everything),
+            cores.append({"core": core, "mhz": mhz, "cells": dict(everything), "seconds": cpu_seconds(netlist[:-5] + ".log"),
                           "modules": [{"module": ".".join(p) or "(top)", **c}
                                       for p, c in sorted(total.items(), key=lambda i: -i[1]["LUT"])]})
-    return {"projected": "all tokens/s", "formula": FORMULA, "left_out": LEFT_OUT, "tiles": tiles, "clocks": clocks, "boards": boards,
+    largest = None
+    if os.path.exists(os.path.join(where, "largest", "largest.json")):
+        with open(os.path.join(where, "largest", "largest.json"), encoding="utf-8") as f:
+            largest = json.load(f)
+    return {"projected": "all tokens/s", "largest": largest, "formula": FORMULA, "left_out": LEFT_OUT, "tiles": tiles, "clocks": clocks, "boards": boards,
             "cores": cores, "models": [{"model": n, "what": w, **totals(m)} for n, w, m in MODELS]}
 
 
 # ------------------------------------------------------------------------------------- plots
 
-def bars(values, label, unit):
-    """values: (name, number, text)"""
+def bars(values, label, unit, names=None):
+    """values: (name, number, text); names: all that have a colour, so that one keeps its colour from plot to plot"""
+    names = names or [n for n, _, _ in values]
     w, left, step = 840, 200, 18
     scale = (w - left - 190) / max(v for _, v, _ in values)
     out = ['<svg viewBox="0 0 %d %d" role="img" aria-label="%s">' % (w, step * len(values) + 8, esc(label))]
     for i, (name, v, text) in enumerate(values):
         y = 4 + step * i
         out.append('<text x="%d" y="%d" text-anchor="end">%s</text><rect x="%d" y="%d" width="%.1f" height="13" fill="%s"/>'
-                   '<text x="%.1f" y="%d">%s %s%s</text>' % (left - 8, y + 11, esc(name), left, y, v * scale, colour(i, len(values)),
+                   '<text x="%.1f" y="%d">%s %s%s</text>' % (left - 8, y + 11, esc(name), left, y, v * scale, colour(names.index(name), len(names)),
                                                             left + v * scale + 6, y + 11, v if isinstance(v, int) else number(v, 1), esc(unit), esc(text)))
     return "".join(out) + "</svg>"
 
@@ -149,8 +210,10 @@ def roofline(b, models):
         if rate:
             end = min(x1, y1 / rate)
             (xa, ya), (xb, yb) = at(x0, max(rate * x0, y0)), at(end, rate * end)
+            # the name ends above a point of the line, which is lower at the left of it
             out.append('<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="currentColor" stroke-width="2"%s/>'
-                       '<text x="%.1f" y="%.1f">%s</text>' % (xa, ya, xb, yb, dash, xa + 12, ya - 14, name))
+                       '<text x="%.1f" y="%.1f" text-anchor="end">%s</text>'
+                       % (xa, ya, xb, yb, dash, xa + 64, ya + (yb - ya) * 64 / (xb - xa) - 8, name))
     for i, m in enumerate(models):
         fits = b["memory_bytes_per_s"] and m["bytes"] <= SDRAM_BYTES
         rate = b["memory_bytes_per_s"] if fits else b["link_bytes"]
@@ -169,8 +232,27 @@ def roofline(b, models):
 HEAD = ["board", "model", "compute", "memory", "link: streamed", "link: resident", "streamed, projected", "resident, projected"]
 
 
-def sig(v):
-    return "-" if v is None else "%.3g" % v
+PLACED = ["<board", "<tile", "COMB", "FF", "block RAM", "multipliers", "COMB per MAC of 1 bit a cycle", "MHz", "asked", "<slowest path, ns"]
+
+
+def placed(data):
+    """A row for each board that was placed and routed."""
+    rows = []
+    for b in data["boards"]:
+        if b["reached_mhz"]:
+            used = [b["used"].get(k) for k in USED]
+            rows.append([b["board"], "%dx%d" % (b["rows"], b["lanes"])]
+                        + ["%d of %d" % (u["used"], u["available"]) if u else "-" for u in used]
+                        + [number(used[0]["used"] / b["rows"] / b["lanes"], 1) if used[0] else "-", number(b["reached_mhz"], 1), number(b["asked_mhz"], 1),
+                           ", ".join("%s %.1f" % i for i in b["slowest"].items()) or "-"])
+    return rows
+
+
+def columns(head, rows, words):
+    """Lines of text: columns of words at the left."""
+    rows = [[h.lstrip("<") for h in head]] + rows
+    width = [max(len(r[i]) for r in rows) for i in range(len(head))]
+    return ["  ".join(v.ljust(n) if i in words else v.rjust(n) for i, (v, n) in enumerate(zip(r, width))).rstrip() for r in rows]
 
 
 def projection(data):
@@ -179,14 +261,13 @@ def projection(data):
 
 
 def text(data):
-    rows = [HEAD] + projection(data)
-    width = [max(len(r[i]) for r in rows) for i in range(len(HEAD))]
-    lines = ["Tokens/s at most, each limit by itself; every figure is projected.", ""]
-    lines += ["  ".join(v.ljust(n) if i < 2 else v.rjust(n) for i, (v, n) in enumerate(zip(r, width))) for r in rows]
+    lines = ["Tokens/s at most, each limit by itself; every figure is projected.", "", *columns(HEAD, projection(data), (0, 1))]
     lines += ["", *FORMULA, "", LEFT_OUT, ""]
     lines += ["%s: %s; %.4g MAC and %.4g bytes of weights a token" % (m["model"], m["what"], m["macs"], m["bytes"]) for m in data["models"]]
+    if any(b["reached_mhz"] for b in data["boards"]):
+        lines += ["", "Boards placed and routed:", "", *columns(PLACED, placed(data), (0, 1, 9))]
     for c in data["cores"]:
-        lines += ["", "core %s at %g MHz, LUT4eq by module:" % (c["core"], c["mhz"])]
+        lines += ["", "core %s at %g MHz, LUT4eq by module%s:" % (c["core"], c["mhz"], "; %d s of yosys" % c["seconds"] if c["seconds"] else "")]
         lines += ["  %-40s %6d" % (m["module"], m.get("LUT", 0)) for m in c["modules"]]
     return "\n".join(lines) + "\n"
 
@@ -197,11 +278,12 @@ def page(data):
            "<p>Areas are counts of yosys before placement; docs/synthesis.md says what is counted. Tokens/s are projected by the "
            "formula below, never measured.</p>"]
     ecp5 = [t for t in data["tiles"] if t["flow"] == "ecp5"]
+    kinds = list(dict.fromkeys(t["kind"] for t in ecp5))
     for width in ("int1", "int2", "int4", "int8"):
         values = sorted((t["lut4eq_per_mac"], t["kind"], t["shape"]) for t in ecp5 if t["format"] == width)
         if values:
             out.append("<h2>LUT4eq per multiply-accumulate per cycle, %s, ECP5</h2>" % width)
-            out.append(bars([(k, v, ", " + s) for v, k, s in values], "LUT4eq per MAC/cycle, " + width, "LUT4eq"))
+            out.append(bars([(k, v, ", " + s) for v, k, s in values], "LUT4eq per MAC/cycle, " + width, "LUT4eq", kinds))
     out.append("<h2>Tiles</h2>")
     seen, rows = set(), []
     for t in data["tiles"]:
@@ -209,13 +291,15 @@ def page(data):
         if key not in seen:
             seen.add(key)
             mhz = [c["mhz"] for c in data["clocks"] if t["flow"] == "ecp5" and (c["kind"], c["rows"], c["lanes"]) == (t["kind"], t["rows"], t["lanes"])]
-            rows.append([t["kind"], t["flow"], t["shape"]] + [str(t[k]) for k in ("lut4", "ccu2c", "ff", "lut4eq")]
-                        + [number(t["lut4eq"] / t["rows"] / t["lanes"], 1), number(mhz[0], 1) if mhz else "-"])
-    out.append(table(["<kind", "<cells", "<rows x lanes", "LUT4", "CCU2C", "FF", "LUT4eq", "LUT4eq per lane", "MHz, placed"], rows))
+            rows.append([t["kind"], t["flow"], t["shape"]] + [str(t.get(k, "-")) for k in ("lut4", "ccu2c", "ff", "dsp", "lut4eq")]
+                        + [number(t["lut4eq"] / t["rows"] / t["lanes"], 1), number(mhz[0], 1) if mhz else "-", str(t.get("seconds", "-"))])
+    out.append(table(["<kind", "<cells", "<rows x lanes", "LUT4", "CCU2C", "FF", "DSP", "LUT4eq", "LUT4eq per lane", "MHz, placed", "seconds of yosys"], rows))
     if data["clocks"]:
         out.append("<p>Clocks of tiles placed and routed (synth/expected.txt): %s.</p>" % esc("; ".join(
             "%s %dx%d %g MHz" % (c["kind"], c["rows"], c["lanes"], c["mhz"]) for c in data["clocks"])))
 
+    if any(b["reached_mhz"] for b in data["boards"]):
+        out.append("<h2>Boards, placed and routed</h2>" + table(PLACED, placed(data)))
     out.append("<h2>Where a board's area goes</h2>")
     for c in data["cores"]:
         out.append("<h3>core %s, %g MHz: %s</h3>" % (esc(c["core"]), c["mhz"], esc(", ".join("%d %s" % (n, k) for k, n in c["cells"].items()))))
@@ -225,7 +309,7 @@ def page(data):
         out.append("<p>No board's core was synthesized: make bitstream.</p>")
 
     out.append("<h2>Limits of each board, projected</h2><ul>%s</ul>" % "".join(
-        "<li>%s: %s; %s MAC and %s bytes of weights a token</li>" % (esc(m["model"]), esc(m["what"]), sig(m["macs"]), sig(m["bytes"]))
+        "<li>%s: %s; %s MAC and %s bytes of weights a token</li>" % (esc(m["model"]), esc(m["what"]), "%.3g" % m["macs"], "%.3g" % m["bytes"])
         for m in data["models"]))
     groups = {}
     for b in data["boards"]:
@@ -239,6 +323,10 @@ def page(data):
     out.append("<p>Marks: one column a job (decode) at the left, 16 at the right; weights in the memory where they fit, else over the link; "
                "activations and results on the link are not in the plots, but in the table. All projected.</p><h2>Tokens/s of one sequence, projected</h2>")
     out.append(table(["<" + h if i < 2 else h for i, h in enumerate(HEAD)], projection(data)))
+    if data["largest"]:
+        out.append("<h2>Largest tiles, tokens/s projected</h2><p>At most %d %% of the device's LUTs, block RAMs and multipliers: make synth-largest.</p>"
+                   % data["largest"]["share"])
+        out.append(table(LARGEST_HEAD, largest_rows(data["largest"]["largest"])))
     out.append("<pre>%s</pre><p>%s</p></html>" % (esc("\n".join(FORMULA)), esc(LEFT_OUT)))
     return "\n".join(out)
 
