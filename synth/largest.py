@@ -31,7 +31,8 @@ PLANES = {"mac": 8, "tlut": 5 / 3}
 CYCLES = {"mac": 1, "tlut": 1}
 # shapes of the tiles that the model is fitted to: the cheap kinds can afford larger ones
 ROWS = {"lut": (4, 8), "bitserial": (4, 8)}
-BASE = (4, 16)      # rows and lanes of the core around, where it is varied
+AROUND = (8, 16)    # rows of the cores without theirs; fewer have some memories in LUTs
+BASE = (4, 16)      # rows and lanes of the cores of which only differences count
 
 
 def lanes_of(kind, lanes):
@@ -46,9 +47,22 @@ def units_of(kind, rows, lanes):
     return units
 
 
-def buffers(kind, rows, lanes):
-    """Block RAMs of weights (512 words) and activations (1024 steps)."""
-    return -(-int(rows * lanes * PLANES.get(kind, 1)) // 36) + -(-lanes * 8 // 18)
+def steps_of(spec, lanes):
+    """Steps of activations: as many activations as a board's own 32 lanes have room for."""
+    p = spec["parameters"]
+    return 1 << (int(p["XDepth"]) * int(p["Lanes"]) // lanes).bit_length() - 1
+
+
+def rams(width, depth):
+    """Block RAMs of a memory, one of 36 bits at most."""
+    return -(-int(width) // (36 if depth <= 512 else 18 if depth <= 1024 else 9 if depth <= 2048 else 4))
+
+
+def buffers(spec, kind, rows, lanes, units, steps):
+    """Block RAMs of weights, activations and accumulators."""
+    p = spec["parameters"]
+    return (rams(rows * lanes * PLANES.get(kind, 1), int(p["WDepth"])) + rams(lanes * 8, steps)
+            + rams(units * 48, int(p["MaxN"]) * rows // units))
 
 
 def counts(stat):
@@ -87,12 +101,12 @@ class Flow:
         c = counts(self.path(name + ".stat"))
         return c.get("LUT4", 0) + 2 * c.get("CCU2C", 0)
 
-    def core(self, spec, kind, rows, lanes, units):
+    def core(self, spec, kind, rows, lanes, units, steps):
         """COMB, block RAMs and multipliers of a board's core with this tile, as nextpnr packs them."""
-        name = "core-%s-%g-%s-%dx%d-%d" % (spec["core"], spec["mhz"], kind, rows, lanes, units)
+        name = "core-%s-%g-%s-%dx%d-%d-%d" % (spec["core"], spec["mhz"], kind, rows, lanes, units, steps)
         log = self.path(name + ".pack")
         if not self.fresh(log):
-            p = dict(spec["parameters"], Kind=self.ids[kind], Rows=rows, Lanes=lanes, ScaleUnits=units, ClockHz="%g000000" % spec["mhz"])
+            p = dict(spec["parameters"], Kind=self.ids[kind], Rows=rows, Lanes=lanes, ScaleUnits=units, XDepth=steps, ClockHz="%g000000" % spec["mhz"])
             if not self.fresh(self.path(name + ".json")):
                 self.run(name, ["synth/netlist.sh", "core", "ecp5", self.path(name + ".json"), spec["module"]]
                          + ["%s=%s" % i for i in p.items()], self.path(name + ".out"))
@@ -125,10 +139,12 @@ class Model:
         cores = {(s["core"], s["mhz"]): s for s in specs}
         self.plain = plain = next(iter(cores.values()))
         work = [(flow.tile, k, r, lanes_of(k, n)) for k in dict.fromkeys(["lut", *kinds]) for r in ROWS.get(k, (2, 4)) for n in (16, 32)]
-        shapes = [(r, n) for r in (4, 8) for n in (16, 32)]
-        work += [(flow.core, plain, "lut", *s, 2) for s in shapes] + [(flow.core, plain, "lut", *BASE, 4)]
-        work += [(flow.core, s, "lut", *BASE, 2) for s in cores.values()]
-        work += [(flow.core, plain, k, BASE[0], lanes_of(k, BASE[1]), 2) for k in kinds]
+        steps = int(plain["parameters"]["XDepth"])
+        sizes = [(r, n) for r in AROUND for n in (16, 32)]
+        work += [(flow.core, plain, "lut", *s, 2, steps) for s in sizes] + [(flow.core, plain, "lut", *BASE, 4, steps)]
+        work += [(flow.core, s, "lut", *BASE, 2, steps) for s in cores.values()]
+        work += [(flow.core, plain, k, BASE[0], lanes_of(k, BASE[1]), 2, steps) for k in kinds]
+        work += [(flow.tile, "lut", *s) for s in [*sizes, BASE]]
         work = list(dict.fromkeys((f, json.dumps(a)) for f, *a in work))
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             done = dict(zip(work, pool.map(lambda w: w[0](*json.loads(w[1])), work)))
@@ -138,15 +154,17 @@ class Model:
 
         self.tiles = {k: bilinear({(r, lanes_of(k, n)): get(flow.tile, k, r, lanes_of(k, n))
                                    for r in ROWS.get(k, (2, 4)) for n in (16, 32)}) for k in dict.fromkeys(["lut", *kinds])}
-        self.around = bilinear({s: get(flow.core, plain, "lut", *s, 2)[0] - get(flow.tile, "lut", *s) for s in shapes})
-        base, more = get(flow.core, plain, "lut", *BASE, 2), get(flow.core, plain, "lut", *BASE, 4)
-        self.base, self.unit = base, [(m - b) / 2 for m, b in zip(more, base)]
-        self.link = {c: [x - y for x, y in zip(get(flow.core, s, "lut", *BASE, 2), base)] for c, s in cores.items()}
+        self.around = bilinear({s: get(flow.core, plain, "lut", *s, 2, steps)[0] - get(flow.tile, "lut", *s) for s in sizes})
+        first = get(flow.core, plain, "lut", *sizes[0], 2, steps)
+        self.fixed = first[1] - buffers(plain, "lut", *sizes[0], 2, steps), first[2]
+        base, more = get(flow.core, plain, "lut", *BASE, 2, steps), get(flow.core, plain, "lut", *BASE, 4, steps)
+        self.unit = [(m - b) / 2 for m, b in zip(more, base)]
+        self.link = {c: [x - y for x, y in zip(get(flow.core, s, "lut", *BASE, 2, steps), base)] for c, s in cores.items()}
         # what a kind adds around the tile is its words' width, so in proportion to rows x lanes
         self.kind = {}
         for k in kinds:
             r, n = BASE[0], lanes_of(k, BASE[1])
-            extra = get(flow.core, plain, k, r, n, 2)[0] - value(self.tiles[k], r, n) - value(self.around, r, n)
+            extra = get(flow.core, plain, k, r, n, 2, steps)[0] - value(self.tiles[k], r, n) - base[0] + get(flow.tile, "lut", *BASE)
             self.kind[k] = extra / (r * n)
 
     def needs(self, spec, kind, rows, lanes):
@@ -154,14 +172,12 @@ class Model:
         link = self.link[spec["core"], spec["mhz"]]
         more = [u * (units - 2) for u in self.unit]
         return (round(value(self.tiles[kind], rows, lanes) + value(self.around, rows, lanes) + self.kind[kind] * rows * lanes + link[0] + more[0]),
-                round(self.base[1] - buffers("lut", *BASE) + buffers(kind, rows, lanes) + link[1] + more[1]),
-                round(self.base[2] + link[2] + more[2]))
+                self.fixed[0] + buffers(spec, kind, rows, lanes, units, steps_of(spec, lanes)) + link[1], round(self.fixed[1] + link[2] + more[2]))
 
 
 def shapes(kind):
-    """Larger ones first; of equal ones that with the lower need decides later."""
-    every = [(r, n) for r in (2, 4, 8, 16, 32, 64, 128, 256) for n in ((12, 24, 48, 96, 192) if kind in THREES else (8, 16, 32, 64, 128, 256))
-             if r * n % 32 == 0]
+    """Sizes, larger ones first, and shapes: neither so few lanes nor so many rows that the model would be far from what it was fitted to."""
+    every = [(r, lanes_of(kind, n)) for r in (2, 4, 8, 16, 32, 64) for n in (16, 32, 64, 128)]
     return sorted({r * n for r, n in every}, reverse=True), every
 
 
@@ -180,13 +196,13 @@ def decide(flow, model, spec, kind, share, confirm):
         fits = not over(need)
         # what the model puts far above the room is not synthesized
         if confirm and fits:
-            tried = flow.core(spec, kind, *shape, units_of(kind, *shape))
+            tried = flow.core(spec, kind, *shape, units_of(kind, *shape), steps_of(spec, shape[1]))
             fits = not over(tried)
         one = {"rows": shape[0], "lanes": shape[1], "scale_units": units_of(kind, *shape), "model": need, "synthesized": tried, "over": over(tried or need)}
         if fits:
             if confirm > 1 and larger and not larger["synthesized"]:
                 s = larger["rows"], larger["lanes"]
-                larger["synthesized"] = flow.core(spec, kind, *s, larger["scale_units"])
+                larger["synthesized"] = flow.core(spec, kind, *s, larger["scale_units"], steps_of(spec, s[1]))
                 larger["over"] = over(larger["synthesized"])
                 if not larger["over"]:      # the model was too careful
                     one, larger = larger, None
@@ -217,7 +233,7 @@ def main():
         for kind in kinds:
             b = decide(flow, model, spec, kind, share, confirm)
             if b["rows"]:
-                p = dict(spec["parameters"], Kind=flow.ids[kind], Rows=b["rows"], Lanes=b["lanes"])
+                p = dict(spec["parameters"], Kind=flow.ids[kind], Rows=b["rows"], Lanes=b["lanes"], ScaleUnits=b["scale_units"])
                 b["projected"] = board(spec["words"][:4] + ["%s=%s" % i for i in p.items()], "")["models"]
             found.append(b)
     data = {"share": share, "formula": FORMULA, "left_out": LEFT_OUT, "largest": found,

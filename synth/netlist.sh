@@ -22,15 +22,20 @@ core)
     mapfile -t sources < <(sed -e 's://.*$::' -e '/^ *$/d' rtl/files.f)
     chparam=
     strings=                                # hierarchy takes none
+    mac=0
     for p in "$@"; do
         case $p in
         Firmware=*) strings+="chparam -set ${p%%=*} \"${p#*=}\" \$abstract\\$module; " ;;
         Cpu=1) sources+=("${B:-build}/firmware/picorv32.v") ;;&
+        Kind=0) mac=1 ;;&
         *) chparam+=" -chparam ${p%%=*} ${p#*=}" ;;
         esac
     done
     # shellcheck disable=SC2016  # names of yosys cells
     bits='t:$mux t:$pmux t:$and t:$or t:$xor t:$not t:$dff t:$dffe t:$sdff t:$sdffe t:$sdffce' sums='t:$add t:$sub'
+    # multipliers of mac are narrowed, so that the fence makes rows of adders of them as in tiles: devices have few others
+    # shellcheck disable=SC2016
+    [ "$mac" = 0 ] || sums+=' t:$mul'
     narrow=
     for _ in 1 2 3 4 5 6; do narrow+="wreduce $sums; opt_expr; opt_merge; opt_clean; "; done
     # Memories take their output registers before these are split into bits, and after they have their enables: otherwise

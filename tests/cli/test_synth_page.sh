@@ -68,12 +68,13 @@ class Flow:
         self.asked = []
     def tile(self, kind, r, n):
         return 100 + 9 * r + 20 * n + (90 if kind == "mac" else 9) * r * n
-    def core(self, spec, kind, r, n, units):
+    def core(self, spec, kind, r, n, units, steps):
         self.asked.append((r, n))
         more = 0 if spec["core"] == "ecp5" else 700
         return (self.tile(kind, r, n) + 4000 + more + 10 * r + 15 * n + 2 * r * n + 300 * (units - 2) + self.bend * max(0, r * n - 512),
-                10 + l.buffers(kind, r, n), 1 + 10 * units)
-specs = [{"board": b, "core": c, "mhz": 45.0, "device": d} for b, c, d in (("a", "ecp5", "--25k"), ("b", "usb", "--85k"))]
+                10 + l.buffers(spec, kind, r, n, units, steps), 1 + 10 * units)
+parameters = {"Lanes": "32", "XDepth": "1024", "WDepth": "512", "MaxN": "16"}
+specs = [{"board": b, "core": c, "mhz": 45.0, "device": d, "parameters": parameters} for b, c, d in (("a", "ecp5", "--25k"), ("b", "usb", "--85k"))]
 kinds = ["lut", "mac"]
 flow = Flow()
 model = l.Model(flow, specs, kinds, 1)
@@ -81,7 +82,7 @@ sizes = {}
 for spec in specs:
     for kind in kinds:
         room = [n * 80 // 100 for n in l.DEVICES[spec["device"]]]
-        best = max((r * n for r, n in l.shapes(kind)[1] if all(a <= b for a, b in zip(flow.core(spec, kind, r, n, l.units_of(kind, r, n)), room))), default=0)
+        best = max((r * n for r, n in l.shapes(kind)[1] if all(a <= b for a, b in zip(flow.core(spec, kind, r, n, l.units_of(kind, r, n), l.steps_of(spec, n)), room))), default=0)
         for confirm in (0, 1, 2):
             found = l.decide(flow, model, spec, kind, 80, confirm)
             assert found["rows"] * found["lanes"] == best and best > 0, (spec, kind, found, best)
