@@ -63,6 +63,7 @@ enum {
     FLAG_FIRMWARE,
     FLAG_BOARD,
     FLAG_FORCE,
+    FLAG_ACT,
 };
 #define FLAG(name) (UINT64_C(1) << FLAG_##name)
 
@@ -88,7 +89,7 @@ struct options {
     const char *gateware, *firmware, *board;
     uint64_t count, seed, chunks, jobs;
     double temperature, top_p;
-    uint32_t top_k, context, group;
+    uint32_t top_k, context, group, act;
     accel_format formats[MAX_LIST];
     unsigned format_count;
     double clock_mhz, link_mbs, deadline_ms, bits, alpha;

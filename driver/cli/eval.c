@@ -74,10 +74,10 @@ static void count_bits(const accel_model *model, const struct plan *plan, struct
     r->bits = r->weights ? bits / (double)r->weights : 0;
 }
 
-static int open_one(const accel_model *model, accel_dev *dev, uint32_t context,
+static int open_one(const accel_model *model, accel_dev *dev, uint32_t context, uint32_t act_bits,
                     const struct llama_how *how, accel_llm **llm, struct accel_error *err)
 {
-    struct accel_llm_options lo = { .context = context };
+    struct accel_llm_options lo = { .context = context, .act_bits = act_bits };
     return llama_open(model, dev, &lo, how, llm, err);
 }
 
@@ -98,7 +98,7 @@ static int measure_device(struct table *t, const accel_model *model, const struc
         err.status = ACCEL_E_NOMEM;
         goto failed;
     }
-    err.status = open_one(model, dev, CHUNK_TOKENS, how, &llm, &err);
+    err.status = open_one(model, dev, CHUNK_TOKENS, t->o->act, how, &llm, &err);
     if (err.status == ACCEL_E_UNSUPPORTED)
         goto out; /* this kind does not run this format: the columns stay empty */
     if (err.status)
@@ -142,7 +142,7 @@ static int add_row(struct table *t, const accel_model *model, const char *path, 
     snprintf(r->how, sizeof r->how, "%s", label);
     count_bits(model, plan, r);
     int rc = EXIT_OK;
-    if ((err.status = open_one(model, t->cpu, t->text.chunk, &how, &llm, &err)) ||
+    if ((err.status = open_one(model, t->cpu, t->text.chunk, t->o->act, &how, &llm, &err)) ||
         (err.status = eval_score_model(llm, &t->text, 0, show, r->model, &r->score, &err))) {
         rc = report_error(&err);
         goto out;
@@ -239,7 +239,7 @@ static int begin(struct table *t, const char *text, size_t len)
     if (!t->compared)
         goto out;
     snprintf(t->reference, sizeof t->reference, "%s", base_name(gguf_path(model->file)));
-    if ((err.status = open_one(model, t->cpu, t->text.chunk, &how, &llm, &err)) ||
+    if ((err.status = open_one(model, t->cpu, t->text.chunk, 0, &how, &llm, &err)) ||
         (err.status = eval_score_model(llm, &t->text, 1, show, t->reference, &score, &err)))
         goto out;
     t->rows[0] = (struct row){ .token_bytes = -1, .cycles = -1, .score = score };
@@ -292,6 +292,8 @@ static void print_table(const struct table *t)
             printf(" %10s", "-");
         puts(r->pareto ? " *" : "");
     }
+    if (t->o->act)
+        printf("activations of %u bits\n", t->o->act);
     puts("* no other line has both fewer bits and a lower perplexity");
 }
 
@@ -342,6 +344,7 @@ static void print_json(const struct table *t, FILE *out)
         json_string(&j, "device", first_device(t->o));
     else
         json_null(&j, "device");
+    json_int(&j, "activation_bits", t->o->act ? t->o->act : 8);
     json_array(&j, "rows");
     for (unsigned i = 0; i < t->count; i++)
         json_row(&j, t, &t->rows[i]);

@@ -22,18 +22,18 @@ static const struct command commands[] = {
       "Prints the prompt and what the model adds to it, token by token, until -n tokens, the end\n"
       "of the text or a full context; then what it cost.",
       LLM | FLAG(DEVICE) | FLAG(PROMPT) | FLAG(COUNT) | FLAG(TEMPERATURE) | FLAG(SEED) |
-          FLAG(TOP_K) | FLAG(TOP_P) | FLAG(CLOCK) | FLAG(LINK),
+          FLAG(TOP_K) | FLAG(TOP_P) | FLAG(ACT) | FLAG(CLOCK) | FLAG(LINK),
       256, 0, run_run },
     { "perplexity", "measure how well a model predicts a text",
       "Counts as llama.cpp does: whole chunks of 512 tokens, the second half of each scored.",
-      LLM | FLAG(DEVICE) | FLAG(TEXT) | FLAG(CHUNKS), 0, 0, run_perplexity },
+      LLM | FLAG(DEVICE) | FLAG(TEXT) | FLAG(CHUNKS) | FLAG(ACT), 0, 0, run_perplexity },
     { "eval", "compare models and formats with a reference",
       "Scores a text with each model and prints perplexity, KL divergence to the reference, how\n"
       "often the likeliest token is the reference's, and what each costs: a table, or JSON for\n"
       "tools/eval_page.py. A model of float tensors has a line for each --format and --plan. The\n"
       "reference is --ref, else the first model of float tensors. Cycles are those of -d.",
       FLAG(FILES) | FLAG(REFERENCE) | FLAG(TEXT) | FLAG(TRIALS) | FLAG(PLANS) | FLAG(GROUP) |
-          FLAG(CHUNKS) | FLAG(DEVICE) | FLAG(SAVE) | FLAG(COUNT) | REPORT,
+          FLAG(CHUNKS) | FLAG(DEVICE) | FLAG(SAVE) | FLAG(COUNT) | FLAG(ACT) | REPORT,
       4, 0, run_eval },
     { "quantize", "make a low-bit model of one of float tensors",
       "Writes the model anew with its matrices in the type that --format names, or in the best\n"
@@ -63,7 +63,7 @@ static const struct command commands[] = {
       "Runs the prompt and -n tokens on both devices and compares every logit. Prints\n"
       "\"identical\" and exits with 0 only if all are equal; exits with 3 at the first that is\n"
       "not. With one -d compares with cpu:, with none sim: with cpu:.",
-      LLM | FLAG(DEVICES) | FLAG(PROMPT) | FLAG(COUNT), 16, 0, run_verify },
+      LLM | FLAG(DEVICES) | FLAG(PROMPT) | FLAG(COUNT) | FLAG(ACT), 16, 0, run_verify },
     { "bench", "measure devices and formats",
       "Runs a prompt of 64 tokens and -n more on every device in every format. Default model:\n" BENCH_MODEL
       ". Default devices: all that accel list shows. Default\n"

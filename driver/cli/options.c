@@ -30,6 +30,8 @@ static const struct flag flags[] = {
     { FLAG(FORMATS), NULL, "--format", "NAME", "weight format; may be given more than once" },
     { FLAG(GROUP), NULL, "--group", "N",
       "weights that share a scale: 16, 32, 48, 64, 96, 128, 256; 0: a row (default 32)" },
+    { FLAG(ACT), NULL, "--act", "BITS",
+      "bits of activations: 4, 8 or 16, in two passes of 8 (default 8)" },
     { FLAG(CONTEXT), NULL, "--context", "N",
       "tokens the context holds (default: the model's, at most 4096)" },
     { FLAG(CHUNKS), NULL, "--chunks", "N", "score only the first N chunks" },
@@ -206,6 +208,11 @@ static const char *store(struct options *o, uint64_t bit, const char *v)
         if (!get_u64(v, 1 << 20, &n) || n == 0)
             return "a whole number, 1 to 2^20";
         o->context = (uint32_t)n;
+        return NULL;
+    case FLAG(ACT):
+        if (!get_u64(v, 16, &n) || (n != 4 && n != 8 && n != 16))
+            return "4, 8 or 16";
+        o->act = (uint32_t)n;
         return NULL;
     case FLAG(GROUP):
         if (!get_u64(v, 256, &n) ||

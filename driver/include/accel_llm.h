@@ -94,6 +94,8 @@ struct accel_llm_options {
                                      made for is allowed; 0: the model's, at most 4096 */
     uint32_t     batch;         /**< most columns in one job; 0: what the device takes, at most 128 */
     uint64_t     deadline_ns;   /**< of every job, as in accel_job; 0: none */
+    uint32_t     act_bits;      /**< of activations: 0 or 8; 4: -7..7; 16: two bytes, each a column of the job, whose
+                                     sums the host adds exactly. With 4 and 16 all but jobs runs on the host */
     int          strict;        /**< 1: fail if the device refuses a matrix; 0: cpu: multiplies by it */
 };
 

@@ -138,6 +138,12 @@ void pack_free(struct packed *p);
 void pack_activations(const struct packed *p, uint32_t lanes, uint32_t cols, uint32_t group,
                       const int8_t *x, int8_t *out);
 
+/* ---- activations ---- */
+
+/* accel_quantize_activations with other widths: scale = max|v| / 7, and max|v| / 32639 for values of 256 * q + low. */
+float quantize_activations_4(const float *v, size_t count, int8_t *q);
+float quantize_activations_16(const float *v, size_t count, int8_t *q, int8_t *low);
+
 /* ---- backends ---- */
 
 struct accel_weights {

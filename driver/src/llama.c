@@ -19,8 +19,12 @@ static int set_input(struct accel_llm *llm, size_t i, const float *v, size_t cou
                           gguf_path(llm->model->file));
     if (llm->inputs)
         memcpy(llm->inputs + i * llm->q_stride, v, count * sizeof *v);
+    else if (llm->act_bits == 16)
+        llm->scale[i] = quantize_activations_16(v, count, llm->q + 2 * i * llm->q_stride,
+                                                llm->q + (2 * i + 1) * llm->q_stride);
     else
-        llm->scale[i] = accel_quantize_activations(v, count, llm->q + i * llm->q_stride);
+        llm->scale[i] = (llm->act_bits == 4 ? quantize_activations_4 : accel_quantize_activations)(
+            v, count, llm->q + i * llm->q_stride);
     return ACCEL_OK;
 }
 
@@ -53,6 +57,44 @@ void llama_product(const float *w, size_t rows, size_t cols, const float *x, siz
     }
 }
 
+/* One part with activations of 16 bits: high and low bytes are columns of the same jobs, so that weights are streamed once where
+ * the device takes two. y = (float)((double)(256 * high + low) * row_scale * scale). */
+static int run_wide(struct accel_llm *llm, const struct linear *l, uint32_t part, size_t first,
+                    size_t n, float *y, size_t y_stride, struct accel_error *err)
+{
+    const struct accel_weights *w = l->w[part];
+    size_t rows = w->info.rows;
+    for (size_t done = 0; done < n;) {
+        size_t now = n - done < WIDE_TOKENS ? n - done : WIDE_TOKENS;
+        uint32_t columns = (uint32_t)(2 * now), most = l->max_n[part];
+        for (uint32_t c = 0; c < columns;) {
+            struct accel_job job = {
+                .weights = w,
+                .x = llm->q + (2 * (first + done) + c) * llm->q_stride,
+                .n = columns - c < most ? columns - c : most,
+                .x_stride = llm->q_stride,
+                .out = ACCEL_OUT_ACC,
+                .y = llm->sums + c * rows,
+                .y_stride = rows,
+                .deadline_ns = llm->deadline_ns,
+            };
+            int rc = accel_run(l->dev[part], &job, NULL, err);
+            if (rc)
+                return rc;
+            c += job.n;
+        }
+        for (size_t i = 0; i < now; i++) {
+            const int64_t *high = llm->sums + 2 * i * rows, *low = high + rows;
+            float *to = y + (done + i) * y_stride + l->first[part];
+            for (size_t m = 0; m < rows; m++)
+                to[m] = (float)((double)(256 * high[m] + low[m]) * (double)w->row_scale[m] *
+                                (double)llm->scale[first + done + i]);
+        }
+        done += now;
+    }
+    return ACCEL_OK;
+}
+
 /* y[i] = W x[i] for columns first .. first + n - 1 of the quantized input. */
 static int run_linear(struct accel_llm *llm, const struct linear *l, size_t first, size_t n,
                       float *y, size_t y_stride, struct accel_error *err)
@@ -68,6 +110,12 @@ static int run_linear(struct accel_llm *llm, const struct linear *l, size_t firs
         return ACCEL_OK;
     }
     for (uint32_t part = 0; part < l->parts; part++) {
+        if (llm->act_bits == 16) {
+            int rc = run_wide(llm, l, part, first, n, y, y_stride, err);
+            if (rc)
+                return rc;
+            continue;
+        }
         for (size_t done = 0; done < n;) {
             size_t left = n - done;
             uint32_t now = left < l->max_n[part] ? (uint32_t)left : l->max_n[part];

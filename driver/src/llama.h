@@ -7,7 +7,7 @@
 #include "model.h"
 #include "plan.h"
 
-enum { LINEAR_PARTS = 3 };
+enum { LINEAR_PARTS = 3, WIDE_TOKENS = 8 }; /* tokens of 16 bits whose sums are kept at once */
 
 /* One linear layer, or several that read the same activations: one job if their formats allow to
  * stack them, else one a part. Outputs lie one after the other. */
@@ -36,6 +36,7 @@ struct accel_llm {
     accel_dev *host;            /* cpu:, for matrices that dev refuses; NULL while there are none */
     struct accel_error refused; /* why, of the first one */
     bool strict, float_math;
+    uint32_t act_bits; /* 4, 8 or 16 */
     uint64_t deadline_ns;
     void *
         on_device; /* the whole model on dev, which then has the KV cache; NULL: all but jobs runs here */
@@ -48,11 +49,13 @@ struct accel_llm {
     float *keys;   /* [layers][kv_heads][head_dim][context] */
     float *values; /* [layers][kv_heads][context][head_dim] */
 
-    float *x;       /* [batch][embd], the residual stream */
-    float *y;       /* [batch][y_stride], what a job returned */
-    float *row;     /* [widest cols], one token's input of a linear layer */
-    float *scores;  /* [context] */
-    int8_t *q;      /* [batch][q_stride], quantized input of a linear layer */
+    float *x;      /* [batch][embd], the residual stream */
+    float *y;      /* [batch][y_stride], what a job returned */
+    float *row;    /* [widest cols], one token's input of a linear layer */
+    float *scores; /* [context] */
+    int8_t *
+        q; /* [batch][q_stride], quantized input of a linear layer; 16 bits: high bytes, low bytes in turn */
+    int64_t *sums;  /* 16 bits: [2 * WIDE_TOKENS][widest rows]; else NULL */
     float *scale;   /* [batch] */
     float *inputs;  /* [batch][q_stride], float_math: q's place; else NULL */
     llama_tap *tap; /* float_math: sees the inputs of every linear layer; NULL: nobody does */

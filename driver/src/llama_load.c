@@ -244,13 +244,17 @@ static int make_buffers(struct accel_llm *llm, struct accel_error *err)
     llm->y = array(batch, llm->y_stride, 1, sizeof *llm->y);
     llm->row = array(llm->q_stride, 1, 1, sizeof *llm->row);
     llm->scores = array(context, 1, 1, sizeof *llm->scores);
-    llm->q = array(batch, llm->q_stride, 1, sizeof *llm->q);
+    llm->q = array(batch, llm->q_stride, llm->act_bits == 16 ? 2 : 1, sizeof *llm->q);
+    if (llm->act_bits == 16)
+        llm->sums = array(2 * WIDE_TOKENS, larger((uint32_t)llm->y_stride, h->vocab), 1,
+                          sizeof *llm->sums);
     if (llm->float_math)
         llm->inputs = array(batch, llm->q_stride, 1, sizeof *llm->inputs);
     llm->scale = array(batch, 1, 1, sizeof *llm->scale);
     llm->layers = array(h->layers, 1, 1, sizeof *llm->layers);
     if (!llm->rope || !llm->keys || !llm->values || !llm->x || !llm->y || !llm->row ||
-        !llm->scores || !llm->q || (llm->float_math && !llm->inputs) || !llm->scale || !llm->layers)
+        !llm->scores || !llm->q || (llm->float_math && !llm->inputs) ||
+        (llm->act_bits == 16 && !llm->sums) || !llm->scale || !llm->layers)
         return accel_fail(err, ACCEL_E_NOMEM,
                           "out of memory for a context of %u tokens: choose a smaller one",
                           context);
@@ -315,6 +319,8 @@ int llama_open(const accel_model *model, accel_dev *dev, const struct accel_llm_
     }
     if (!accel_format_valid(o.format))
         return accel_fail(err, ACCEL_E_ARG, "0x%x is no weight format", (unsigned)o.format);
+    if (o.act_bits != 0 && o.act_bits != 4 && o.act_bits != 8 && o.act_bits != 16)
+        return accel_fail(err, ACCEL_E_ARG, "activations of %u bits; use 4, 8 or 16", o.act_bits);
     if (o.context > MOST_CONTEXT)
         return accel_fail(err, ACCEL_E_ARG, "a context of %u tokens is above the limit of %d",
                           o.context, MOST_CONTEXT);
@@ -327,6 +333,7 @@ int llama_open(const accel_model *model, accel_dev *dev, const struct accel_llm_
     l->deadline_ns = o.deadline_ns;
     l->strict = o.strict != 0;
     l->float_math = how->float_math;
+    l->act_bits = o.act_bits ? o.act_bits : 8;
     l->info.context = o.context                               ? o.context
                       : model->info.context < DEFAULT_CONTEXT ? model->info.context
                                                               : DEFAULT_CONTEXT;
@@ -343,7 +350,7 @@ int llama_open(const accel_model *model, accel_dev *dev, const struct accel_llm_
         rc = accel_fail(err, ACCEL_E_UNSUPPORTED, "%s", l->refused.text);
         goto out;
     }
-    if (!l->host && !l->float_math && (rc = move_to_device(l, err)))
+    if (!l->host && !l->float_math && l->act_bits == 8 && (rc = move_to_device(l, err)))
         goto out;
     *llm = l;
 out:
@@ -378,6 +385,7 @@ void accel_llm_free(accel_llm *llm)
     free(llm->row);
     free(llm->scores);
     free(llm->q);
+    free(llm->sums);
     free(llm->scale);
     free(llm->inputs);
     free(llm);

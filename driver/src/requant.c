@@ -31,7 +31,8 @@ static inline float round_even(float v)
     return (v + magic) - magic;
 }
 
-float accel_quantize_activations(const float *v, size_t count, int8_t *q)
+/* q[i] = round_half_even(v[i] / scale) with scale = max|v| / most; with `low` in two bytes, 256 * q + low. */
+static inline float quantize(const float *v, size_t count, float most, int8_t *q, int8_t *low)
 {
     /* Magnitudes of floats order like their bits, and infinities and NaNs order above all others:
      * one integer maximum finds both the scale and bad input. */
@@ -44,16 +45,36 @@ float accel_quantize_activations(const float *v, size_t count, int8_t *q)
     }
     float largest;
     memcpy(&largest, &top, sizeof largest);
-    float scale = largest / 127.0f;
+    float scale = largest / most;
     if (top >= 0x7F800000u || scale == 0.0f) {
         memset(q, 0, count);
+        if (low)
+            memset(low, 0, count);
         return top >= 0x7F800000u ? largest : 0.0f;
     }
     for (size_t i = 0; i < count; i++) {
         float r = v[i] / scale;
-        r = r > 127.0f ? 127.0f : r; /* only where scale is subnormal and was rounded */
-        r = r < -127.0f ? -127.0f : r;
-        q[i] = (int8_t)(int)round_even(r);
+        r = r > most ? most : r; /* only where scale is subnormal and was rounded */
+        r = r < -most ? -most : r;
+        int k = (int)round_even(r), high = low ? (k + 128 + 32768) / 256 - 128 : k;
+        q[i] = (int8_t)high;
+        if (low)
+            low[i] = (int8_t)(k - 256 * high);
     }
     return scale;
+}
+
+float accel_quantize_activations(const float *v, size_t count, int8_t *q)
+{
+    return quantize(v, count, 127.0f, q, NULL);
+}
+
+float quantize_activations_4(const float *v, size_t count, int8_t *q)
+{
+    return quantize(v, count, 7.0f, q, NULL);
+}
+
+float quantize_activations_16(const float *v, size_t count, int8_t *q, int8_t *low)
+{
+    return quantize(v, count, 32639.0f, q, low); /* 127 * 257: both bytes stay within int8 */
 }

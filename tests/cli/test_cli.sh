@@ -165,6 +165,7 @@ expect "a text shorter than a chunk is refused" 11 err 'longer text' perplexity 
 expect "a text that is not there is named" 13 err 'none.txt' perplexity -d cpu: -f "$T/none.txt"
 expect "a folder is no text" 13 err 'not a file' perplexity -d cpu: -f "$T"
 expect "verify finds a device identical to itself" 0 out '^identical$' verify -d cpu: -d cpu: -n 3
+expect "activations have 4, 8 or 16 bits" 2 err 'expected 4, 8 or 16' verify --act 12
 accel verify -d cpu: -d cpu: -n 3 --json
 [ "$rc" -eq 0 ] && [ "$(field identical)" = True ]
 report $? "verify --json tells the verdict"
@@ -197,6 +198,9 @@ if have_sim; then
             expect "a dense model is not for sim:pe=nm" 16 err 'kind nm cannot run .* not 2:4' verify -d sim:pe=nm -n 1
         else
             expect "logits on sim:pe=$pe are identical to cpu:" 0 out '^identical$' verify -d "sim:pe=$pe" -n 1
+            for act in 4 16; do
+                expect "and with activations of $act bits" 0 out '^identical$' verify -d "sim:pe=$pe" -n 1 -p Once --act $act
+            done
         fi
         expect "selftest of sim:pe=$pe passes in every format it runs" 0 out '^passed: ' selftest -d "sim:pe=$pe" --jobs 1
     done

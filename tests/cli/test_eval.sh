@@ -33,6 +33,15 @@ if [ -e "$S/stories260K-F32.gguf" ]; then
     check '(lambda f, a, b, m, q: f["kl"] == 0 and a["kl"] < m["kl"] < b["kl"] and b["bits_per_weight"] < m["bits_per_weight"] < a["bits_per_weight"]
             and abs(f["perplexity"] - 4.09) < 0.5 and q["same_top"] < 1)(*d["rows"])'
     report $? "more bits are nearer to the reference, and the plan lies between"
+    for act in 4 8 16; do
+        accel "$S/stories260K-F32.gguf" -f "$S/stories260K-samples-dev.txt" --chunks 2 --format int8 --act $act --save "$T/act$act.json"
+    done
+    [ "$rc" -eq 0 ] && python3 - "$T" <<'END'
+import json, sys
+kl = [json.load(open("%s/act%d.json" % (sys.argv[1], bits)))["rows"][1]["kl"] for bits in (4, 8, 16)]
+sys.exit(not (kl[0] > 10 * kl[1] and kl[1] > kl[2]))
+END
+    report $? "activations of more bits are nearer to the reference"
     expect "an unknown format is refused with its name" 2 err 'no format "int9"' "$S/stories260K-F32.gguf" \
         -f "$S/stories260K-samples-dev.txt" --chunks 1 --format int9
     printf 'a b c\n' >"$T/bad.plan"

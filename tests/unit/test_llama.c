@@ -68,6 +68,7 @@ static float *eval_all(accel_llm *llm, const uint32_t *tokens, size_t n)
 
 struct naive {
     struct tiny_llama *t;
+    double most; /* of an activation's code */
     accel_model *m;
     double k[4][TOKENS][512], v[4][TOKENS][512];
 };
@@ -84,7 +85,7 @@ static size_t index_of(struct naive *n, const char *name)
     return 0;
 }
 
-/* y = W x with the weights as the device sees them and x rounded to int8. Returns the rows. */
+/* y = W x with the weights as the device sees them and x rounded to integers. Returns the rows. */
 static size_t multiply(struct naive *n, const char *name, const double *x, double *y)
 {
     accel_matrix *mat;
@@ -95,7 +96,7 @@ static size_t multiply(struct naive *n, const char *name, const double *x, doubl
     double top = 0.0;
     for (uint32_t i = 0; i < info.cols; i++)
         top = fmax(top, fabs(x[i]));
-    double scale = top / 127.0;
+    double scale = top / n->most;
     for (uint32_t r = 0; r < info.rows; r++) {
         y[r] = 0.0;
         for (uint32_t i = 0; i < info.cols; i++)
@@ -190,15 +191,17 @@ static void naive_token(struct naive *n, uint32_t id, size_t pos, double *logits
 
 /* Compare every logit with the naive pass: one rounding of an activation that falls to the other
  * side moves a logit by less than a hundredth of the largest. */
-static void check_against_naive(struct tiny_llama *t)
+static void check_activations(struct tiny_llama *t, uint32_t bits, double most, double tolerance)
 {
+    struct accel_llm_options o = { .act_bits = bits };
     struct naive *n = calloc(1, sizeof *n);
     double want[TINY_VOCAB], top = 0.0, worst = 0.0;
     assert_non_null(n);
     tiny_build(t);
     n->t = t;
+    n->most = most;
     n->m = open_tiny(t);
-    accel_llm *llm = load(n->m, NULL);
+    accel_llm *llm = load(n->m, &o);
     float *got = eval_all(llm, ids, TOKENS);
     for (size_t pos = 0; pos < TOKENS; pos++) {
         naive_token(n, ids[pos], pos, want);
@@ -207,14 +210,32 @@ static void check_against_naive(struct tiny_llama *t)
             worst = fmax(worst, fabs(want[i] - (double)got[pos * TINY_VOCAB + i]));
         }
     }
-    if (!(worst < 0.01 * top))
-        fail_msg("worst difference %g of %g", worst, top);
+    if (!(worst < tolerance * top))
+        fail_msg("%u bits: worst difference %g of %g", bits, worst, top);
     assert_true(top > 0.1);
     free(got);
     accel_llm_free(llm);
     accel_model_free(n->m);
     free(n);
     tiny_free(t);
+}
+
+static void check_against_naive(struct tiny_llama *t)
+{
+    check_activations(t, 0, 127.0, 0.01);
+}
+
+static void logits_equal_a_naive_pass_with_activations_of_other_widths(void **state)
+{
+    (void)state;
+    struct tiny_llama t;
+    tiny_default(&t);
+    check_activations(&t, 16, 32639.0, 1e-4);
+    tiny_default(&t);
+    t.q8_k = true; /* parts of one layer in jobs of their own */
+    check_activations(&t, 16, 32639.0, 1e-4);
+    tiny_default(&t);
+    check_activations(&t, 4, 7.0, 0.05);
 }
 
 static void logits_equal_a_naive_pass_with_grouped_query_attention(void **state)
@@ -286,20 +307,24 @@ static void logits_have_the_same_bits_for_every_batch_size(void **state)
     tiny_default(&t);
     tiny_build(&t);
     accel_model *m = open_tiny(&t);
-    float *want = NULL;
-    for (uint32_t batch = 1; batch <= TOKENS; batch += batch < 4 ? 1 : 7) {
-        struct accel_llm_options o = { .batch = batch };
+    float *wanted[2] = { NULL };
+    for (uint32_t i = 0; i < 12; i++) {
+        uint32_t batch = i / 2 < 4 ? i / 2 + 1 : i / 2 * 4;
+        struct accel_llm_options o = { .batch = batch, .act_bits = i & 1 ? 16 : 8 };
+        float *want = wanted[i & 1];
         accel_llm *llm = load(m, &o);
         float *got = eval_all(llm, ids, TOKENS);
         if (want)
             assert_memory_equal(got, want, TOKENS * TINY_VOCAB * sizeof *got);
         else
-            want = got;
-        if (got != want)
+            wanted[i & 1] = got;
+        if (want)
             free(got);
         accel_llm_free(llm);
     }
-    free(want);
+    assert_memory_not_equal(wanted[0], wanted[1], TOKENS * TINY_VOCAB * sizeof **wanted);
+    free(wanted[0]);
+    free(wanted[1]);
     accel_model_free(m);
     tiny_free(&t);
 }
@@ -441,6 +466,9 @@ static void arguments_that_make_no_sense_are_refused(void **state)
     assert_int_equal(accel_llm_open(NULL, dev, NULL, &other, &err), ACCEL_E_ARG);
     struct accel_llm_options o = { .format = 0x777 };
     assert_int_equal(accel_llm_open(m, dev, &o, &other, &err), ACCEL_E_ARG);
+    o = (struct accel_llm_options){ .act_bits = 5 };
+    assert_int_equal(accel_llm_open(m, dev, &o, &other, &err), ACCEL_E_ARG);
+    assert_non_null(strstr(err.text, "use 4, 8 or 16"));
     o = (struct accel_llm_options){ .context = UINT32_MAX };
     assert_int_equal(accel_llm_open(m, dev, &o, &other, &err), ACCEL_E_ARG);
     assert_int_equal(accel_model_open(NULL, &none, &err), ACCEL_E_ARG);
@@ -632,6 +660,7 @@ static void the_demo_model_guesses_the_story_of_its_float32_trainer(void **state
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(logits_equal_a_naive_pass_with_activations_of_other_widths),
         cmocka_unit_test(logits_equal_a_naive_pass_with_grouped_query_attention),
         cmocka_unit_test(logits_equal_a_naive_pass_with_one_key_head_per_query_head),
         cmocka_unit_test(logits_equal_a_naive_pass_with_a_head_size_of_its_own),

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "internal.h"
 #include "random_matrix.h"
 
 #include <float.h>
@@ -141,6 +142,31 @@ static void random_activations_are_the_nearest_multiple(void **state)
     }
 }
 
+static void other_widths_are_the_nearest_multiple_too(void **state)
+{
+    (void)state;
+    struct rng r = { 6 };
+    float v[100];
+    int8_t q[100], low[100];
+    for (int round = 0; round < 200; round++) {
+        for (size_t i = 0; i < 100; i++)
+            v[i] = rng_float(&r) * (float)(1 << rng_below(&r, 20));
+        v[0] = round & 1 ? -2e6f : 2e6f;
+        assert_true(quantize_activations_4(v, 100, q) == 2e6f / 7.0f);
+        assert_int_equal(q[0], round & 1 ? -7 : 7);
+        for (size_t i = 0; i < 100; i++)
+            assert_true(fabsf(v[i] / (2e6f / 7.0f) - (float)q[i]) <= 0.5f);
+        float s = quantize_activations_16(v, 100, q, low);
+        assert_true(s == 2e6f / 32639.0f);
+        assert_int_equal(256 * q[0] + low[0], round & 1 ? -32639 : 32639);
+        for (size_t i = 0; i < 100; i++)
+            assert_true(fabsf(v[i] / s - (float)(256 * q[i] + low[i])) <= 0.5f);
+    }
+    v[0] = NAN;
+    assert_true(!isfinite(quantize_activations_16(v, 100, q, low)));
+    assert_int_equal(q[7] | low[7], 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,6 +179,7 @@ int main(void)
         cmocka_unit_test(tiny_activations_stay_within_127),
         cmocka_unit_test(activations_that_are_no_numbers_give_a_scale_that_is_none),
         cmocka_unit_test(random_activations_are_the_nearest_multiple),
+        cmocka_unit_test(other_widths_are_the_nearest_multiple_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
