@@ -21,7 +21,7 @@ module MULT18X18D (
 endmodule
 
 // 2048 bytes of nine bits; two ports of 1, 2, 4, 9 or 18 bits, or one that writes (A) and one that reads (B), of up to 36. A port that
-// writes does not read.
+// writes does not read, unless it reads before it writes.
 module DP16KD #(
     parameter DATA_WIDTH_A = 18,
     parameter DATA_WIDTH_B = 18,
@@ -47,7 +47,8 @@ module DP16KD #(
     output wire DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2, DOB1, DOB0
 );
     generate
-        if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG" || WRITEMODE_A != "NORMAL" || WRITEMODE_B != "NORMAL" ||
+        if (REGMODE_A != "NOREG" || REGMODE_B != "NOREG" ||
+            (WRITEMODE_A != "NORMAL" && WRITEMODE_A != "READBEFOREWRITE") || (WRITEMODE_B != "NORMAL" && WRITEMODE_B != "READBEFOREWRITE") ||
             CLKAMUX != "CLKA" || CLKBMUX != "CLKB" || CSDECODE_A != "0b000" || CSDECODE_B != "0b000")
             DP16KD_in_this_mode_is_not_modelled bad_parameter();
     endgenerate
@@ -57,13 +58,16 @@ module DP16KD #(
     wire [17:0] dib = di[35:18];
     wire [13:0] ada = {ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0};
     wire [13:0] adb = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0};
+    // bytes that are written: with none of them an address may be unknown
+    wire [3:0]  ea = DATA_WIDTH_A == 36 ? ada[3:0] : DATA_WIDTH_A == 18 ? {2'd0, ada[1:0]} : 4'd1;
+    wire [3:0]  eb = DATA_WIDTH_B == 18 ? {2'd0, adb[1:0]} : 4'd1;
     reg  [8:0]  mem [0:2047];
     reg  [35:0] a, b;                       // what the ports read
     integer     i;
 
     always @(posedge CLKA) begin
         // yosys ties RST low: no output here has a reset
-        if (CEA !== 1'b0 && WEA !== 1'b0) begin
+        if (CEA !== 1'b0 && WEA !== 1'b0 && ea !== 4'd0) begin
             if (^{CEA, WEA, ada} === 1'bx) for (i = 0; i < 2048; i = i + 1) mem[i] = 9'bx;
             else if (DATA_WIDTH_A == 36) begin
                 for (i = 0; i < 4; i = i + 1) if (ada[i]) mem[{ada[13:5], i[1:0]}] <= di[9*i+:9];
@@ -71,18 +75,20 @@ module DP16KD #(
                 for (i = 0; i < 2; i = i + 1) if (ada[i]) mem[{ada[13:4], i[0]}] <= di[9*i+:9];
             end else if (DATA_WIDTH_A == 9) mem[ada[13:3]] <= di[8:0];
             else for (i = 0; i < DATA_WIDTH_A; i = i + 1) mem[ada[13:3]][(ada[2:0] & ~(DATA_WIDTH_A - 1)) + i] <= di[i];
-        end else if (CEA !== 1'b0)
+        end
+        if (CEA !== 1'b0 && (WEA === 1'b0 || WRITEMODE_A == "READBEFOREWRITE"))
             a <= ^{CEA, WEA} === 1'bx ? 36'bx : DATA_WIDTH_A == 18 ? {mem[{ada[13:4], 1'b1}], mem[{ada[13:4], 1'b0}]} :
                  mem[ada[13:3]] >> (DATA_WIDTH_A == 9 ? 0 : ada[2:0] & ~(DATA_WIDTH_A - 1));
     end
     always @(posedge CLKB) begin
-        if (CEB !== 1'b0 && WEB !== 1'b0) begin
+        if (CEB !== 1'b0 && WEB !== 1'b0 && eb !== 4'd0) begin
             if (^{CEB, WEB, adb} === 1'bx) for (i = 0; i < 2048; i = i + 1) mem[i] = 9'bx;
             else if (DATA_WIDTH_B == 18) begin
                 for (i = 0; i < 2; i = i + 1) if (adb[i]) mem[{adb[13:4], i[0]}] <= dib[9*i+:9];
             end else if (DATA_WIDTH_B == 9) mem[adb[13:3]] <= dib[8:0];
             else for (i = 0; i < DATA_WIDTH_B; i = i + 1) mem[adb[13:3]][(adb[2:0] & ~(DATA_WIDTH_B - 1)) + i] <= dib[i];
-        end else if (CEB !== 1'b0)
+        end
+        if (CEB !== 1'b0 && (WEB === 1'b0 || WRITEMODE_B == "READBEFOREWRITE"))
             b <= ^{CEB, WEB} === 1'bx ? 36'bx :
                  DATA_WIDTH_B == 36 ? {mem[{adb[13:5], 2'd3}], mem[{adb[13:5], 2'd2}], mem[{adb[13:5], 2'd1}], mem[{adb[13:5], 2'd0}]} :
                  DATA_WIDTH_B == 18 ? {mem[{adb[13:4], 1'b1}], mem[{adb[13:4], 1'b0}]} :
