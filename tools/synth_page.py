@@ -130,7 +130,7 @@ def largest_rows(found):
 
 
 LARGEST_HEAD = ["<board", "<kind", "<tile", "units", "COMB", "block RAM", "multipliers", "<by", "<next larger, too large"] + [
-    "%s: %s" % (m, k) for m, _, _ in MODELS for k in ("compute", "streamed", "resident")]
+    "%s: %s, projected" % (m, k) for m, _, _ in MODELS for k in ("compute", "streamed", "resident")]
 
 
 def largest_text(data):
