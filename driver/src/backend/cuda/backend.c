@@ -453,7 +453,7 @@ static void cuda_close(struct accel_dev *dev)
 
 static int open_card(struct cuda_card *d, int count, struct accel_error *err)
 {
-    int major = 0, minor = 0, sms = 0;
+    int major = 0, minor = 0, sms = 0, compiled = 0;
     const int gpu = d->gpu;
     if (gpu >= count)
         return accel_fail(err, ACCEL_E_URI, "cuda:%d: this machine has %d GPU%s, from cuda:0 on",
@@ -467,11 +467,13 @@ static int open_card(struct cuda_card *d, int count, struct accel_error *err)
                           major, minor);
     if (e == cudaSuccess)
         e = cudaDeviceGetAttribute(&sms, cudaDevAttrMultiProcessorCount, gpu);
-    d->how.sms = (uint32_t)sms;
-    d->how.wgmma = major == 9 && minor == 0;
-    d->how.clusters = major >= 9;
     if (e == cudaSuccess)
         e = cudaSetDevice(gpu);
+    if (e == cudaSuccess)
+        e = (cudaError_t)cuda_compiled_for(&compiled);
+    d->how.sms = (uint32_t)sms;
+    d->how.wgmma = major == 9 && minor == 0 && compiled >= 90;
+    d->how.clusters = major >= 9 && compiled >= 90;
     if (e == cudaSuccess)
         e = cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking);
     return e == cudaSuccess ? ACCEL_OK : cuda_failed(e, gpu, "opening", err);

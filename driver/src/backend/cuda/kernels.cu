@@ -152,6 +152,14 @@ uint32_t grid_for(size_t threads)
 
 } // namespace
 
+int cuda_compiled_for(int *capability)
+{
+    cudaFuncAttributes of = {};
+    const int e = cudaFuncGetAttributes(&of, sums_of);
+    *capability = of.ptxVersion;
+    return e;
+}
+
 bool cuda_tiled(const cuda_layout *at, uint32_t n, const cuda_how *how)
 {
     /* sums of a row of as many steps could leave 32 bits */

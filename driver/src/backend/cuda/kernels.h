@@ -43,12 +43,15 @@ struct cuda_results { /* one of acc, i8 and f32: [n][rows] */
 /* The GPU, and how to start a product on it; what is 0 from warps on: as measured to be best. */
 struct cuda_how {
     uint32_t sms;   /* multiprocessors */
-    int wgmma;      /* of compute capability 9.0 */
+    int wgmma;      /* of compute capability 9.0; these two: of the GPU and of what is compiled */
     int clusters;   /* of 9.0 and later: blocks that share their memory */
     uint32_t warps; /* that share a tile's steps */
     int bytes_only; /* no binary products */
     int overlapped; /* may begin before the kernel ahead of it in the stream ends */
 };
+
+/* The compute capability that the kernels which the current GPU takes were compiled for, times 10. */
+int cuda_compiled_for(int *capability);
 
 /* Whether n columns are laid out as tiles: faster than passes of 16, and possible. */
 bool cuda_tiled(const struct cuda_layout *at, uint32_t n, const struct cuda_how *how);
