@@ -48,13 +48,9 @@ __global__ void __launch_bounds__(kThreads) norm_kernel(cuda_norm a)
     for (uint32_t i = threadIdx.x; blockIdx.x == 0 && i < CUDA_MEETING; i += blockDim.x)
         a.meeting[i] = 0;
     __syncthreads();
-    if (threadIdx.x < FM_SQUARES) {
-        float s = 0.0f;
-#pragma unroll 8
-        for (uint32_t i = threadIdx.x; i < n; i += FM_SQUARES)
-            s = s + v[i] * v[i];
-        sums[threadIdx.x] = s;
-    }
+    if (threadIdx.x < FM_SQUARES)
+        sums[threadIdx.x] = strided_sum(threadIdx.x, n, FM_SQUARES,
+                                        [&](uint32_t i) { return v[i] * v[i]; });
     __syncthreads();
     if (threadIdx.x < 32) {
         static_assert(FM_SQUARES == 64, "two sums a lane");

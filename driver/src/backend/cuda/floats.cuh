@@ -89,6 +89,25 @@ __device__ inline float ascending(float s, uint32_t count, const float *a, const
     return count ? ascending_part<kFew, false>(s, count, a, b, stride) : s;
 }
 
+/* Terms first, first + stride ... below n, one after the other. A test behind each would have each wait for its load. */
+template <class Term>
+__device__ inline float strided_sum(uint32_t first, uint32_t n, uint32_t stride, Term term)
+{
+    constexpr uint32_t kAtOnce = 16;
+    float s = 0.0f;
+    for (uint32_t i = first; i < n; i += kAtOnce * stride) {
+        float u[kAtOnce];
+        const bool all = i + (kAtOnce - 1) * stride < n;
+#pragma unroll
+        for (uint32_t j = 0; j < kAtOnce; j++)
+            u[j] = all || i + j * stride < n ? term(i + j * stride) : 0.0f;
+#pragma unroll
+        for (uint32_t j = 0; j < kAtOnce; j++)
+            s = all || i + j * stride < n ? s + u[j] : s;
+    }
+    return s;
+}
+
 /* As integers that order like the floats: no NaN is the largest of all but -NaN, and both end as NaN. */
 __device__ inline uint32_t ordered(float f)
 {
@@ -111,13 +130,8 @@ __device__ inline void softmax(float *scores, uint32_t n)
     for (uint32_t t = threadIdx.x; t < n; t += blockDim.x)
         scores[t] = fm_exp(scores[t] - most);
     __syncthreads();
-    if (threadIdx.x < 8) {
-        float s = 0.0f;
-#pragma unroll 16
-        for (uint32_t t = threadIdx.x; t < n; t += 8)
-            s = s + scores[t];
-        sums[threadIdx.x] = s;
-    }
+    if (threadIdx.x < 8)
+        sums[threadIdx.x] = strided_sum(threadIdx.x, n, 8, [&](uint32_t t) { return scores[t]; });
     __syncthreads();
     const float inverse = 1.0f / fm_sum8(sums);
     for (uint32_t t = threadIdx.x; t < n; t += blockDim.x)

@@ -116,13 +116,9 @@ __global__ void __launch_bounds__(kNormThreads) norm_token(cuda_norm a)
     for (uint32_t i = threadIdx.x; blockIdx.x == 0 && i < CUDA_MEETING; i += blockDim.x)
         a.meeting[i] = 0;
     __syncthreads();
-    if (threadIdx.x < FM_SQUARES) {
-        float s = 0.0f;
-#pragma unroll 16
-        for (uint32_t i = threadIdx.x; i < n; i += FM_SQUARES)
-            s = s + v[i] * v[i];
-        sums[threadIdx.x] = s;
-    }
+    if (threadIdx.x < FM_SQUARES)
+        sums[threadIdx.x] = strided_sum(threadIdx.x, n, FM_SQUARES,
+                                        [&](uint32_t i) { return v[i] * v[i]; });
     __syncthreads();
     static_assert(FM_SQUARES == 64, "two sums a lane");
     float s = sums[threadIdx.x % 32] + sums[threadIdx.x % 32 + 32];
@@ -243,14 +239,16 @@ __device__ inline float sum_values(const Values &v, const float *weights)
         const float *u = v.ring + chunk % kChunks * kChunk + threadIdx.x;
         const float *w = weights + chunk * v.rows;
         const uint32_t count = min(v.rows, v.cached - chunk * v.rows);
+        constexpr uint32_t kAtOnce = 16; /* products, and then their sum */
         uint32_t i = 0;
-#pragma unroll 8
-        for (; i + 4 <= count; i += 4) {
-            const float4 f = *reinterpret_cast<const float4 *>(w + i);
-            s = s + f.x * u[i * v.channels];
-            s = s + f.y * u[(i + 1) * v.channels];
-            s = s + f.z * u[(i + 2) * v.channels];
-            s = s + f.w * u[(i + 3) * v.channels];
+        for (; i + kAtOnce <= count; i += kAtOnce) {
+            float f[kAtOnce];
+#pragma unroll
+            for (uint32_t j = 0; j < kAtOnce; j++)
+                f[j] = w[i + j] * u[(i + j) * v.channels];
+#pragma unroll
+            for (uint32_t j = 0; j < kAtOnce; j++)
+                s = s + f[j];
         }
         for (; i < count; i++)
             s = s + w[i] * u[i * v.channels];
