@@ -1,12 +1,15 @@
 /* test_cuda.c - every format on a GPU against cpu:, bit for bit.
  * SPDX-License-Identifier: Apache-2.0
  *
- *   test_cuda [few | models | two | FORMAT]    few: a small subset, for a memory checker; two: two cards
+ *   test_cuda [few | models | short | two | lost | FORMAT]
+ *       few: a small subset; short: models so small that a memory checker ends; two: two cards; lost: a card that
+ *       fails, which this process cannot use after that
  *
  * Prints a line "ok NAME" or "not ok NAME" for each test. $ACCEL_CUDA: the device (default cuda:0). */
 #include "../unit/random_matrix.h"
 #include "../unit/tiny_llama.h"
 #include "accel_llm.h"
+#include "backend/cuda/host.h"
 #include "llama.h"
 
 #include <cuda_runtime_api.h>
@@ -413,6 +416,60 @@ static void odd_models(struct bench *b)
     }
 }
 
+/* A prompt, and tokens before and after the place from which the blocks of a head share its scores. */
+static void short_models(struct bench *b)
+{
+    static const struct accel_llm_options options[] = { { ACCEL_INT(4), 128, 0, 300, 0, 0 },
+                                                        { ACCEL_INT(4), 32, 0, 300, 0, 0 },
+                                                        { ACCEL_INT(8), 0, 0, 300, 0, 0 } };
+    static const uint32_t begins[] = { 0, 70, 0, 262 }, ends[] = { 70, 72, 262, 264 };
+    uint32_t ids[264];
+    struct tiny_llama t;
+    struct accel_error err = { 0, "" };
+    accel_model *model = NULL;
+    tiny_default(&t);
+    t.layers = 1;
+    t.heads = t.kv_heads = 2;
+    t.head_dim = 64;
+    t.rope_dim = 0;
+    t.embd = 256;
+    t.ff = 512;
+    t.context = 264;
+    t.rope_freqs = false;
+    tiny_build(&t);
+    for (uint32_t i = 0; i < 264; i++)
+        ids[i] = rng_below(&b->rng, TINY_VOCAB);
+    if (accel_model_open_memory(t.w.data, t.w.size, "tiny", &model, &err))
+        snprintf(b->why, sizeof b->why, "%s", err.text);
+    for (uint32_t o = 0; o < 3; o++) {
+        struct accel_llm *llm[2] = { NULL, NULL };
+        bool same = true;
+        char name[96];
+        int rc = b->why[0] ? ACCEL_E_CORRUPT
+                           : accel_llm_open(model, b->cpu, &options[o], &llm[0], &err);
+        if (!rc)
+            rc = accel_llm_open(model, b->gpu, &options[o], &llm[1], &err);
+        for (uint32_t i = 0; i < 4 && !rc && same; i++) {
+            const uint32_t each = i % 2 ? 1 : ends[i] - begins[i];
+            if (i == 2) {
+                accel_llm_rewind(llm[0], 0);
+                accel_llm_rewind(llm[1], 0);
+            }
+            for (uint32_t at = begins[i]; at < ends[i] && !rc && same; at += each)
+                rc = both_eval(llm, TINY_VOCAB, ids + at, each, 1, &same, &err);
+        }
+        if ((rc || !same) && !b->why[0])
+            snprintf(b->why, sizeof b->why, "%s", rc ? err.text : "other logits");
+        accel_llm_free(llm[0]);
+        accel_llm_free(llm[1]);
+        snprintf(name, sizeof name, "a short run of a small model in %s, group %u",
+                 accel_format_name(options[o].format), options[o].group);
+        report(b, name);
+    }
+    accel_model_free(model);
+    tiny_free(&t);
+}
+
 /* Wide heads and many positions: a head's attention is shared among blocks, and values come in many pieces. */
 static void long_context(struct bench *b)
 {
@@ -495,6 +552,52 @@ static void two_cards(struct bench *b)
     b->on = "";
 }
 
+/* The last card reads weights from where there is no memory: it fails, and no other waits for it. */
+static void a_card_fails(struct bench *b)
+{
+    struct accel_error err = { 0, "" };
+    accel_dev *const one = b->gpu;
+    accel_dev *two = NULL;
+    int rc = accel_open("cuda:0+1", NULL, &two, &err);
+    if (rc && rc != ACCEL_E_URI && rc != ACCEL_E_UNSUPPORTED)
+        snprintf(b->why, sizeof b->why, "%s", err.text);
+    printf("# %s\n", rc ? err.text : "two cards");
+    b->gpu = two ? two : one;
+    struct tiny_llama t;
+    accel_model *model = NULL;
+    accel_llm *llm = NULL;
+    const uint32_t ids[] = { 1, 2, 3, 4, 5, 6, 7, 8 };
+    float *logits = must(malloc(8 * TINY_VOCAB * sizeof *logits));
+    tiny_default(&t);
+    tiny_build(&t);
+    rc = accel_model_open_memory(t.w.data, t.w.size, "tiny", &model, &err);
+    if (!rc)
+        rc = accel_llm_open(model, b->gpu, NULL, &llm, &err);
+    if (!rc)
+        rc = accel_llm_eval(llm, ids, 8, 8, logits, &err);
+    if (rc && !b->why[0])
+        snprintf(b->why, sizeof b->why, "%s", err.text);
+    if (!rc) {
+        struct cuda_weights *w = llm->layers[0].down.w[0]->priv;
+        w->of[w->cards - 1].m.codes = (const void *)(uintptr_t)4096;
+        for (int again = 0; again < 2 && !b->why[0]; again++) {
+            rc = accel_llm_eval(llm, ids, 8, 8, logits, &err);
+            if (rc != ACCEL_E_GONE)
+                snprintf(b->why, sizeof b->why, "%s", rc ? err.text : "weights from nowhere");
+            else
+                printf("# %s\n", err.text);
+        }
+        w->of[w->cards - 1].m.codes = NULL;
+    }
+    accel_llm_free(llm);
+    accel_model_free(model);
+    accel_close(two);
+    tiny_free(&t);
+    free(logits);
+    b->gpu = one;
+    report(b, "a card that fails is gone: no other waits for it, and all can be closed");
+}
+
 int main(int argc, char **argv)
 {
     struct bench b = { .rng = { 20 }, .on = "", .few = argc > 1 && !strcmp(argv[1], "few") };
@@ -514,6 +617,14 @@ int main(int argc, char **argv)
         demo_models(&b);
         odd_models(&b);
         long_context(&b);
+    }
+    if (b.only && !strcmp(b.only, "short"))
+        short_models(&b);
+    if (b.only && !strcmp(b.only, "lost")) {
+        a_card_fails(&b);
+        accel_close(b.cpu);
+        accel_close(b.gpu);
+        return b.failures != 0;
     }
     if (!b.only)
         many_columns(&b);
