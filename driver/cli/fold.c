@@ -7,11 +7,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+struct report {
+    struct json *json; /* or NULL */
+    bool rotate;       /* nothing to tell of a tensor */
+};
+
 static int show(void *user, const struct accel_fold_stage *s)
 {
-    struct json *json = user;
+    const struct report *r = user;
+    struct json *json = r->json;
     progress_clear();
-    if (json) {
+    if (r->rotate) {
+    } else if (json) {
         json_object(json, NULL);
         json_string(json, "name", s->name);
         json_number(json, "alpha", s->alpha);
@@ -36,16 +43,25 @@ int run_fold(const struct options *o)
     int rc = check_rewrite(o, "fold");
     if (rc)
         return rc;
-    if (o->method && !smooth && strcmp(o->method, "awq") != 0)
-        return usage_error("--method: \"%.40s\" is not valid: expected awq or smoothquant",
+    enum accel_rotation rotate = !o->method                           ? ACCEL_ROTATE_NONE
+                                 : strcmp(o->method, "hadamard") == 0 ? ACCEL_ROTATE_HADAMARD
+                                 : strcmp(o->method, "resq") == 0     ? ACCEL_ROTATE_RESQ
+                                                                      : ACCEL_ROTATE_NONE;
+    struct report r = { .json = o->json ? &j : NULL, .rotate = rotate != ACCEL_ROTATE_NONE };
+    if (o->method && !smooth && !rotate && strcmp(o->method, "awq") != 0)
+        return usage_error("--method: \"%.40s\" is not valid: expected awq or smoothquant, "
+                           "hadamard or resq",
                            o->method);
     if ((o->given & FLAG(ALPHA)) && !smooth)
         return usage_error("--alpha belongs to --method smoothquant; awq searches for its own");
-    if (!o->calibration && !o->self)
+    if (rotate && (o->given & (FLAG(TYPE) | FLAG(BITS))))
+        return usage_error("--format and --bits do not matter to --method %s", o->method);
+    if (!o->calibration && !o->self && rotate != ACCEL_ROTATE_HADAMARD)
         return usage_error("fold learns from a text: give --calib FILE or --self-calib");
     if (o->calibration && (rc = read_file(o->calibration, &text, &text_len)))
         return rc;
     struct accel_fold_options f = {
+        .rotate = rotate,
         .smoothquant = smooth,
         .alpha = smooth ? o->alpha : 0.0,
         .type = o->type,
@@ -57,12 +73,12 @@ int run_fold(const struct options *o)
         .seed = o->seed,
         .threads = o->threads,
         .report = show,
-        .user = o->json ? &j : NULL,
+        .user = &r,
     };
     if (o->json) {
         json_object(&j, NULL);
         json_array(&j, "stages");
-    } else {
+    } else if (!rotate) {
         printf("%-28s %5s %11s %11s %8s\n", "inputs of", "alpha", "error", "folded", "");
     }
     rc = accel_fold(o->files[0], o->output, &f, &err) ? report_error(&err) : EXIT_OK;
@@ -72,9 +88,8 @@ int run_fold(const struct options *o)
             json_end_array(&j);
             json_end_object(&j);
         } else {
-            printf(
-                "%s: what it computes is the same; quantize it with the same --format or --bits\n",
-                o->output);
+            printf("%s: what it computes is the same; quantize it%s\n", o->output,
+                   rotate ? "" : " with the same --format or --bits");
         }
     }
     free(text);

@@ -65,7 +65,7 @@ static const struct flag flags[] = {
     { FLAG(BUDGET), NULL, "--budget", "N(bits|bytes|cycles)",
       "what the picks may take: bits a weight, bytes or cycles a token" },
     { FLAG(BY), NULL, "--by", "NAME", "hawq, loss, clado or bisect (default clado)" },
-    { FLAG(METHOD), NULL, "--method", "NAME", "awq or smoothquant (default awq)" },
+    { FLAG(METHOD), NULL, "--method", "NAME", "awq, smoothquant, hadamard or resq (default awq)" },
     { FLAG(ALPHA), NULL, "--alpha", "A",
       "smoothquant: 0 leaves the weights as they are, 1 evens out the inputs (default 0.5)" },
     { FLAG(GATEWARE), NULL, "--gateware", "FILE", "bitstream, as make bitstream makes it" },

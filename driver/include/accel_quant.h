@@ -72,7 +72,15 @@ struct accel_fold_stage {
     uint32_t done, total;      /**< stages */
 };
 
+/** Rotations of the residual stream. */
+enum accel_rotation {
+    ACCEL_ROTATE_NONE,
+    ACCEL_ROTATE_HADAMARD,     /**< a Hadamard matrix with signs by seed; needs no text */
+    ACCEL_ROTATE_RESQ          /**< principal directions, the first eighth and the rest each turned at random */
+};
+
 struct accel_fold_options {
+    enum accel_rotation rotate; /**< not 0: this, in place of AWQ and SmoothQuant; type and bits do not matter */
     int         smoothquant;   /**< 0: AWQ, alpha searched for each stage; 1: SmoothQuant with this alpha */
     double      alpha;         /**< SmoothQuant: 0 (weights keep their range) to 1 (inputs do) */
     const char *type;          /**< what the model will be quantized to, as in accel_quantize_options; NULL: from bits */
@@ -89,7 +97,8 @@ struct accel_fold_options {
 
 /** Write a llama GGUF of F32, F16 and BF16 tensors anew so that it computes the same, up to float rounding, but loses
  * less when it is quantized: what makes the inputs of a matrix (norms; rows of v and up) is divided by a factor a channel, the
- * matrix's columns are multiplied by it. Changed tensors become F32.
+ * matrix's columns are multiplied by it. With `rotate` norms' weights go into the matrices behind them, and the stream and the values are
+ * rotated; a head that was the embedding becomes output.weight if the last norm's weights are not 1. Changed tensors become F32.
  * @return ACCEL_OK, _E_ARG (an option), _E_IO, _E_CORRUPT, _E_UNSUPPORTED (a matrix is quantized already), _E_CANCELLED,
  *         _E_NOMEM. On failure no file is left. */
 int accel_fold(const char *in, const char *out, const struct accel_fold_options *options, struct accel_error *err);

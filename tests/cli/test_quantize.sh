@@ -28,6 +28,8 @@ expect "a calibration text of a few words is too short" 11 err 'longer' quantize
     -o "$T/m.gguf" --calib tests/cli/short.txt
 expect "folding without a text is a usage error" 2 err '--self-calib' fold "$MODEL" -o "$T/m.gguf"
 expect "an unknown way to fold is named" 2 err '"gptq".*awq or smoothquant' fold "$MODEL" -o "$T/m.gguf" --self-calib --method gptq
+expect "a rotation takes no type" 2 err 'do not matter to --method hadamard' fold "$MODEL" -o "$T/m.gguf" --method hadamard --bits 4
+expect "ResQ learns from a text" 2 err '--self-calib' fold "$MODEL" -o "$T/m.gguf" --method resq
 expect "AWQ takes no alpha" 2 err 'searches for its own' fold "$MODEL" -o "$T/m.gguf" --self-calib --alpha 0.3
 expect "a quantized model is not folded" 16 err 'quantized already' fold models/stories-ternary-tq2_0.gguf -o "$T/m.gguf" \
     --self-calib -n 16
@@ -101,6 +103,14 @@ expect "AWQ is searched for in every stage, as JSON" 0 out '"alpha": *0.[1-9]' f
     -o "$T/folded.gguf" --self-calib -n 512 --bits 3.5 --json
 check 'len(d["stages"]) == 20 and all(s["after"] <= s["before"] for s in d["stages"])'
 report $? "... and none loses more than before"
+expect "a model is rotated without a text" 0 out 'computes is the same' fold "$S/stories260K-F32.gguf" -o "$T/turned.gguf" --method hadamard
+"$ACCEL" fold "$S/stories260K-F32.gguf" -o "$T/turned2.gguf" --method hadamard -s 1 >"$T/out" 2>"$T/err"
+"$ACCEL" fold "$S/stories260K-F32.gguf" -o "$T/turned3.gguf" --method hadamard -s 2 >"$T/out" 2>"$T/err"
+cmp "$T/turned.gguf" "$T/turned2.gguf" >"$T/out" && ! cmp -s "$T/turned.gguf" "$T/turned3.gguf"
+report $? "... by the seed alone"
+"$ACCEL" eval "$S/stories260K-F32.gguf" "$T/turned.gguf" -f "$S/stories260K-samples-dev.txt" --chunks 2 --format int8 --json >"$T/out" 2>"$T/err"
+check 'all(r["kl"] < 0.01 for r in d["rows"])'
+report $? "... and says what it said"
 "$ACCEL" quantize "$S/stories260K-pad256-F32.gguf" -o "$T/rtn.gguf" --format uint3:48 >"$T/out" 2>"$T/err"
 calibrated=$(perplexity "$T/g1.gguf" "$S/stories260K-samples-dev.txt" --chunks 4)
 nearest=$(perplexity "$T/rtn.gguf" "$S/stories260K-samples-dev.txt" --chunks 4)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "accel_quant.h"
+#include "gguf.h"
 #include "llama.h"
 #include "tiny_llama.h"
 
@@ -120,6 +121,99 @@ static void folding_changes_no_logit(void **state)
     }
 }
 
+static int stop_at_once(void *user, const struct accel_fold_stage *s)
+{
+    (void)user;
+    assert_true(s->done == 1 && s->total > 1);
+    return 1;
+}
+
+/* Share of a tensor's squares in the first n columns, and the largest square over the mean one. */
+static void look(const char *path, const char *name, size_t n, double *share, double *peak)
+{
+    struct gguf_file *file;
+    struct accel_error err;
+    double all = 0.0, first = 0.0, most = 0.0;
+    assert_int_equal(gguf_open(path, &file, &err), 0);
+    const struct gguf_tensor *t = gguf_find_tensor(file, name);
+    assert_true(t && t->type == 0);
+    for (size_t i = 0; i < t->ne[0] * t->ne[1]; i++) {
+        double w = (double)((const float *)t->data)[i];
+        all += w * w;
+        first += i % t->ne[0] < n ? w * w : 0.0;
+        most = fmax(most, w * w);
+    }
+    *share = first / all;
+    *peak = most / all * (double)(t->ne[0] * t->ne[1]);
+    gguf_close(file);
+}
+
+static void rotation_changes_no_logit_and_spreads_what_stands_out(void **state)
+{
+    (void)state;
+    static float was[TOKENS * TINY_VOCAB], is[TOKENS * TINY_VOCAB];
+    static const struct {
+        uint32_t embd, heads, kv_heads;
+        bool fused, separate, ones;
+        enum accel_rotation rotate;
+    } tests[] = {
+        { 64, 4, 2, false, false, false, ACCEL_ROTATE_HADAMARD },
+        { 48, 4, 2, true, false, false, ACCEL_ROTATE_HADAMARD },  /* 4 times Paley's of 12 */
+        { 80, 4, 1, false, true, false, ACCEL_ROTATE_HADAMARD },  /* of 20 */
+        { 104, 4, 4, false, false, true, ACCEL_ROTATE_HADAMARD }, /* of 104 */
+        { 76, 2, 1, false, false, false,
+          ACCEL_ROTATE_HADAMARD }, /* blocks of 4, and of 2 in heads */
+        { 64, 4, 2, false, false, false, ACCEL_ROTATE_RESQ },
+        { 48, 4, 4, true, true, false, ACCEL_ROTATE_RESQ },
+    };
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) {
+        char in[] = "/tmp/accel_test_fold_XXXXXX", out[] = "/tmp/accel_test_fold_XXXXXX";
+        struct accel_fold_options o = {
+            .rotate = tests[i].rotate, .tokens = 64, .self_calibrate = 1, .seed = i
+        };
+        struct tiny_llama t;
+        struct accel_error err;
+        float most = 0.0f, off = 0.0f, *w;
+        double share[2], peak[2];
+        tiny_default(&t);
+        t.embd = tests[i].embd;
+        t.heads = tests[i].heads;
+        t.kv_heads = tests[i].kv_heads;
+        t.fused_qkv = tests[i].fused;
+        t.separate_head = tests[i].separate;
+        tiny_build(&t);
+        w = tiny_floats(&t, "token_embd.weight");
+        for (size_t k = 0; k < (size_t)TINY_VOCAB * t.embd; k += t.embd)
+            w[k + 20] += 20.0f; /* a channel that stands out */
+        w = tiny_floats(&t, "output_norm.weight");
+        for (size_t k = 0; k < t.embd; k++)
+            w[k] = tests[i].ones ? 1.0f : 0.5f + (float)(k % 5);
+        save(&t, in);
+        assert_int_equal(close(mkstemp(out)), 0);
+        if (accel_fold(in, out, &o, &err))
+            fail_msg("%s", err.text);
+        logits_of(in, was);
+        logits_of(out, is);
+        for (size_t k = 0; k < sizeof was / sizeof *was; k++) {
+            most = fmaxf(most, fabsf(was[k]));
+            off = fmaxf(off, fabsf(was[k] - is[k]));
+        }
+        if (!(most > 0.0f && off < 1e-4f * most))
+            fail_msg("test %zu: logits up to %g are off by %g", i, (double)most, (double)off);
+        look(in, "token_embd.weight", t.embd / 8, &share[0], &peak[0]);
+        look(out, "token_embd.weight", t.embd / 8, &share[1], &peak[1]);
+        if (o.rotate == ACCEL_ROTATE_HADAMARD && !(peak[1] < 0.7 * peak[0]))
+            fail_msg("test %zu: a peak of %g was %g", i, peak[1], peak[0]);
+        if (o.rotate == ACCEL_ROTATE_RESQ && !(share[0] < 0.2 && share[1] > 0.6))
+            fail_msg("test %zu: a share of %g was %g", i, share[1], share[0]);
+        if (!tests[i].ones)
+            look(out, "output.weight", 1, share, peak);
+        unlink(in);
+        unlink(out);
+        tiny_free(&t);
+    }
+}
+
 static void what_cannot_be_folded_leaves_no_file(void **state)
 {
     (void)state;
@@ -147,6 +241,17 @@ static void what_cannot_be_folded_leaves_no_file(void **state)
           { .self_calibrate = 1, .tokens = 64, .report = see, .user = &seen },
           ACCEL_E_CANCELLED },
         { low, "quantized already", { .self_calibrate = 1, .tokens = 64 }, ACCEL_E_UNSUPPORTED },
+        { in, "calibration", { .rotate = ACCEL_ROTATE_RESQ }, ACCEL_E_ARG },
+        { in,
+          "longer",
+          { .rotate = ACCEL_ROTATE_RESQ, .calibration = "a b", .calibration_len = 3 },
+          ACCEL_E_ARG },
+        { in, "rotation", { .rotate = (enum accel_rotation)7, .self_calibrate = 1 }, ACCEL_E_ARG },
+        { in,
+          "stopped",
+          { .rotate = ACCEL_ROTATE_HADAMARD, .report = stop_at_once },
+          ACCEL_E_CANCELLED },
+        { low, "quantized already", { .rotate = ACCEL_ROTATE_HADAMARD }, ACCEL_E_UNSUPPORTED },
         { "/tmp/no such model", "no such model", { .self_calibrate = 1 }, ACCEL_E_IO },
     };
     assert_int_equal(close(mkstemp(low)), 0);
@@ -161,8 +266,13 @@ static void what_cannot_be_folded_leaves_no_file(void **state)
     ((float *)tiny_floats(&t, "blk.1.ffn_up.weight"))[5] = NAN;
     FILE *f = fopen(in, "wb");
     assert_true(f && fwrite(t.w.data, 1, t.w.size, f) == t.w.size && fclose(f) == 0);
-    struct accel_fold_options o = { .self_calibrate = 1, .tokens = 64 };
+    struct accel_fold_options o = { .rotate = ACCEL_ROTATE_HADAMARD };
     int rc = accel_fold(in, out, &o, &err);
+    assert_int_equal(access(out, F_OK), -1);
+    if (rc != ACCEL_E_CORRUPT || !strstr(err.text, "blk.1.ffn_up.weight"))
+        fail_msg("%d \"%s\"", rc, err.text);
+    o = (struct accel_fold_options){ .self_calibrate = 1, .tokens = 64 };
+    rc = accel_fold(in, out, &o, &err);
     if (rc != ACCEL_E_CORRUPT || !strstr(err.text, "blk.1.ffn_up.weight"))
         fail_msg("%d \"%s\"", rc, err.text);
     unlink(in);
@@ -174,6 +284,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folding_changes_no_logit),
+        cmocka_unit_test(rotation_changes_no_logit_and_spreads_what_stands_out),
         cmocka_unit_test(what_cannot_be_folded_leaves_no_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,6 +168,28 @@ int calib_inputs(struct calib *c, uint32_t layer, enum calib_stage stage, uint32
     return rc;
 }
 
+int calib_stream(struct calib *c, uint32_t layer, enum calib_stage stage, double *sums,
+                 struct accel_error *err)
+{
+    size_t embd = c->model->info.embd;
+    int rc = ACCEL_OK;
+    for (size_t first = 0; first < c->tokens && !rc; first += c->sequence) {
+        rc = run_sequence(c, 0, layer, first, linear_of(c->as_is, layer, stage), err);
+        for (size_t t = 0; t < c->sequence && !rc; t++) {
+            const float *x = c->stream[0] + t * embd;
+            double square = 0.0;
+            for (size_t i = 0; i < embd; i++)
+                square += (double)x[i] * (double)x[i];
+            for (size_t i = 0; i < embd && square > 0.0; i++) {
+                double by = (double)x[i] * (double)embd / square;
+                for (size_t k = 0; k < embd; k++)
+                    sums[i * embd + k] += by * (double)x[k];
+            }
+        }
+    }
+    return rc;
+}
+
 float *calib_weights(struct calib *c, uint32_t layer, enum calib_stage stage)
 {
     return linear_of(c->quantized, layer, stage)->real;

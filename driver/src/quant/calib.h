@@ -40,6 +40,10 @@ int calib_collect(struct calib *c, uint32_t layer, enum calib_stage stage, uint3
  * squares of each; [cols]. */
 int calib_inputs(struct calib *c, uint32_t layer, enum calib_stage stage, uint32_t cols,
                  float *mean, float *most, float *squares, struct accel_error *err);
+/* Add to sums, [embd][embd], x x^T over the tokens: x the residual stream before the stage in the model as it is, scaled to a mean
+ * square of 1. */
+int calib_stream(struct calib *c, uint32_t layer, enum calib_stage stage, double *sums,
+                 struct accel_error *err);
 /* Whether the stage's outputs are added to the residual stream. */
 bool calib_adds(enum calib_stage stage);
 /* Where to put the quantized values of the stage's matrices: rows of all of them, one below the other. */

@@ -12,6 +12,7 @@
 #include "ggml_types.h"
 #include "internal.h"
 #include "quant.h"
+#include "rotate.h"
 #include "writer.h"
 
 #include <math.h>
@@ -347,9 +348,15 @@ int accel_fold(const char *in, const char *out, const struct accel_fold_options 
     accel_no_error(err);
     if (!in || !out)
         return accel_fail(err, ACCEL_E_ARG, "accel_fold needs the names of two files");
+    if ((unsigned)f.o->rotate > ACCEL_ROTATE_RESQ)
+        return accel_fail(err, ACCEL_E_ARG, "there is no rotation %u", (unsigned)f.o->rotate);
+    if (f.o->rotate == ACCEL_ROTATE_HADAMARD)
+        return fold_rotate(in, out, f.o, err);
     if (!f.o->calibration && !f.o->self_calibrate)
         return accel_fail(err, ACCEL_E_ARG,
                           "accel_fold needs a calibration text, or self_calibrate");
+    if (f.o->rotate)
+        return fold_rotate(in, out, f.o, err);
     if (!(f.o->alpha >= 0.0 && f.o->alpha <= 1.0))
         return accel_fail(err, ACCEL_E_ARG, "alpha %g; use 0 to 1", f.o->alpha);
     int rc = quant_check_type(f.o->type, f.o->bits, err);
