@@ -79,6 +79,7 @@ struct options {
     unsigned file_count;
     char **rest; /* FLAG(COMMAND): the command and its flags */
     int rest_count;
+    uint32_t act; /* bits of activations; 0: not given */
     const char *trials[MAX_LIST]; /* "int4:64" */
     unsigned trial_count;
     const char *plans[MAX_LIST];
@@ -89,7 +90,7 @@ struct options {
     const char *gateware, *firmware, *board;
     uint64_t count, seed, chunks, jobs;
     double temperature, top_p;
-    uint32_t top_k, context, group, act;
+    uint32_t top_k, context, group;
     accel_format formats[MAX_LIST];
     unsigned format_count;
     double clock_mhz, link_mbs, deadline_ms, bits, alpha;
