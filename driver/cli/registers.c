@@ -27,6 +27,7 @@ static const struct reg {
     { 9, "core_state" },
     { 10, "d_bits" },
     { 11, "o_depth" },
+    { 12, "left_out" },
     { COUNTERS + 0, "cycles" },
     { COUNTERS + 2, "array_beats" },
     { COUNTERS + 4, "weight_beats" },

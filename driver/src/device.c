@@ -507,7 +507,12 @@ static void store_results(const struct accel_job *job, const int64_t *acc, const
         if (job->out == ACCEL_OUT_ACC) {
             memcpy((int64_t *)job->y + i * job->y_stride, acc + i * rows, rows * sizeof *acc);
         } else if (job->out == ACCEL_OUT_I8) {
-            memcpy((int8_t *)job->y + i * job->y_stride, i8 + i * rows, rows);
+            int8_t *y = (int8_t *)job->y + i * job->y_stride;
+            if (i8)
+                memcpy(y, i8 + i * rows, rows);
+            for (size_t m = 0; !i8 && m < rows; m++) /* by a device without requantizers */
+                y[m] = accel_requantize(acc[i * rows + m], job->requant_mul[m],
+                                        job->requant_shift[m]);
         } else {
             float *y = (float *)job->y + i * job->y_stride;
             double scale = job->col_scale ? (double)job->col_scale[i] : 1.0;
@@ -522,7 +527,7 @@ static int run_job(accel_dev *dev, const struct accel_job *job, struct accel_sta
                    struct accel_error *err)
 {
     const struct accel_weights *w = job->weights;
-    bool narrow = job->out == ACCEL_OUT_I8;
+    bool narrow = job->out == ACCEL_OUT_I8 && !dev->no_requant;
     size_t count, bytes;
     void *results = NULL;
     if (mul_size(job->n, w->rows, &count) &&

@@ -229,6 +229,7 @@ struct accel_dev {
     struct accel_caps caps;
     struct accel_options options;
     bool registers_only; /* set before the backend opens it: no session, no jobs */
+    bool no_requant;     /* it has no requantizers: device.c rounds, by accel_requantize */
     struct accel_stats totals;
     struct device_queue *queue; /* device.c: lock and jobs in flight */
 };

@@ -23,6 +23,7 @@ module accel_core #(
     parameter Requant    = 1,               // 0: leave the requantizers out
     parameter ODepth     = 0,               // outliers in a chunk: 0 for none at all, or a power of two, 16..1024
     parameter DBits      = 24,              // bits of D, 24..40; more than 24 for term only: |k| <= 2^(DBits - 16) - 1
+    parameter Small      = 0,               // 1: fewer cells: no counters, no queue of commands, headers in block RAM, a slice in two cycles
     parameter ScaleSerial = Kind == 7 ? 2 : 0   // 0: multipliers for group scales; 1..3: serially, see group_scale.v
 ) (
     input  wire                        clk_i,
@@ -70,6 +71,7 @@ module accel_core #(
     localparam Nw = $clog2(MaxN);
     localparam Xw = $clog2(XDepth);
     generate
+        if (Small < 0 || Small > 1) accel_core_small_must_be_0_or_1 bad_parameter();
         if (Kind < 0 || Kind > 17) accel_core_kind_must_be_0_to_17 bad_parameter();
         if (DBits != 24 && Kind != 7) accel_core_d_bits_must_be_24_but_for_term bad_parameter();
         if (Rows < 2 || Rows > 256 || (1 << $clog2(Rows)) != Rows)
@@ -90,9 +92,15 @@ module accel_core #(
     // ---- commands
     wire         cmd_valid, cmd_ready;
     wire [127:0] cmd;
-    fifo #(.Width(128), .Depth(4)) queue (
-        .clk_i(clk_i), .rst_i(rst_i), .valid_i(cmd_valid_i), .ready_o(cmd_ready_o), .data_i(cmd_i),
-        .valid_o(cmd_valid), .ready_i(cmd_ready), .data_o(cmd));
+    generate
+        if (Small != 0) begin : g_no_queue
+            assign {cmd_valid, cmd_ready_o, cmd} = {cmd_valid_i, cmd_ready, cmd_i};
+        end else begin : g_queue
+            fifo #(.Width(128), .Depth(4)) queue (
+                .clk_i(clk_i), .rst_i(rst_i), .valid_i(cmd_valid_i), .ready_o(cmd_ready_o), .data_i(cmd_i),
+                .valid_o(cmd_valid), .ready_i(cmd_ready), .data_o(cmd));
+        end
+    endgenerate
 
     wire          start, busy, sel, asym, row_header, rq, has_outliers, job_done, overflow;
     wire [4:0]    table_id;
@@ -109,7 +117,7 @@ module accel_core #(
     wire          o_avail, o_last, o_read, o_room, sparse;
     wire [15:0]   o_step;
     sequencer #(.Lanes(Lanes), .MaxN(MaxN), .XDepth(XDepth), .AllPlanes(WordPlanes > 1 || Kind == 6), .Requant(Requant),
-                .Table(Native), .Sel(Sel), .Outliers(ODepth != 0), .Window(Window)) seq (
+                .Table(Native), .Sel(Sel), .Outliers(ODepth != 0), .Hold(Small), .Window(Window)) seq (
         .clk_i(clk_i), .rst_i(rst_i), .cmd_valid_i(cmd_valid), .cmd_ready_o(cmd_ready), .cmd_i(cmd),
         .cpl_valid_o(cpl_valid_o), .cpl_ready_i(cpl_ready_i), .cpl_o(cpl_o),
         .start_o(start), .busy_o(busy), .planes_o(planes), .coding_o(coding), .table_o(table_id), .sel_o(sel), .asym_o(asym),
@@ -234,9 +242,9 @@ module accel_core #(
         case (Kind)
             0:       begin : g_mac       tile_mac       #(`SHAPE) tile (`PORTS); end
             1:       begin : g_bitserial tile_bitserial #(`SHAPE) tile (`PORTS); end
-            2:       begin : g_lut       tile_lut       #(`SHAPE, .TableK(2)) tile (`PORTS); end
-            3:       begin : g_lut4      tile_lut       #(`SHAPE, .TableK(4)) tile (`PORTS); end
-            4:       begin : g_lut3      tile_lut       #(`SHAPE, .TableK(3)) tile (`PORTS); end
+            2:       begin : g_lut       tile_lut       #(`SHAPE, .Small(Small), .TableK(2)) tile (`PORTS); end
+            3:       begin : g_lut4      tile_lut       #(`SHAPE, .Small(Small), .TableK(4)) tile (`PORTS); end
+            4:       begin : g_lut3      tile_lut       #(`SHAPE, .Small(Small), .TableK(3)) tile (`PORTS); end
             5:       begin : g_popcount  tile_popcount  #(`SHAPE, .ActPlanes(8)) tile (`PORTS); end
             6:       begin : g_tlut      tile_tlut      #(`SHAPE) tile (`PORTS); end
             7:       begin : g_term      tile_term      #(`SHAPE, .DBits(DBits)) tile (`PORTS); end
@@ -287,7 +295,7 @@ module accel_core #(
     wire [ScaleUnits*20-1:0]   oc;
     wire [ScaleUnits*31-1:0]   mul;
     wire [ScaleUnits*6-1:0]    shift;
-    header_loader #(.Rows(Rows), .ScaleUnits(ScaleUnits), .Requant(Requant), .Sel(Sel)) headers (
+    header_loader #(.Rows(Rows), .ScaleUnits(ScaleUnits), .Requant(Requant), .Sel(Sel), .Late(Small), .Steps(2 * XDepth - 1)) headers (
         .clk_i(clk_i), .rst_i(rst_i), .start_i(started), .busy_i(busy), .row_tiles_i(row_tiles), .steps_i(steps),
         .chunk_steps_i(chunk_steps), .asym_i(asym), .row_header_i(row_header), .requant_i(rq), .outliers_i(has_outliers), .sel_i(sel), .sparse_i(s_sparse),
         .sel_valid_o(sel_avail), .sel_o(sels), .sel_free_i(sel_free), .valid_i(h_valid_i), .ready_o(h_ready_o), .data_i(h_i), .slice_i(slice), .hdr_valid_o(hdr_valid),
@@ -298,7 +306,7 @@ module accel_core #(
     wire signed [16:0]          s_sum   = s_sparse ? 17'sd0 : d_sum;
     assign d_ready   = s_ready && !s_sparse;
     assign o_d_ready = s_ready && s_sparse;
-    group_scale #(.Rows(Rows), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .Requant(Requant), .DBits(DBits), .Serial(ScaleSerial)) scale (
+    group_scale #(.Rows(Rows), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .Requant(Requant), .DBits(DBits), .Serial(ScaleSerial), .Chunks(Small != 0 ? 2 : 8), .Apart(Small)) scale (
         .clk_i(clk_i), .rst_i(rst_i), .ctl_valid_i((issue || o_read) && last), .ctl_ready_o(ctl_ready), .col_i(col),
         .chunk_first_i(chunk_first), .chunk_last_i(chunk_last), .hdr_last_i(hdr_last), .sparse_i(sparse),
         .col_last_i(col_last), .tile_last_i(tile_last), .sparse_o(s_sparse),
@@ -308,7 +316,7 @@ module accel_core #(
         .clear_i(start));
 
     counters #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
-               .WDepth(WDepth), .DBits(DBits), .ODepth(ODepth)) regs (
+               .WDepth(WDepth), .DBits(DBits), .ODepth(ODepth), .Requant(Requant), .Small(Small)) regs (
         .clk_i(clk_i), .rst_i(rst_i),
         .event_i({job_done, want && w_avail && x_there && !ready, want && w_avail && !x_there, want && !w_avail,
                   r_valid_o && r_ready_i, x_valid_i && x_ready_o, h_valid_i && h_ready_o, w_valid_i && w_ready_o,

@@ -1,7 +1,7 @@
 // counters.v - what the core is and what it has done, as 32-bit words at combinational read addresses.
 //
 //   0 magic "ACCL"   1 interface version   2 Kind   3 Rows   4 Lanes   5 ScaleUnits   6 MaxN   7 XDepth
-//   8 WDepth   9 {overflow ever seen, busy}   10 DBits   11 ODepth
+//   8 WDepth   9 {overflow ever seen, busy}   10 DBits   11 ODepth   12 what is left out: {requantizers, counters}
 //   16 + 2i, 17 + 2i: low and high word of counter i, counting from reset:
 //   0 cycles busy   1 array beats   2 code words   3 header beats   4 activation beats   5 result beats
 //   6 cycles the array waited for codes   7 ... for activations   8 ... for scaling or results   9 jobs done
@@ -16,7 +16,9 @@ module counters #(
     parameter XDepth     = 16,
     parameter WDepth     = 16,
     parameter DBits      = 24,
-    parameter ODepth     = 0
+    parameter ODepth     = 0,
+    parameter Requant    = 1,
+    parameter Small      = 0                // 1: no counters, which read 0
 ) (
     input  wire        clk_i,
     input  wire        rst_i,
@@ -29,7 +31,7 @@ module counters #(
     reg [47:0] c0, c1, c2, c3, c4, c5, c6, c7, c8, c9;
     reg        overflow;
     always @(posedge clk_i)
-        if (rst_i) begin
+        if (rst_i || Small != 0) begin
             {c0, c1, c2, c3, c4} <= 240'd0;
             {c5, c6, c7, c8, c9} <= 240'd0;
         end else begin
@@ -77,6 +79,7 @@ module counters #(
             6'd9:    data_o = {30'd0, overflow, event_i[0]};
             6'd10:   data_o = DBits;
             6'd11:   data_o = ODepth;
+            6'd12:   data_o = {30'd0, Requant == 0, Small != 0};
             default: data_o = addr_i[0] ? {16'd0, counter[47:32]} : counter[31:0];
         endcase
 endmodule

@@ -19,6 +19,8 @@ module group_scale #(
     parameter MaxN       = 4,
     parameter Requant    = 1,
     parameter DBits      = 24,              // 24..40
+    parameter Chunks     = 8,               // that may be on their way here, power of two, >= 2
+    parameter Apart      = 0,               // 1: a slice every 2 + sh cycles: it is shifted bit by bit, and nothing needs to be forwarded
     parameter Serial     = 0                // 0: multipliers, a slice a cycle; 1..3: so many digits a cycle
 ) (
     input  wire                      clk_i,
@@ -76,7 +78,7 @@ module group_scale #(
     wire          accept;
     reg  [Jw-1:0] slice;
     wire          slice_last = slice == LastSlice[Jw-1:0];
-    fifo #(.Width(Nw + 6), .Depth(8)) ctl (
+    fifo #(.Width(Nw + 6), .Depth(Chunks)) ctl (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(ctl_valid_i), .ready_o(ctl_ready_o),
         .data_i({sparse_i, col_i, chunk_first_i, chunk_last_i, hdr_last_i, col_last_i, tile_last_i}),
         .valid_o(c_valid), .ready_i(accept && slice_last),
@@ -85,7 +87,8 @@ module group_scale #(
     // ---- cycle 0: accept a slice
     wire en;                                // the pipeline moves
     wire rq_wait = requant_i && c_last && !rq_valid_i;
-    wire open = en && c_valid && hdr_valid_i && !rq_wait;
+    reg  v1, v2;                            // slices accepted one and two moves ago
+    wire open = en && c_valid && hdr_valid_i && !rq_wait && !(Apart != 0 && v1);
     wire last_turn;                         // of those that a slice takes
     assign d_ready_o  = open && last_turn;
     assign accept     = d_valid_i && d_ready_o;
@@ -128,7 +131,6 @@ module group_scale #(
 
     // ---- control along the pipeline; address of an accumulator: column, slice
     localparam Late = Requant != 0 ? 7 : 1; // stages of requant
-    reg              v1, v2;
     reg              first1, first2, last1, last2, end1, end2;
     reg  [Late:1]    late, late_end;        // results in requant; the job's last
     reg  [Aw-1:0]    at1, at2, at_prev;
@@ -142,7 +144,9 @@ module group_scale #(
         end
     endgenerate
     integer k;
-    assign en = !(late[Late] && !r_ready_i);
+    wire [ScaleUnits-1:0] shift_left;       // Apart: terms that are not shifted yet
+    wire   shifting = shift_left != {ScaleUnits{1'b0}};
+    assign en = !(late[Late] && !r_ready_i) && !shifting;
     always @(posedge clk_i)
         if (rst_i) begin
             v1   <= 1'b0;
@@ -170,9 +174,9 @@ module group_scale #(
             for (k = 2; k <= Late; k = k + 1) late_end[k] <= late_end[k-1];
             at_prev <= at2;
         end
-    wire forward = prev && at_prev == at2;
-    assign r_valid_o  = late[Late];
-    assign job_done_o = late[Late] && r_ready_i && late_end[Late];
+    wire forward = Apart == 0 && prev && at_prev == at2;
+    assign r_valid_o  = late[Late] && !shifting;
+    assign job_done_o = r_valid_o && r_ready_i && late_end[Late];
 
     // ---- one scaler and its accumulators per row of the slice
     wire [ScaleUnits-1:0] overflow;
@@ -187,15 +191,32 @@ module group_scale #(
             reg signed [47:0] acc_read, acc_prev;
             wire signed [47:0] old = first2 ? 48'sd0 : forward ? acc_prev : acc_read;
             wire signed [Gw+15:0] sum = {{Gw-32{old[47]}}, old} + {term[Gw+14], term};
-            assign overflow[u] = v2 && sum[Gw+15:47] != {Gw-31{sum[Gw+15]}};
+            assign overflow[u] = v2 && !shifting && sum[Gw+15:47] != {Gw-31{sum[Gw+15]}};
             always @(posedge clk_i)
                 if (en) begin
                     if (accept) sh <= sh_i[u*4+:4];
-                    if (v1) term <= $signed({{15{group[Gw-1]}}, group}) <<< sh;
                     if (v1) acc_read <= acc[at1];
                     if (v2) acc_prev <= sum[47:0];
                     if (v2 && !last2) acc[at2] <= sum[47:0];
                 end
+
+            wire signed [Gw+14:0] wide = {{15{group[Gw-1]}}, group};
+            if (Apart != 0) begin : g_apart
+                reg [3:0] left;
+                assign shift_left[u] = v2 && left != 4'd0;
+                always @(posedge clk_i)
+                    if (en && v1) begin
+                        term <= wide;
+                        left <= sh;
+                    end else if (shift_left[u]) begin
+                        term <= term <<< 1;
+                        left <= left - 4'd1;
+                    end
+            end else begin : g_shift
+                assign shift_left[u] = 1'b0;
+                always @(posedge clk_i)
+                    if (en && v1) term <= wide <<< sh;
+            end
 
             if (Serial == 0) begin : g_mul
                 reg signed [DBits+11:0] prod_d; // 12 x DBits

@@ -7,7 +7,9 @@ module header_loader #(
     parameter Rows       = 8,
     parameter ScaleUnits = 2,               // rows of one slice
     parameter Requant    = 1,
-    parameter Sel        = 0                // 1: headers may carry group selectors
+    parameter Sel        = 0,               // 1: headers may carry group selectors
+    parameter Steps      = 65535,           // bits that steps_i can have
+    parameter Late       = 0                // 1: sets in memories whose words come a cycle after their address (block RAM)
 ) (
     input  wire                           clk_i,
     input  wire                           rst_i,
@@ -65,9 +67,10 @@ module header_loader #(
     wire          take = valid_i && ready_o;
     assign ready_o = expecting && (in_rq ? !rq_full : !full[wr_set]);
 
-    reg [ScaleUnits*16-1:0] word0 [0:2*Slices-1];
-    reg [ScaleUnits*16-1:0] word1 [0:2*Slices-1];
-    reg [ScaleUnits*4-1:0]  word2 [0:2*Slices-1];
+    // a set that is in use is not being written
+    (* no_rw_check *) reg [ScaleUnits*16-1:0] word0 [0:2*Slices-1];
+    (* no_rw_check *) reg [ScaleUnits*16-1:0] word1 [0:2*Slices-1];
+    (* no_rw_check *) reg [ScaleUnits*4-1:0]  word2 [0:2*Slices-1];
     wire unused_ok = &{1'b0, slice_i};
     localparam Aw = Slices > 1 ? Jw + 1 : 1;
     wire [Aw-1:0] wr_at, rd_at;             // set, slice
@@ -92,9 +95,29 @@ module header_loader #(
         if (take && !in_rq && word == 2'd2) word2[wr_at] <= nibbles;
     end
 
-    wire [ScaleUnits*16-1:0] rd0 = word0[rd_at];
-    wire [ScaleUnits*16-1:0] rd1 = word1[rd_at];
-    wire [ScaleUnits*4-1:0]  rd2 = word2[rd_at];
+    wire [ScaleUnits*16-1:0] rd0, rd1;
+    wire [ScaleUnits*4-1:0]  rd2;
+    wire                     there;         // the words are those of rd_at
+    generate
+        if (Late != 0) begin : g_late
+            reg [ScaleUnits*16-1:0] late0, late1;
+            reg [ScaleUnits*4-1:0]  late2;
+            reg [Aw-1:0]            late_at;
+            reg                     late_full;
+            always @(posedge clk_i) begin
+                late0     <= word0[rd_at];
+                late1     <= word1[rd_at];
+                late2     <= word2[rd_at];
+                late_at   <= rd_at;
+                late_full <= full[rd_set];
+            end
+            assign {rd0, rd1, rd2} = {late0, late1, late2};
+            assign there           = late_full && late_at == rd_at;
+        end else begin : g_at_once
+            assign {rd0, rd1, rd2} = {word0[rd_at], word1[rd_at], word2[rd_at]};
+            assign there           = 1'b1;
+        end
+    endgenerate
     genvar u;
     generate
         for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
@@ -103,7 +126,7 @@ module header_loader #(
             assign oc_o[u*20+:20] = asym_i ? {rd2[u*4+:4], rd1[u*16+:16]} : 20'd0;
         end
     endgenerate
-    assign hdr_valid_o = full[rd_set];
+    assign hdr_valid_o = full[rd_set] && there;
 
     generate
         if (Sel != 0) begin : g_sel
@@ -189,7 +212,7 @@ module header_loader #(
                 if (set_end && !in_rq) begin
                     full[wr_set] <= 1'b1;
                     wr_set       <= !wr_set;
-                    left         <= hdr_last || in_o ? steps_i : left - chunk_steps_i;
+                    left         <= hdr_last || in_o ? steps_i : (left - chunk_steps_i) & Steps[15:0];
                     in_o         <= !in_o && hdr_last && outliers_i;
                     in_rq        <= all_last && requant_i;
                 end

@@ -17,6 +17,7 @@ module sequencer #(
     parameter Table     = 0,                // 1: the tile decodes table formats itself
     parameter Sel       = 0,                // 1: groups can have selectors
     parameter Outliers  = 0,                // 1: row tiles can have outliers
+    parameter Hold      = 0,                // 1: a command stays at cmd_i until its job is done, so it needs no registers
     parameter Window    = 0                 // 1, 3: words say which steps they use (docs/core.md); 0: one word a step
 ) (
     input  wire                      clk_i,
@@ -31,17 +32,17 @@ module sequencer #(
     // the running job, constant from start_o to job_done_i
     output wire                      start_o,       // a GEMM begins in this cycle
     output wire                      busy_o,        // a GEMM runs; high from the cycle after start_o
-    output reg  [3:0]                planes_o,
-    output reg  [1:0]                coding_o,
-    output reg  [4:0]                table_o,
-    output reg                       sel_o,
-    output reg                       asym_o,
-    output reg                       row_header_o,
-    output reg                       requant_o,
-    output reg                       outliers_o,    // the job has outliers: a row tile has one header set more
-    output reg  [15:0]               row_tiles_o,
-    output reg  [15:0]               steps_o,
-    output reg  [15:0]               chunk_steps_o,
+    output wire [3:0]                planes_o,
+    output wire [1:0]                coding_o,
+    output wire [4:0]                table_o,
+    output wire                      sel_o,
+    output wire                      asym_o,
+    output wire                      row_header_o,
+    output wire                      requant_o,
+    output wire                      outliers_o,    // the job has outliers: a row tile has one header set more
+    output wire [15:0]               row_tiles_o,
+    output wire [15:0]               steps_o,
+    output wire [15:0]               chunk_steps_o,
     input  wire                      job_done_i,    // the last result has been taken
     input  wire                      overflow_i,    // an accumulator of this job overflowed
     // activation buffer
@@ -87,6 +88,8 @@ module sequencer #(
     localparam MaxChunk = (256 + Lanes - 1) / Lanes;
     localparam Columns = MaxN;
     localparam Room = XDepth;
+    // bits that a legal command can set in steps, steps of a chunk, and columns: registers behind need no others
+    localparam Steps = 2 * XDepth - 1, ChunkSteps = 2 * MaxChunk - 1, Cols = 2 * MaxN - 1, InChunk = 127;
     localparam [7:0]  OpFence = 8'd0, OpGemm = 8'd1;
     localparam [7:0]  StDone = 8'd0, StIllegal = 8'd1, StOverflow = 8'd2;
 
@@ -108,12 +111,33 @@ module sequencer #(
                         (Outliers != 0 || cmd_i[115:112] == 0) && cmd_i[127:116] == 0;
 
     reg         busy, walking;              // busy: until the last result; walking: until the last beat
-    reg  [15:0] id_q, n_q;
-    assign cmd_ready_o = !busy && (!cpl_valid_o || cpl_ready_i);
-    assign start_o     = cmd_valid_i && cmd_ready_o && op == OpGemm && legal;
+    wire        free    = !busy && (!cpl_valid_o || cpl_ready_i);
+    assign start_o      = cmd_valid_i && free && op == OpGemm && legal;
+    assign cmd_ready_o  = Hold != 0 ? (busy ? job_done_i : free && !start_o) : free;
     assign busy_o      = busy;
     assign x_start_o   = start_o && x_load;
     assign x_count_o   = x_count[Xw:0];
+
+    // ---- the job
+    localparam Job = 100;
+    wire [15:0] id_q, n_q;
+    wire [3:0]  o_chunks;
+    wire [Job-1:0] job;
+    wire [Job-1:0] job_next = {
+        id, n & Cols[15:0], planes, coding, cmd_i[111:106], cmd_i[102], cmd_i[103], cmd_i[105],
+        Outliers != 0 && cmd_i[115:112] != 0, cmd_i[115:112], row_tiles, steps & Steps[15:0], chunk_steps & ChunkSteps[15:0]};
+    assign {id_q, n_q, planes_o, coding_o, sel_o, table_o, asym_o, row_header_o, requant_o, outliers_o, o_chunks, row_tiles_o,
+            steps_o, chunk_steps_o} = job;
+    generate
+        if (Hold != 0) begin : g_hold
+            assign job = job_next;
+        end else begin : g_keep
+            reg [Job-1:0] kept;
+            assign job = kept;
+            always @(posedge clk_i)
+                if (start_o) kept <= job_next;
+        end
+    endgenerate
 
     // ---- loops, outermost first; *_last says that the counter is at its last value
     reg  [15:0]   tile;
@@ -128,7 +152,7 @@ module sequencer #(
     wire          step_last, word;
     reg           fresh;                    // no beat of this chunk and column was issued yet
     reg           sparse;                   // the row tile's chunks are done, those of its outliers are not
-    reg  [3:0]    o_chunk, o_chunks;        // of those
+    reg  [3:0]    o_chunk;                  // of those
     wire          plane_last = AllPlanes != 0 || plane + 4'd1 == planes_o;
     wire [15:0]   col_next   = {{16-Nw{1'b0}}, col} + 16'd1;
     wire          col_last   = col_next == n_q;
@@ -190,25 +214,11 @@ module sequencer #(
 
     always @(posedge clk_i)
         if (start_o) begin
-            id_q          <= id;
-            n_q           <= n;
-            planes_o      <= planes;
-            coding_o      <= coding;
-            table_o       <= cmd_i[110:106];
-            sel_o         <= cmd_i[111];
-            asym_o        <= cmd_i[102];
-            row_header_o  <= cmd_i[103];
-            requant_o     <= cmd_i[105];
-            outliers_o    <= Outliers != 0 && cmd_i[115:112] != 0;
-            o_chunks      <= cmd_i[115:112];
             o_chunk       <= 4'd0;
             sparse        <= 1'b0;
-            row_tiles_o   <= row_tiles;
-            steps_o       <= steps;
-            chunk_steps_o <= chunk_steps;
             tile          <= 16'd0;
             chunk_at      <= 16'd0;
-            chunk_left    <= steps;
+            chunk_left    <= steps & Steps[15:0];
             col           <= {Nw{1'b0}};
             col_at        <= {Xw{1'b0}};
             plane         <= 4'd0;
@@ -216,15 +226,15 @@ module sequencer #(
             fresh         <= 1'b1;
         end else if (issue_o) begin
             fresh <= beat_last;
-            step <= step_last ? 16'd0 : x_at + (Window == 1 ? 16'd0 : 16'd1);
+            step <= step_last ? 16'd0 : (x_at + (Window == 1 ? 16'd0 : 16'd1)) & InChunk[15:0];
             if (step_last) plane <= plane_last ? 4'd0 : plane + 4'd1;
             if (beat_last) begin
                 col    <= col_last ? {Nw{1'b0}} : col + 1'b1;
                 col_at <= col_last ? {Xw{1'b0}} : col_at + steps_o[Xw-1:0];
             end
             if (beat_last && col_last) begin
-                chunk_at   <= chunk_last ? 16'd0 : chunk_at + chunk_steps_o;
-                chunk_left <= chunk_last ? steps_o : chunk_left - chunk_steps_o;
+                chunk_at   <= chunk_last ? 16'd0 : (chunk_at + chunk_steps_o) & Steps[15:0];
+                chunk_left <= chunk_last ? steps_o : (chunk_left - chunk_steps_o) & Steps[15:0];
                 if (chunk_last && !outliers_o) tile <= tile + 16'd1;
                 if (chunk_last) sparse <= outliers_o;
             end
@@ -248,7 +258,7 @@ module sequencer #(
             if (start_o) begin
                 busy    <= 1'b1;
                 walking <= 1'b1;
-            end else if (cmd_valid_i && cmd_ready_o) begin
+            end else if (cmd_valid_i && free) begin
                 cpl_valid_o <= 1'b1;
                 cpl_o       <= {op == OpFence ? StDone : StIllegal, id};
             end

@@ -11,7 +11,8 @@ module link_control #(
     parameter ResultBytes = 512,            // of a result frame, and such frames kept
     parameter ResultSlots = 4,
     parameter ClockHz     = 0,
-    parameter Build       = 0
+    parameter Build       = 0,
+    parameter Small       = 0               // 1: nothing is counted, the registers read 0
 ) (
     input  wire         clk_i,
     input  wire         rst_i,
@@ -111,20 +112,25 @@ module link_control #(
     assign ack_valid_o   = heard;
     assign nak_o         = is_ack && (flags_i & `LINK_FLAG_NAK) != 0;
 
-    // ---- a request's first eight bytes, and the one to be answered
-    reg  [63:0] said;                       // the last eight bytes of payload
-    wire        is_peek = type_i == `LINK_TYPE_PEEK && length_i == 16'd4 && said[63:48] != 16'd0 &&
-                          said[63:48] <= `LINK_PEEK_WORDS;
-    wire        is_poke = type_i == `LINK_TYPE_POKE && length_i == 16'd8;
+    // ---- the request that comes in or is being answered: while it is, others are dropped
     reg  [63:0] request;
+    wire        is_peek = type_i == `LINK_TYPE_PEEK && length_i == 16'd4 && request[31:16] != 16'd0 &&
+                          request[31:16] <= `LINK_PEEK_WORDS;
+    wire        is_poke = type_i == `LINK_TYPE_POKE && length_i == 16'd8;
     reg  [15:0] request_session, request_tag, poll_tag, ready_tag;
     reg         answer_due, answer_poke, poke_due, ready_due, poll_due, nak_due, nak_sent, ack_due;
     reg  [1:0]  taken;                      // frames since the last acknowledgement: not each one gets its own
-    wire        ask = good_i && (is_peek || is_poke) && !answer_due && !answering;
+    reg         asking;                     // decided with the header, too
+    wire        hear = header_i ? (type_i == `LINK_TYPE_PEEK || type_i == `LINK_TYPE_POKE) && !answer_due && !answering : asking;
+    wire        ask = good_i && asking && (is_peek || is_poke);
     reg         answering;                  // the request is on its way out
     reg  [31:0] scratch;
     always @(posedge clk_i)
-        if (payload_valid_i) said <= {payload_i, said[63:8]};
+        if (rst_i) asking <= 1'b0;
+        else if (header_i) asking <= hear;
+    always @(posedge clk_i)                 // the last four bytes of a PEEK, eight of a POKE
+        if (payload_valid_i && hear)
+            request <= {payload_i, request[63:40], type_i == `LINK_TYPE_PEEK ? payload_i : request[39:32], request[31:8]};
 
     // a POKE of a far register is answered when it is done
     wire        answer_go = answer_due && !poke_due;
@@ -173,8 +179,8 @@ module link_control #(
             end
             if (ask) begin
                 answer_due <= 1'b1;
-                poke_due   <= is_poke && said[15:0] >= `LINK_REG_FAR;
-                if (is_poke && said[15:0] == `LINK_REG_SCRATCH) scratch <= said[63:32];
+                poke_due   <= is_poke && request[15:0] >= `LINK_REG_FAR;
+                if (is_poke && request[15:0] == `LINK_REG_SCRATCH) scratch <= request[63:32];
             end
             if (poke_done) poke_due <= 1'b0;
             if (side_done_o && side_write_i && side_addr_i == `LINK_REG_SCRATCH) scratch <= side_data_i;
@@ -203,7 +209,6 @@ module link_control #(
         end
     always @(posedge clk_i) begin
         if (ask) begin
-            request         <= is_poke ? said : {32'd0, said[63:32]};
             request_session <= session_i;
             request_tag     <= tag_i;
             answer_poke     <= is_poke;
@@ -268,7 +273,7 @@ module link_control #(
     // ---- registers
     reg [31:0] good, bad_header, bad_crc, out_of_order, no_room, sent, rewound;
     always @(posedge clk_i)
-        if (rst_i) begin
+        if (rst_i || Small != 0) begin
             {good, bad_header, bad_crc, out_of_order} <= 128'd0;
             {no_room, sent, rewound} <= 96'd0;
         end else begin

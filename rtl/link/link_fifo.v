@@ -25,7 +25,8 @@ module link_fifo #(
     endgenerate
 
     (* no_rw_check *) reg [7:0] mem [0:Depth-1];  // what is read was committed: it is not being written
-    reg [Aw:0] wr, kept, rd;                // one bit more than the address tells full from empty
+    reg [Aw:0] wr, kept;                    // one bit more than the address tells full from empty
+    wire [Aw:0] rd = limit_o[Aw:0] ^ Full[Aw:0];    // limit_o is Depth ahead of it
     reg [Aw-2:0] news;                      // bytes freed since the host was told, up to a quarter of Depth
     wire [Aw:0] used  = kept - rd;
     wire        fetch = used != 0 && (!valid_o || ready_i);
@@ -42,17 +43,13 @@ module link_fifo #(
         if (rst_i) begin
             wr      <= 0;
             kept    <= 0;
-            rd      <= 0;
             valid_o <= 1'b0;
             limit_o <= Depth;
             news    <= 0;
         end else begin
             wr <= undo_i ? kept : wr + {{Aw{1'b0}}, write_i};
             if (commit_i) kept <= wr;
-            if (fetch) begin
-                rd      <= rd + 1'b1;
-                limit_o <= limit_o + 32'd1;
-            end
+            if (fetch) limit_o <= limit_o + 32'd1;
             if (told_i) news <= {{Aw-2{1'b0}}, fetch};
             else if (fetch && !grown_o) news <= news + 1'b1;
             valid_o <= fetch || (valid_o && !ready_i);

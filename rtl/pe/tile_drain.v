@@ -6,7 +6,8 @@
 module tile_drain #(
     parameter Rows       = 8,
     parameter ScaleUnits = 2,               // divides Rows
-    parameter DBits      = 24               // 24..40
+    parameter DBits      = 24,              // 24..40
+    parameter Hold       = 0                // 1: keeps no sums itself: what is on p_i stays there until ready_o; a slice in two cycles
 ) (
     input  wire                     clk_i,
     input  wire                     rst_i,
@@ -30,32 +31,60 @@ module tile_drain #(
         if (Slices * ScaleUnits != Rows) tile_drain_scale_units_must_divide_rows bad_parameter();
     endgenerate
 
-    reg [Rows*DBits-1:0] p;
-    reg               busy, dbl;
-    reg signed [24:0] corr;
-    reg signed [16:0] sum;
+    wire [Rows*DBits-1:0] p;
+    wire              busy, dbl;
+    wire signed [24:0] corr;
+    wire signed [16:0] sum;
     reg [Jw-1:0]      slice;
     wire              last = slice == LastSlice[Jw-1:0];
 
-    assign ready_o   = !busy || (last && d_ready_i);
-    assign d_valid_o = busy;
     assign d_sum_o   = sum;
+    wire [Sw-1:0]     d_next;
 
-    always @(posedge clk_i)
-        if (valid_i && ready_o) begin
-            p    <= p_i;
-            dbl  <= dbl_i;
-            corr <= corr_i;
-            sum  <= sum_i;
+    generate
+        if (Hold != 0) begin : g_hold
+            // a cycle for corr, which is long, and one for each D
+            reg                 armed, full;
+            reg signed [24:0]   held_corr;
+            reg [Sw-1:0]        held_d;
+            assign ready_o   = full && last && d_ready_i;
+            assign d_valid_o = full;
+            assign d_o       = held_d;
+            assign {p, busy, dbl, corr, sum} = {p_i, armed, dbl_i, held_corr, sum_i};
+            always @(posedge clk_i)
+                if (rst_i) {armed, full} <= 2'b00;
+                else begin
+                    armed <= valid_i && !ready_o;
+                    full  <= full ? !d_ready_i : armed;
+                end
+            always @(posedge clk_i) begin
+                held_corr <= corr_i;
+                if (!full) held_d <= d_next;
+            end
+        end else begin : g_keep
+            reg [Rows*DBits-1:0] kept_p;
+            reg                  kept, kept_dbl;
+            reg signed [24:0]    kept_corr;
+            reg signed [16:0]    kept_sum;
+            assign ready_o = !busy || (last && d_ready_i);
+            assign d_valid_o = busy;
+            assign d_o       = d_next;
+            assign {p, busy, dbl, corr, sum} = {kept_p, kept, kept_dbl, kept_corr, kept_sum};
+            always @(posedge clk_i)
+                if (valid_i && ready_o) begin
+                    kept_p    <= p_i;
+                    kept_dbl  <= dbl_i;
+                    kept_corr <= corr_i;
+                    kept_sum  <= sum_i;
+                end
+            always @(posedge clk_i)
+                if (rst_i) kept <= 1'b0;
+                else if (ready_o) kept <= valid_i;
         end
+    endgenerate
     always @(posedge clk_i)
-        if (rst_i) begin
-            busy  <= 1'b0;
-            slice <= {Jw{1'b0}};
-        end else begin
-            if (ready_o) busy <= valid_i;
-            if (busy && d_ready_i) slice <= last ? {Jw{1'b0}} : slice + 1'b1;
-        end
+        if (rst_i) slice <= {Jw{1'b0}};
+        else if (d_valid_o && d_ready_i) slice <= last ? {Jw{1'b0}} : slice + 1'b1;
 
     // an AND-OR multiplexer: a variable part-select would become a barrel shifter
     reg [Sw-1:0] pick;
@@ -72,7 +101,7 @@ module tile_drain #(
         for (u = 0; u < ScaleUnits; u = u + 1) begin : g_unit
             wire signed [DBits:0] pu = dbl ? {pick[u*DBits+:DBits], 1'b0} : {pick[u*DBits+DBits-1], pick[u*DBits+:DBits]};
             wire signed [DBits:0] d  = pu + {{DBits-24{corr[24]}}, corr};
-            assign d_o[u*DBits+:DBits] = d[DBits-1:0];
+            assign d_next[u*DBits+:DBits] = d[DBits-1:0];
             wire unused_ok = &{1'b0, d[DBits]};
         end
     endgenerate

@@ -16,6 +16,7 @@ module tile_lut #(
     parameter Rows       = 8,
     parameter Lanes      = 8,
     parameter ScaleUnits = 2,
+    parameter Small      = 0,               // 1: the next chunk waits until the last one's D are taken
     parameter TableK     = 2                // lanes of one table: 2 (LUT4 fabrics), 3 (Lanes three times a power of two) or 4
 ) (
     input  wire                     clk_i,
@@ -259,7 +260,7 @@ module tile_lut #(
     integer           q;
     always @*
         for (q = 0; q < Rows; q = q + 1) p24[q*24+:24] = {p[q*32+22], p[q*32+:23]};
-    tile_drain #(.Rows(Rows), .ScaleUnits(ScaleUnits)) drain (
+    tile_drain #(.Rows(Rows), .ScaleUnits(ScaleUnits), .Hold(Small)) drain (
         .clk_i(clk_i), .rst_i(rst_i), .valid_i(v2), .ready_o(drain_ready), .p_i(p24),
         .dbl_i(coding_i != Signed && coding_i != Unsigned), .corr_i(corr), .sum_i(sum2),
         .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));

@@ -44,6 +44,8 @@ module accel_soc #(
 
     generate
         if (Cpu != 0 && Cpu != 1) accel_soc_cpu_must_be_0_or_1 bad_parameter();
+        if (Small != 0 && Memory != 0) accel_soc_small_has_no_memory bad_parameter();
+        if (ORoom == 0 && ODepth != 0) accel_soc_outliers_need_o_room bad_parameter();
         if (Memory < 0 || Memory > 1) accel_soc_memory_must_be_0_or_1 bad_parameter();
     endgenerate
 
@@ -85,7 +87,7 @@ module accel_soc #(
                                    (bus_addr_o >= `LINK_REG_CPU && bus_addr_o < `LINK_REG_CPU_LOG + `LINK_CPU_LOG_WORDS));
     assign bus_valid = far_valid && !cpu_here;
     link_control #(.CmdRoom(CmdRoom), .XRoom(XRoom), .WRoom(WRoom), .HRoom(HRoom), .ORoom(ORoom),
-                   .ResultBytes(ResultBytes), .ResultSlots(ResultSlots), .ClockHz(ClockHz), .Build(Build)) control (
+                   .ResultBytes(ResultBytes), .ResultSlots(ResultSlots), .ClockHz(ClockHz), .Build(Build), .Small(Small)) control (
         .clk_i(clk_i), .rst_i(rst_i), .type_i(type_in), .flags_i(flags), .session_i(session), .sequence_i(number),
         .tag_i(tag), .length_i(length), .header_i(header), .payload_valid_i(payload), .payload_i(data_i),
         .good_i(good), .bad_i(bad), .bad_header_i(bad_header),
@@ -113,11 +115,16 @@ module accel_soc #(
     genvar s;
     generate
         for (s = 0; s < `LINK_STREAMS; s = s + 1) begin : g_stream
-            link_fifo #(.Depth(s == `LINK_STREAM_COMMAND ? CmdRoom : s == `LINK_STREAM_X ? XRoom : s == `LINK_STREAM_W ? WRoom :
-                                s == `LINK_STREAM_H ? HRoom : ORoom)) buffer (
-                .clk_i(clk_i), .rst_i(rst), .write_i(write[s]), .data_i(data_i), .commit_i(commit[s]), .undo_i(undo),
-                .free_o(free[17*s+:17]), .limit_o(limit[32*s+:32]), .told_i(told), .grown_o(grown[s]),
-                .valid_o(f_valid[s]), .ready_i(s_ready[s] && !own), .data_o(f_byte[8*s+:8]));
+            if (s == `LINK_STREAM_O && ORoom == 0) begin : g_none
+                assign {free[17*s+:17], limit[32*s+:32], grown[s], f_valid[s], f_byte[8*s+:8]} = 59'd0;
+                wire unused_ok = &{1'b0, write[s], commit[s], s_ready[s]};
+            end else begin : g_some
+                link_fifo #(.Depth(s == `LINK_STREAM_COMMAND ? CmdRoom : s == `LINK_STREAM_X ? XRoom : s == `LINK_STREAM_W ? WRoom :
+                                    s == `LINK_STREAM_H ? HRoom : ORoom)) buffer (
+                    .clk_i(clk_i), .rst_i(rst), .write_i(write[s]), .data_i(data_i), .commit_i(commit[s]), .undo_i(undo),
+                    .free_o(free[17*s+:17]), .limit_o(limit[32*s+:32]), .told_i(told), .grown_o(grown[s]),
+                    .valid_o(f_valid[s]), .ready_i(s_ready[s] && !own), .data_o(f_byte[8*s+:8]));
+            end
         end
     endgenerate
 
@@ -172,9 +179,15 @@ module accel_soc #(
     wire        cpl_valid, cpl_ready, out_ready;
     wire [23:0] cpl, out;
     assign cmd_take = cmd_ready && ids_ready;
-    fifo #(.Width(16), .Depth(8)) ids (
-        .clk_i(clk_i), .rst_i(core_rst), .valid_i(cmd_valid && cmd_ready), .ready_o(ids_ready), .data_i(cmd[31:16]),
-        .valid_o(busy_o), .ready_i(cpl_valid && cpl_ready), .data_o(id));
+    generate
+        if (Small != 0) begin : g_no_ids    // one command at a time, which waits at the core until it is done
+            assign {busy_o, id, ids_ready} = {cmd_valid || cpl_valid, cpl_valid ? cpl[15:0] : cmd[31:16], 1'b1};
+        end else begin : g_ids
+            fifo #(.Width(16), .Depth(8)) ids (
+                .clk_i(clk_i), .rst_i(core_rst), .valid_i(cmd_valid && cmd_ready), .ready_o(ids_ready), .data_i(cmd[31:16]),
+                .valid_o(busy_o), .ready_i(cpl_valid && cpl_ready), .data_o(id));
+        end
+    endgenerate
 
     // ---- weights in memory: what is pending from there comes before what the link has
     generate
@@ -231,7 +244,7 @@ module accel_soc #(
     wire [ScaleUnits*48-1:0] r;
     wire [7:0]               r_byte;
     accel_core #(.Kind(Kind), .Rows(Rows), .Lanes(Lanes), .ScaleUnits(ScaleUnits), .MaxN(MaxN), .XDepth(XDepth),
-                 .WDepth(WDepth), .Requant(Requant), .ODepth(ODepth), .DBits(DBits)) core (
+                 .WDepth(WDepth), .Requant(Requant), .ODepth(ODepth), .DBits(DBits), .Small(Small)) core (
         .clk_i(clk_i), .rst_i(core_rst), .cmd_valid_i(cmd_valid && ids_ready), .cmd_ready_o(cmd_ready), .cmd_i(cmd),
         .cpl_valid_o(cpl_valid), .cpl_ready_i(cpl_ready), .cpl_o(cpl),
         .x_valid_i(x_valid), .x_ready_o(x_ready), .x_i(x), .w_valid_i(w_valid), .w_ready_o(w_ready), .w_i(w[`BEAT-1:0]),

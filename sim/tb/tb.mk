@@ -45,7 +45,8 @@ TB_TOPS_link := link_rx:link_rx link_tx:link_tx link_fifo_16:link_fifo:Depth=16 
 TB_TOPS_uart := uart_rx_4:uart_rx:Divisor=4 uart_rx_87:uart_rx:Divisor=87 uart_tx_4:uart_tx:Divisor=4 uart_tx_87:uart_tx:Divisor=87 \
                 accel_uart:accel_uart:Divisor=4:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:XDepth=64:WDepth=512:ClockHz=12345678
 TB_TOPS_soc  := soc_mac:accel_soc:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:CmdRoom=64:XRoom=256:WRoom=512:HRoom=64:ORoom=64:ResultBytes=64:ResultSlots=4 \
-                soc_lut:accel_soc:Kind=2:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:XRoom=1024:WRoom=16384:HRoom=1024:ORoom=16:ResultBytes=256:ResultSlots=2
+                soc_lut:accel_soc:Kind=2:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:XRoom=1024:WRoom=16384:HRoom=1024:ORoom=16:ResultBytes=256:ResultSlots=2 \
+                soc_small:accel_soc:Small=1:Kind=2:Rows=8:Lanes=8:ScaleUnits=1:MaxN=4:XDepth=64:WDepth=512:XRoom=512:WRoom=1024:HRoom=512:ORoom=0:ResultBytes=256:ResultSlots=2
 # A processor, with the firmware for its array.
 TB_TOPS_cpu  := soc_cpu:accel_soc:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:XRoom=256:WRoom=512:HRoom=64:ORoom=64:ResultBytes=64:Cpu=1:Watchdog=50000
 TB_TOPS_cpu_memory := soc_cpu_memory:accel_soc:Memory=1:Kind=0:Rows=8:Lanes=16:ScaleUnits=2:MaxN=4:XDepth=64:WDepth=256:ODepth=16:XRoom=256:WRoom=512:HRoom=64:ORoom=64:ResultBytes=64:Cpu=1:Watchdog=50000 \
@@ -95,6 +96,7 @@ TB_TOPS_code_planes     := code_planes_mac:code_planes:Width=64:Bits=8:Chunk=16 
                            code_planes_bitserial:code_planes:Width=64:Bits=3:PlaneMajor=1:Offset=1:Chunk=32
 TB_TOPS_decode_qmoe     := decode_qmoe_32:decode_qmoe:Lanes=32 decode_qmoe_64:decode_qmoe:Lanes=64
 LINT_TOPS := $(foreach b,$(TB_DECODERS),$(TB_TOPS_$b)) \
+             small:accel_soc:Small=1:Requant=0:ORoom=0:Kind=2:Rows=4:Lanes=8:ScaleUnits=1:XDepth=512:WDepth=512 \
              uart:accel_uart:Kind=2:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512:CmdRoom=16 \
              usb:accel_usb:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 usb_full:accel_usb:HighSpeed=0:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 \
              usb_fs:accel_usb_fs:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 ulpi:accel_ulpi:Kind=0:Rows=4:Lanes=8:ScaleUnits=4:WDepth=512 \

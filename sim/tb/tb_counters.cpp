@@ -32,7 +32,7 @@ void job(tb::Job &job)
         const unsigned addr = job.rng.below(64);
         dut->addr_i = (CData)addr;
         dut.drive();
-        static const uint32_t what[12] = { 0x4c434341, 1, 2, 16, 32, 4, 8, 128, 64, 0, 24, 512 };
+        static const uint32_t what[] = { 0x4c434341, 1, 2, 16, 32, 4, 8, 128, 64, 0, 24, 512 };
         const unsigned i = (addr - 16) / 2;
         const uint32_t want = addr < 9          ? what[addr]
                               : addr == 9       ? (uint32_t)overflow << 1 | (dut->event_i & 1u)

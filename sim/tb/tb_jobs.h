@@ -18,6 +18,7 @@ struct Shape {
     const char *kind;
     pack_shape pack;
     uint32_t max_n, x_depth, rooms[LINK_STREAMS], result;
+    uint32_t left_out = 0; /* register 12 */
 };
 /* The bytes of accel_soc.v, stalled both ways: what it is given before its outputs are looked at, what is so exchanged after that. */
 template <class D> void offer_bytes(D &dut, Stall &stall, const std::deque<uint8_t> &down)
@@ -101,7 +102,8 @@ template <class Port> class Bench
         poke(LINK_REG_SESSION, 77); /* not writable */
         CHECK_EQ(peek(LINK_REG_SESSION), session_, "session");
         CHECK_EQ(peek(1000), 0, "a register beyond the last");
-        CHECK(peek(LINK_REG_GOOD) > 0, "no frame was counted");
+        CHECK_EQ(peek(LINK_REG_CORE + 12), shape_.left_out, "what is left out");
+        CHECK_EQ(peek(LINK_REG_GOOD) > 0, !(shape_.left_out & 1), "frames are counted");
     }
 
     /* From now on weights are stored in the device's memory and fetched from there, where they fit. */

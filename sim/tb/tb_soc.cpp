@@ -5,6 +5,7 @@
 
 #include "Vsoc_lut.h"
 #include "Vsoc_mac.h"
+#include "Vsoc_small.h"
 
 namespace
 {
@@ -15,6 +16,10 @@ using tb::Shape;
 const Shape kMac = { "mac", { 8, 16, 2, 24, 16 }, 4, 64, { 64, 256, 512, 64, 64 }, 64 | 4 << 16 };
 const Shape kLut = {
     "lut", { 8, 16, 2, 24, 0 }, 4, 64, { 64, 1024, 16384, 1024, 16 }, 256 | 2 << 16
+};
+
+const Shape kSmall = {
+    "lut", { 8, 8, 1, 24, 0 }, 4, 64, { 64, 512, 1024, 512, 0 }, 256 | 2 << 16, 1
 };
 
 /* Registers beside the link. Those of [kFar, kFar + 256) hold what was written, those of [kSilent, kSilent + 256) never answer,
@@ -145,9 +150,10 @@ template <class Top> class SocPort
     tb::Stall stall_;
 };
 
-template <class Top> void cases(tb::Runner &run, tb::Golden &golden, const Shape &shape)
+template <class Top>
+void cases(tb::Runner &run, tb::Golden &golden, const Shape &shape, const char *name)
 {
-    const std::string soc = std::string("accel_soc ") + shape.kind + " ";
+    const std::string soc = std::string("accel_soc ") + name + " ";
     run.test(soc + "computes what the golden model does over a good cable", 20, [&](tb::Job &job) {
         Bench<SocPort<Top>> b(job, golden, shape, 0, 0);
         b.open();
@@ -228,7 +234,8 @@ int main(int argc, char **argv)
 {
     tb::Runner run(argc, argv);
     tb::Golden golden;
-    cases<Vsoc_mac>(run, golden, kMac);
-    cases<Vsoc_lut>(run, golden, kLut);
+    cases<Vsoc_mac>(run, golden, kMac, "mac");
+    cases<Vsoc_lut>(run, golden, kLut, "lut");
+    cases<Vsoc_small>(run, golden, kSmall, "lut with Small");
     return run.finish();
 }

@@ -283,13 +283,13 @@ static void codebooks_count_as_headers(void **state)
     accel_close(dev);
 }
 
-static void both_paths_requantize_alike(void **state)
+static void both_paths_and_the_host_requantize_alike(void **state)
 {
     (void)state;
     struct rng r = { 21 };
     const uint32_t rows = 37, cols = 129, n = 6;
     accel_matrix *mat = random_matrix(&r, ACCEL_INT(5), 32, rows, cols, 1);
-    int8_t x[6 * 129], y[2][6 * 37];
+    int8_t x[6 * 129], y[3][6 * 37];
     int64_t acc[6 * 37];
     uint32_t mul[37];
     uint8_t shift[37];
@@ -299,9 +299,10 @@ static void both_paths_requantize_alike(void **state)
         shift[m] = (uint8_t)(55 + rng_below(&r, 8));
     }
     cpu_reference(mat, x, n, cols, acc);
-    const char *uris[] = { "cpu:path=fast", "cpu:path=reference" };
-    for (int i = 0; i < 2; i++) {
+    const char *uris[] = { "cpu:path=fast", "cpu:path=reference", "cpu:" };
+    for (int i = 0; i < 3; i++) {
         accel_dev *dev = open_device(uris[i]);
+        dev->no_requant = i == 2;
         accel_weights *w = load(dev, mat);
         struct accel_job job = { .weights = w,
                                  .x = x,
@@ -417,7 +418,7 @@ int main(void)
         cmocka_unit_test(worked_examples_of_formats_with_context_give_their_numbers),
         cmocka_unit_test(codebooks_count_as_headers),
         cmocka_unit_test(rows_longer_than_a_32_bit_sum_stay_exact),
-        cmocka_unit_test(both_paths_requantize_alike),
+        cmocka_unit_test(both_paths_and_the_host_requantize_alike),
         cmocka_unit_test(a_passed_deadline_stops_the_job_and_leaves_the_results_alone),
         cmocka_unit_test(a_result_beyond_48_bits_is_reported_not_returned),
         cmocka_unit_test(parameters_other_than_path_are_refused),

@@ -286,7 +286,7 @@ static bool is_power_of_two(uint32_t v, uint32_t least, uint32_t most)
 
 static int read_shape(struct remote *r, struct accel_error *err)
 {
-    int rc = peek(r, LINK_REG_CORE, 12, err);
+    int rc = peek(r, LINK_REG_CORE, 13, err);
     if (rc)
         return rc;
     const uint32_t *w = r->host.words;
@@ -313,6 +313,7 @@ static int read_shape(struct remote *r, struct accel_error *err)
     r->shape = (struct pack_shape){
         .rows = w[3], .lanes = w[4], .scale_units = w[5], .d_bits = w[10], .o_depth = w[11]
     };
+    r->dev->no_requant = w[12] >> 1 & 1;
     snprintf(caps->pe, sizeof caps->pe, "%s", r->kind->name);
     caps->rows = w[3];
     caps->lanes = w[4];
