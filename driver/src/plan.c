@@ -24,18 +24,27 @@ static bool parse_group(const char *text, uint32_t *group)
     return false;
 }
 
+static bool parse_outliers(const char *text, uint32_t *outliers)
+{
+    char *end;
+    unsigned long n = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+    *outliers = (uint32_t)n;
+    return n >= 1 && n <= QUANT_OUTLIERS && *end == '\0';
+}
+
 uint32_t plan_type(struct plan_choice choice)
 {
-    return quant_type_id(choice.format, choice.group, false);
+    return quant_type_outliers(quant_type_id(choice.format, choice.group, false), choice.outliers);
 }
 
 int plan_parse_choice(const char *text, uint32_t fallback_group, struct plan_choice *choice,
                       struct accel_error *err)
 {
-    char format[32];
+    char format[32], group[8];
     struct plan_choice c = { .group = fallback_group };
-    const char *colon = strchr(text, ':');
-    size_t len = colon ? (size_t)(colon - text) : strlen(text);
+    const char *plus = strchr(text, '+'), *end = plus ? plus : text + strlen(text);
+    const char *colon = memchr(text, ':', (size_t)(end - text));
+    size_t len = (size_t)((colon ? colon : end) - text);
     if (len >= sizeof format)
         return accel_fail(err, ACCEL_E_ARG, "\"%.40s\" is no weight format", text);
     memcpy(format, text, len);
@@ -45,19 +54,34 @@ int plan_parse_choice(const char *text, uint32_t fallback_group, struct plan_cho
         return accel_fail(err, ACCEL_E_ARG, "no format \"%s\"%s%s", format, why ? ": " : "",
                           why ? why : "");
     }
-    if (colon && !parse_group(colon + 1, &c.group))
-        return accel_fail(err, ACCEL_E_ARG,
-                          "\"%.40s\": the group is one of 16, 32, 48, 64, 96, 128, 256 and 0",
-                          text);
+    if (colon) {
+        len = (size_t)(end - colon) - 1;
+        memcpy(group, colon + 1, len < sizeof group ? len : 0);
+        group[len < sizeof group ? len : 0] = '\0';
+        if (!parse_group(group, &c.group))
+            return accel_fail(err, ACCEL_E_ARG,
+                              "\"%.40s\": the group is one of 16, 32, 48, 64, 96, 128, 256 and 0",
+                              text);
+    }
+    if (plus && !parse_outliers(plus + 1, &c.outliers))
+        return accel_fail(
+            err, ACCEL_E_ARG,
+            "\"%.40s\": behind \"+\" stands how many of each 256 weights are outliers, 1 to %d",
+            text, QUANT_OUTLIERS);
     if (c.format == ACCEL_CODEBOOK3 || c.format == ACCEL_CODEBOOK4)
         c.group = 0; /* a codebook belongs to a row, and so does its scale */
+    if (c.outliers && !plan_type(c))
+        return accel_fail(err, ACCEL_E_ARG, "\"%.40s\": %s has no outliers beside its codes", text,
+                          accel_format_name(c.format));
     *choice = c;
     return ACCEL_OK;
 }
 
 const char *plan_print_choice(struct plan_choice choice, char *text)
 {
-    snprintf(text, 32, "%s:%u", accel_format_name(choice.format), choice.group);
+    int len = snprintf(text, 32, "%s:%u", accel_format_name(choice.format), choice.group);
+    if (choice.outliers)
+        snprintf(text + len, 32 - (size_t)len, "+%u", choice.outliers);
     return text;
 }
 

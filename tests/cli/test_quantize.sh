@@ -56,7 +56,7 @@ cmp "$T/mix.gguf" "$T/copy.gguf" >"$T/out"
 report $? "... byte for byte"
 
 # Every way to store a matrix, loaded again.
-for type in int2:16 uint3:256 int5 bipolar2:32 e2m3:64 fp3:128 pot4:32 ant4:64 olive4:32 codebook3 mxfp4 mxfp6e2m3 mxfp6e3m2 \
+for type in int2:16 uint2:48+3 codebook4+1 uint3:256 int5 bipolar2:32 e2m3:64 fp3:128 pot4:32 ant4:64 olive4:32 codebook3 mxfp4 mxfp6e2m3 mxfp6e3m2 \
     mxfp8 mxint8 tq1_0 q5_1 bf16; do
     "$ACCEL" quantize "$MODEL" -o "$T/m.gguf" --format $type --head q8_0 >"$T/out" 2>"$T/err" &&
         "$ACCEL" run -d cpu: -m "$T/m.gguf" -n 2 -t 0 >>"$T/out" 2>>"$T/err"

@@ -188,7 +188,7 @@ static void a_trial_leaves_the_weights_as_they_were(void **state)
     (void)state;
     double loss, changed;
     for (uint32_t u = 0; u < a.unit_count; u++) {
-        struct plan_choice c = { ACCEL_INT(2), 32 };
+        struct plan_choice c = { .format = ACCEL_INT(2), .group = 32 };
         assert_int_equal(allocate_try(&a, u, c, NULL, &loss, &changed, &err), ACCEL_OK);
         assert_true(loss > 0 && changed > 0);
     }
@@ -202,7 +202,7 @@ static void products_of_sketches_foretell_pairs(void **state)
     (void)state;
     static float s[3][ALLOCATE_SKETCH];
     double loss[3], product = 0, twice[2] = { 0, 0 };
-    struct plan_choice c = { ACCEL_INT(7), 32 };
+    struct plan_choice c = { .format = ACCEL_INT(7), .group = 32 };
     struct allocate_unit *u = &a.units[0], *v = &a.units[a.unit_count - 1];
     size_t bytes = (size_t)v->rows * v->cols * sizeof(float);
     float *kept = malloc(bytes);
@@ -245,7 +245,7 @@ static void the_trace_foretells_random_changes(void **state)
     assert_int_equal(allocate_trace(&a, u, 8, 77, &other, &err), ACCEL_OK);
     assert_true(mean > 0 && fabs(mean - other) < 0.3 * mean && mean != other);
     double loss, changed;
-    struct plan_choice c = { ACCEL_INT(6), 32 };
+    struct plan_choice c = { .format = ACCEL_INT(6), .group = 32 };
     assert_int_equal(allocate_try(&a, u, c, NULL, &loss, &changed, &err), ACCEL_OK);
     if (loss < 0.5 * mean * changed || loss > 2 * mean * changed)
         fail_msg("lost %g, foretold %g", loss, mean * changed);
@@ -258,7 +258,7 @@ static void all_units_at_once_lose_more_than_any_alone(void **state)
     double most = 0, loss, after;
     assert_true(a.unit_count <= 128);
     for (uint32_t u = 0; u < a.unit_count; u++) {
-        c[u] = (struct plan_choice){ ACCEL_INT(4), 32 };
+        c[u] = (struct plan_choice){ .format = ACCEL_INT(4), .group = 32 };
         assert_int_equal(allocate_try(&a, u, c[u], NULL, &loss, NULL, &err), ACCEL_OK);
         most = loss > most ? loss : most;
     }

@@ -209,6 +209,10 @@ static void a_wrong_plan_is_refused_with_its_line(void **state)
         { " = int4\n", "1 to 95 bytes" },
         { "a = nf4\n", "16 values are fixed" },
         { "a = \n", "no format \"\"" },
+        { "a = int4:32+16\n", "how many of each 256" },
+        { "a = int4+\n", "how many of each 256" },
+        { "a = olive4+1\n", "olive4 has no outliers" },
+        { "a = int4:320000000+1\n", "the group is one of" },
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct plan p = { 0 };
@@ -222,8 +226,10 @@ static void a_wrong_plan_is_refused_with_its_line(void **state)
 static void bits_are_those_of_the_tensor_in_a_file(void **state)
 {
     (void)state;
-    static const char *const names[] = { "int4:32", "uint3:16",    "fp3:96",
-                                         "int2:0",  "codebook4:0", "codebook3:0" };
+    static const char *const names[] = {
+        "int4:32",     "uint3:16",    "fp3:96",     "int2:0",
+        "codebook4:0", "codebook3:0", "uint2:48+3", "codebook3:0+1"
+    };
     float w[6 * 96];
     for (int i = 0; i < 6 * 96; i++)
         w[i] = (float)((i * 37) % 101) / 50.0F - 1.0F;

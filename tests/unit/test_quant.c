@@ -276,6 +276,111 @@ static void the_number_of_threads_changes_no_byte(void **state)
     quant_tensor_free(&four);
 }
 
+/* ---- outliers beside the codes ---- */
+
+enum {
+    WIDE = 600,
+    LARGE = 3
+}; /* two whole blocks and a part; LARGE weights far from the rest in each block */
+
+static void wide_row(struct rng *r, float *w)
+{
+    for (uint32_t c = 0; c < WIDE; c++)
+        w[c] = (rng_float(r) + rng_float(r)) * 0.05f;
+    for (uint32_t c = 30; c < WIDE; c += 256 / LARGE + 1)
+        w[c] = c % 2 ? 3.0f : -2.0f;
+}
+
+static void outliers_leave_the_codes_to_the_others(void **state)
+{
+    (void)state;
+    static const accel_format formats[] = { ACCEL_TERNARY,  ACCEL_UINT(2), ACCEL_INT(3),
+                                            ACCEL_BIP(2),   ACCEL_FP3,     ACCEL_FP4,
+                                            ACCEL_CODEBOOK3 };
+    static float w[ROWS * WIDE], values[ROWS * WIDE], h[WIDE * WIDE];
+    struct quant_stats stats = { .hessian = h };
+    struct rng r = { 23 };
+    random_hessian(&r, h, WIDE);
+    for (size_t i = 0; i < 2 * sizeof formats / sizeof *formats; i++) {
+        accel_format f = formats[i / 2];
+        uint32_t base = quant_type_id(f, f == ACCEL_CODEBOOK3 ? 0 : 64, false);
+        uint32_t id = quant_type_outliers(base, LARGE);
+        struct quant_tensor t = { 0 }, plain = { 0 };
+        struct accel_error err;
+        accel_matrix *m = NULL;
+        char name[QUANT_NAME];
+        for (uint32_t row = 0; row < ROWS; row++)
+            wide_row(&r, w + (size_t)row * WIDE);
+        for (uint32_t c = 0; c < WIDE; c++)
+            w[WIDE + c] = c == 40 ? 5.0f : 0.0f; /* nothing but an outlier */
+        enum quant_method how = i % 2 ? QUANT_GPTQ : QUANT_RTN;
+        if (quant_matrix(id, how, ROWS, WIDE, w, i % 2 ? &stats : NULL, 2, &t, &err))
+            fail_msg("%s: %s", quant_type_name(id, name), err.text);
+        assert_int_equal(
+            quant_matrix(base, how, ROWS, WIDE, w, i % 2 ? &stats : NULL, 2, &plain, &err),
+            ACCEL_OK);
+        assert_int_equal(quant_tensor_values(&t, ROWS, WIDE, values, &err), ACCEL_OK);
+        if (quant_matrix_load(id, t.data, t.size, ROWS, WIDE, &m, &err))
+            fail_msg("%s: %s", quant_type_name(id, name), err.text);
+        for (uint32_t j = 0; j < ROWS * WIDE; j++) {
+            assert_true(values[j] == (float)accel_matrix_value(m, j / WIDE, j % WIDE));
+            if (i % 2 == 0 && fabsf(w[j]) > 1.0f &&
+                !(fabsf(values[j] - w[j]) < 0.02f * fabsf(w[j])))
+                fail_msg("%s: %g is stored as %g", quant_type_name(id, name), (double)w[j],
+                         (double)values[j]);
+        }
+        if (!(t.error < 0.7 * plain.error))
+            fail_msg("%s: error %g, %g without outliers", quant_type_name(id, name), t.error,
+                     plain.error);
+        accel_matrix_free(m);
+        quant_tensor_free(&t);
+        quant_tensor_free(&plain);
+    }
+}
+
+static void files_with_impossible_outliers_are_damaged(void **state)
+{
+    (void)state;
+    uint32_t id = quant_type_outliers(quant_type_id(ACCEL_INT(4), 0, false), 2);
+    enum { N = 300, SHIFT = 3, PLACE = 4, COUNT = 2 + 1 };
+    uint8_t row[3 + 1 + 2 * COUNT + N / 2] = { 0x80, 0x3F, 1, 0, 5, 9, 43, 1, 2, 3 },
+                                        bad[sizeof row];
+    struct accel_error err;
+    accel_matrix *m = NULL;
+    float values[N];
+    uint64_t bytes;
+    char name[QUANT_NAME];
+    assert_string_equal(quant_type_name(id, name), "int4+2");
+    assert_true(quant_row_bytes(id, N, &bytes));
+    assert_int_equal(bytes, sizeof row);
+    assert_int_equal(quant_matrix_load(id, row, sizeof row, 1, N, &m, &err), ACCEL_OK);
+    assert_true(accel_matrix_value(m, 0, 256 + 43) == 3.0);
+    accel_matrix_free(m);
+    static const struct {
+        int at, value;
+    } spoiled[] = { { SHIFT, 16 }, { PLACE, 9 }, { PLACE, 10 }, { PLACE + 2, 44 } };
+    for (size_t i = 0; i < sizeof spoiled / sizeof *spoiled; i++) {
+        memcpy(bad, row, sizeof row);
+        bad[spoiled[i].at] = (uint8_t)spoiled[i].value;
+        assert_int_equal(quant_matrix_load(id, bad, sizeof bad, 1, N, &m, &err), ACCEL_E_CORRUPT);
+    }
+    memcpy(bad, row, sizeof row);
+    bad[SHIFT] = 16;
+    assert_int_equal(quant_dequantize_row(id, bad, values, N), ACCEL_E_CORRUPT);
+    /* what has no outliers, or too many */
+    assert_int_equal(quant_type_outliers(id, 1), 0);
+    assert_int_equal(quant_type_outliers(quant_type_id(ACCEL_INT(4), 0, false), 16), 0);
+    assert_int_equal(quant_type_outliers(quant_type_id(ACCEL_OLIVE4, 32, false), 1), 0);
+    assert_int_equal(quant_type_outliers(quant_type_id(ACCEL_INT(8), 32, true), 1), 0);
+    struct quant_tensor t = { 0 };
+    float *w = calloc(9000, sizeof *w);
+    assert_non_null(w);
+    id = quant_type_outliers(quant_type_id(ACCEL_INT(4), 0, false), 15);
+    assert_int_equal(quant_matrix(id, QUANT_RTN, 1, 9000, w, NULL, 1, &t, &err),
+                     ACCEL_E_UNSUPPORTED);
+    free(w);
+}
+
 /* ---- hostile weights ---- */
 
 static void weights_of_zero_denormals_and_huge_ones_quantize_and_nan_is_named(void **state)
@@ -283,10 +388,11 @@ static void weights_of_zero_denormals_and_huge_ones_quantize_and_nan_is_named(vo
     (void)state;
     static float w[ROWS * COLS], values[ROWS * COLS];
     for (unsigned i = 0; accel_format_at(i); i++) {
-        for (unsigned mx = 0; mx < 2; mx++) {
+        for (unsigned way = 0; way < 3; way++) { /* plain, mx, with outliers */
             accel_format f = accel_format_at(i);
             bool book = f == ACCEL_CODEBOOK3 || f == ACCEL_CODEBOOK4;
-            uint32_t id = quant_type_id(f, book ? 0 : 32, mx);
+            uint32_t id = quant_type_id(f, book ? 0 : 32, way == 1);
+            id = way == 2 ? quant_type_outliers(id, 2) : id;
             struct quant_tensor t = { 0 };
             struct accel_error err;
             if (!id)
@@ -328,6 +434,8 @@ int main(void)
         cmocka_unit_test(searched_scales_leave_less_error_than_the_largest_weight_does),
         cmocka_unit_test(gptq_keeps_outputs_better_than_weights_or_the_inputs_sizes_do),
         cmocka_unit_test(the_number_of_threads_changes_no_byte),
+        cmocka_unit_test(outliers_leave_the_codes_to_the_others),
+        cmocka_unit_test(files_with_impossible_outliers_are_damaged),
         cmocka_unit_test(weights_of_zero_denormals_and_huge_ones_quantize_and_nan_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -79,11 +79,6 @@ static const struct {
     { "mxint8", ACCEL_INT(8) },
 };
 
-static bool codebook(accel_format f)
-{
-    return f == ACCEL_CODEBOOK3 || f == ACCEL_CODEBOOK4;
-}
-
 static int parse_type(const char *text, uint32_t *type, struct accel_error *err)
 {
     struct plan_choice c;
@@ -102,7 +97,7 @@ static int parse_type(const char *text, uint32_t *type, struct accel_error *err)
     int rc = plan_parse_choice(text, 32, &c, err);
     if (rc)
         return rc;
-    *type = quant_type_id(c.format, codebook(c.format) ? 0 : c.group, false);
+    *type = plan_type(c);
     return *type ? ACCEL_OK : accel_fail(err, ACCEL_E_ARG, "\"%.40s\" cannot be stored", text);
 }
 
@@ -174,7 +169,7 @@ static int choose_type(const struct conversion *c, const struct gguf_tensor *t, 
 {
     bool head = t == c->model->token_embd || t == c->model->output;
     const char *text = head && c->o->head ? c->o->head : c->o->type;
-    struct plan_choice planned = { 0, 0 };
+    struct plan_choice planned = { 0 };
     uint64_t bytes;
     *type = t->type;
     if (!is_matrix(t) || !quant_is_float(t->type))
@@ -182,7 +177,7 @@ static int choose_type(const struct conversion *c, const struct gguf_tensor *t, 
     plan_find(&c->plan, t->name.data, t->name.len, &planned);
     if (!planned.format)
         return quant_choose_type(text, c->o->bits, t->ne[0], type, err);
-    *type = quant_type_id(planned.format, codebook(planned.format) ? 0 : planned.group, false);
+    *type = plan_type(planned);
     if (!ggml_row_bytes(*type, t->ne[0], &bytes))
         *type = GGML_F16;
     return ACCEL_OK;

@@ -269,8 +269,10 @@ static unsigned improve_codes(const struct gptq *g, struct row_work *r)
     unsigned changed = 0;
     for (uint32_t i = 0; i < g->cols; i++) {
         uint32_t c = g->order[i];
-        float before = r->value[c];
+        float before = r->value[c], base = r->base[c];
         uint8_t code = r->row.codes[c];
+        uint32_t slot = r->slot ? r->slot[c] : 0;
+        int8_t k = slot ? r->row.k[slot - 1] : 0;
         row_set_code(r, c, before - r->grad[c] / g->diagonal[c]);
         float by = r->value[c] - before;
         if (by == 0.0f)
@@ -278,7 +280,10 @@ static unsigned improve_codes(const struct gptq *g, struct row_work *r)
         if (2.0f * r->grad[c] + by * g->diagonal[c] ==
             0.0f) { /* no better: stay, or it never ends */
             r->value[c] = before;
+            r->base[c] = base;
             r->row.codes[c] = code;
+            if (slot)
+                r->row.k[slot - 1] = k;
             continue;
         }
         move(g, r, c, by);
@@ -318,15 +323,17 @@ static bool try_header(const struct gptq *h, struct row_work *r, uint32_t g, uin
         r->row.zero[g] = zero;
     row_set_step(r, g);
     for (uint32_t i = 0; i < n; i++) {
-        float k = r->value[first + i] / step + offset; /* whole but for rounding */
+        float k = r->base[first + i] / step + offset; /* whole but for rounding */
         k = (float)round_even((double)k);
-        delta[i] = r->step[g] * (k - r->zero[g]) - r->value[first + i];
+        delta[i] = r->step[g] * (k - r->zero[g]) - r->base[first + i];
     }
     if (change(h, r, first, n, delta) < 0.0) {
         for (uint32_t i = 0; i < n; i++) {
             if (delta[i] == 0.0f)
                 continue;
             r->value[first + i] += delta[i];
+            if (r->base != r->value)
+                r->base[first + i] += delta[i];
             move(h, r, first + i, delta[i]);
         }
         return true;
@@ -348,9 +355,9 @@ static bool improve_header(const struct gptq *h, struct row_work *r, uint32_t g,
         return false;
     for (uint32_t i = 0; i < n; i++) {
         const float *row = h->h + (size_t)(first + i) * h->cols + first;
-        double a = 0, b = 0, u = (double)r->value[first + i];
+        double a = 0, b = 0, u = (double)r->base[first + i];
         for (uint32_t j = 0; j < n; j++) {
-            a += (double)(row[j] * r->value[first + j]);
+            a += (double)(row[j] * r->base[first + j]);
             b += (double)row[j];
         }
         aa += u * a;

@@ -9,11 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* id: 0x41 in the top byte, 3 bits of group, mx above them, the format's 20 bits below */
-#define ID_TOP    0x41000000u
-#define ID_MX     0x00800000u
-#define GROUP_AT  20
-#define FORMAT_OF 0xFFFFFu
+/* id: 0x41 in the top byte, 3 bits of group, mx above them, the format's 20 bits below; of these
+ * 15..12, which no format has, are the outliers */
+#define ID_TOP      0x41000000u
+#define ID_MX       0x00800000u
+#define GROUP_AT    20
+#define OUTLIERS_AT 12
+#define FORMAT_OF   0xF0FFFu
 
 static const uint32_t group_sizes[8] = { 0, 16, 32, 48, 64, 96, 128, 256 };
 
@@ -40,12 +42,30 @@ uint32_t quant_type_id(accel_format format, uint32_t group, bool mx)
     return ID_TOP | (mx ? ID_MX : 0) | g << GROUP_AT | format;
 }
 
+uint32_t quant_type_outliers(uint32_t id, uint32_t outliers)
+{
+    struct quant_type t;
+    if (outliers > QUANT_OUTLIERS || !quant_type_read(id, &t) || t.outliers)
+        return 0;
+    if (outliers && (t.mx || t.format == ACCEL_OLIVE4 || t.format == ACCEL_OLIVE4F))
+        return 0;
+    return id | outliers << OUTLIERS_AT;
+}
+
 bool quant_type_read(uint32_t id, struct quant_type *type)
 {
     type->format = id & FORMAT_OF;
     type->group = group_sizes[id >> GROUP_AT & 7u];
     type->mx = (id & ID_MX) != 0;
-    return id == quant_type_id(type->format, type->group, type->mx) && id != 0;
+    type->outliers = 0;
+    uint32_t outliers = id >> OUTLIERS_AT & QUANT_OUTLIERS;
+    uint32_t base = quant_type_id(type->format, type->group, type->mx);
+    if (base == 0 || id != (base | outliers << OUTLIERS_AT))
+        return false;
+    if (outliers && !quant_type_outliers(base, outliers))
+        return false;
+    type->outliers = outliers;
+    return true;
 }
 
 const char *quant_type_name(uint32_t id, char *buf)
@@ -58,6 +78,9 @@ const char *quant_type_name(uint32_t id, char *buf)
                  t.group & 511u);
     else
         snprintf(buf, QUANT_NAME, "%s", accel_format_name(t.format));
+    size_t len = strlen(buf);
+    if (t.outliers)
+        snprintf(buf + len, QUANT_NAME - len, "+%u", t.outliers & 15u);
     return buf;
 }
 
@@ -66,6 +89,17 @@ const char *quant_type_name(uint32_t id, char *buf)
 uint32_t quant_groups(const struct quant_type *t, uint32_t n)
 {
     return t->group ? (n + t->group - 1) / t->group : 1;
+}
+
+uint32_t quant_outliers(const struct quant_type *t, uint32_t n)
+{
+    uint32_t rest = n % QUANT_BLOCK;
+    return n / QUANT_BLOCK * t->outliers + (rest * t->outliers + QUANT_BLOCK - 1) / QUANT_BLOCK;
+}
+
+uint32_t quant_outlier_block(const struct quant_type *t, uint32_t i)
+{
+    return i / t->outliers;
 }
 
 /* Five ternary digits fit a byte; other codes are packed as bits. */
@@ -85,6 +119,8 @@ bool quant_row_bytes(uint32_t id, uint64_t n, uint64_t *bytes)
     *bytes = groups + code_bytes(t.format, n);
     if (t.mx)
         return true;
+    if (t.outliers)
+        *bytes += 1 + 2 * (uint64_t)quant_outliers(&t, (uint32_t)n);
     *bytes += 2;
     if (has_zero(t.format))
         *bytes += groups;
@@ -211,6 +247,13 @@ void quant_row_write(const struct quant_type *t, uint32_t n, const struct quant_
         memcpy(out, row->book, (size_t)1 << accel_format_bits(t->format));
         out += (size_t)1 << accel_format_bits(t->format);
     }
+    if (t->outliers) {
+        uint32_t count = quant_outliers(t, n);
+        *out++ = row->shift;
+        memcpy(out, row->place, count);
+        memcpy(out + count, row->k, count);
+        out += 2 * (size_t)count;
+    }
     pack_codes(t->format, row->codes, n, out);
 }
 
@@ -241,6 +284,13 @@ void quant_row_read(const struct quant_type *t, uint32_t n, const uint8_t *in,
     if (has_book(t->format)) {
         memcpy(row->book, in, (size_t)1 << accel_format_bits(t->format));
         in += (size_t)1 << accel_format_bits(t->format);
+    }
+    if (t->outliers) {
+        uint32_t count = quant_outliers(t, n);
+        row->shift = *in++;
+        memcpy(row->place, in, count);
+        memcpy(row->k, in + count, count);
+        in += 2 * (size_t)count;
     }
     unpack_codes(t->format, in, n, row->codes);
 }
@@ -283,12 +333,30 @@ static int set_headers(const struct quant_type *t, struct accel_matrix *m, uint3
     return isfinite(r->row_scale) ? ACCEL_OK : ACCEL_E_CORRUPT;
 }
 
+/* The outliers of row i behind those of the rows before it. */
+static void set_outliers(const struct quant_type *t, struct accel_matrix *m, uint32_t i,
+                         const struct quant_row *r)
+{
+    struct outliers *o = m->outliers;
+    uint32_t count = quant_outliers(t, m->cols), at = i * count;
+    for (uint32_t j = 0; j < count; j++) {
+        o->col[at + j] = quant_outlier_block(t, j) * QUANT_BLOCK + r->place[j];
+        o->k[at + j] = r->k[j];
+    }
+    o->first[i + 1] = at + count;
+    o->sc[i] = 1;
+    o->sh[i] = r->shift;
+}
+
 static int read_rows(const struct quant_type *t, struct accel_matrix *m, const uint8_t *data,
                      size_t row_bytes, uint32_t *bad)
 {
-    int8_t *sc = calloc(m->groups, 1);
-    uint8_t *bytes = calloc(m->groups, 1);
-    int rc = sc && bytes ? ACCEL_OK : ACCEL_E_NOMEM;
+    const uint32_t count = quant_outliers(t, m->cols);
+    int8_t *sc = calloc(m->groups, 1), *k = calloc(count ? count : 1, 1);
+    uint8_t *bytes = calloc(m->groups, 1), *place = calloc(count ? count : 1, 1);
+    int rc = sc && bytes && k && place ? ACCEL_OK : ACCEL_E_NOMEM;
+    if (count && !rc && !(m->outliers = outliers_new(m->rows, (size_t)count * m->rows)))
+        rc = ACCEL_E_NOMEM;
     for (uint32_t i = 0; i < m->rows && !rc; i++) {
         struct quant_row r = {
             .sc = sc,
@@ -297,13 +365,19 @@ static int read_rows(const struct quant_type *t, struct accel_matrix *m, const u
             .sel = m->sel ? m->sel + (size_t)i * m->groups : NULL,
             .book = m->codebook ? m->codebook + ((size_t)i << accel_format_bits(t->format)) : NULL,
             .codes = m->codes + (size_t)i * m->cols,
+            .place = place,
+            .k = k,
         };
         quant_row_read(t, m->cols, data + (size_t)i * row_bytes, &r);
         rc = set_headers(t, m, i, &r);
+        if (count)
+            set_outliers(t, m, i, &r);
         *bad = i;
     }
     free(sc);
     free(bytes);
+    free(k);
+    free(place);
     return rc;
 }
 
@@ -326,6 +400,9 @@ int quant_matrix_load(uint32_t id, const void *data, size_t size, uint32_t rows,
             "a tensor of %u x %u has %zu bytes, which is not what its type needs; the file is truncated "
             "or its shape is wrong",
             rows, cols, size);
+    if ((uint64_t)quant_outliers(&t, cols) * rows > UINT32_MAX)
+        return accel_fail(err, ACCEL_E_CORRUPT, "a tensor of %u x %u with 2^32 outliers or more",
+                          rows, cols);
     rc = matrix_new(t.format, rows, cols, t.group, &m, err);
     if (rc)
         return rc;
@@ -340,6 +417,13 @@ int quant_matrix_load(uint32_t id, const void *data, size_t size, uint32_t rows,
                          bad);
     }
     /* The exact parts are checked as any caller's are: a file's bytes may say anything. */
+    struct accel_outliers outliers = { 0 };
+    if (m->outliers)
+        outliers = (struct accel_outliers){ .first = m->outliers->first,
+                                            .col = m->outliers->col,
+                                            .k = m->outliers->k,
+                                            .sc = m->outliers->sc,
+                                            .sh = m->outliers->sh };
     struct accel_matrix_parts parts = { .format = t.format,
                                         .rows = rows,
                                         .cols = cols,
@@ -350,7 +434,8 @@ int quant_matrix_load(uint32_t id, const void *data, size_t size, uint32_t rows,
                                         .oc = has_zero(t.format) ? m->oc : NULL,
                                         .row_scale = m->row_scale,
                                         .sel = m->sel,
-                                        .codebook = m->codebook };
+                                        .codebook = m->codebook,
+                                        .outliers = m->outliers ? &outliers : NULL };
     rc = accel_matrix_from_codes(&parts, mat, err);
     accel_matrix_free(m);
     if (rc == ACCEL_E_ARG) { /* not the caller's numbers but the file's */
@@ -391,6 +476,13 @@ int quant_dequantize_row(uint32_t id, const void *row, float *out, size_t n)
             out[at + i] = (float)((double)m->row_scale[0] * (double)(1u << m->sh[g]) *
                                   ((double)m->sc[g] * k[i] + (double)m->oc[g]));
         at += count;
+    }
+    for (uint32_t i = 0; m->outliers && i < m->outliers->first[1]; i++) {
+        if (m->outliers->col[i] >= n || m->outliers->sh[0] > SH_MAX) {
+            rc = ACCEL_E_CORRUPT;
+            break;
+        }
+        out[m->outliers->col[i]] = (float)accel_matrix_value(m, 0, m->outliers->col[i]);
     }
 out:
     free(tables);

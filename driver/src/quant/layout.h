@@ -11,21 +11,24 @@
 #define QUANT_VERSION     1 /* of the layout; a file says it under QUANT_VERSION_KEY */
 #define QUANT_VERSION_KEY "accel.quant.version"
 
-enum { QUANT_NAME = 16 };
+enum { QUANT_NAME = 16, QUANT_OUTLIERS = 15, QUANT_BLOCK = 256 /* columns that share outliers */ };
 
 /* What a type id says. */
 struct quant_type {
     accel_format format;
-    uint32_t group; /* 0: one group a row */
-    bool mx;        /* scales are powers of two, a byte each; no row scale */
+    uint32_t group;    /* 0: one group a row */
+    bool mx;           /* scales are powers of two, a byte each; no row scale */
+    uint32_t outliers; /* weights beside the codes of each 256 columns: 0 .. QUANT_OUTLIERS */
 };
 
 /* The id of a type, or 0 if there is none: format or group illegal, mx of anything but floats and int8,
  * a codebook with groups. */
 uint32_t quant_type_id(accel_format format, uint32_t group, bool mx);
+/* The same type with outliers, or 0: more than QUANT_OUTLIERS, mx, OliVe (which has its own). */
+uint32_t quant_type_outliers(uint32_t id, uint32_t outliers);
 /* False if the id is none of ours. */
 bool quant_type_read(uint32_t id, struct quant_type *type);
-/* "uint4:32", "mx-e2m3:32"; fits QUANT_NAME. Returns buf. */
+/* "uint4:32", "uint2:32+1", "mx-e2m3:32"; fits QUANT_NAME. Returns buf. */
 const char *quant_type_name(uint32_t id, char *buf);
 /* Bytes of a row of n weights. False if the id is none of ours or the size overflows. */
 bool quant_row_bytes(uint32_t id, uint64_t n, uint64_t *bytes);
@@ -42,6 +45,10 @@ struct quant_row {
     uint8_t *sel;    /* [groups], 0..3, formats with selector only */
     int8_t *book;    /* [2^bits], codebooks only */
     uint8_t *codes;  /* [n] */
+    /* types with outliers only: each adds row_scale * 2^shift * k to what the code stands for */
+    uint8_t shift;  /* 0..15 */
+    uint8_t *place; /* [quant_outliers] column within its block of QUANT_BLOCK, ascending in each */
+    int8_t *k;      /* [quant_outliers] */
 };
 int32_t quant_offset(const struct quant_type *type, int8_t sc, uint8_t zero);
 /* f of a format that mx may have; docs/contract.md */
@@ -49,6 +56,10 @@ int quant_fraction(accel_format format);
 /* 2^(power - 127 - f) */
 double quant_power(accel_format format, uint8_t power);
 uint32_t quant_groups(const struct quant_type *type, uint32_t n);
+/* Outliers of a row of n weights: of the last block's n columns the share, rounded up. */
+uint32_t quant_outliers(const struct quant_type *type, uint32_t n);
+/* The block of outlier i; its column is QUANT_BLOCK times that + place[i]. */
+uint32_t quant_outlier_block(const struct quant_type *type, uint32_t i);
 void quant_row_write(const struct quant_type *type, uint32_t n, const struct quant_row *row,
                      uint8_t *out);
 void quant_row_read(const struct quant_type *type, uint32_t n, const uint8_t *in,

@@ -13,6 +13,9 @@
 #include <string.h>
 
 enum { MAX_THREADS = 64, ROWS_AT_ONCE = 8, SC_FIRST = 112, SC_TOP = 127 };
+#define K_TOP   127.0f        /* of an outlier */
+#define K_FIRST 100.0f        /* of the largest one of a row, which so may still grow */
+#define K_MOST  (65535 / 127) /* outliers of a row: the device's sum of them holds no more */
 
 /* ---- one row ---- */
 
@@ -33,8 +36,18 @@ void row_set_code(struct row_work *r, uint32_t c, float v)
 {
     uint32_t g = row_group(r, c);
     float step = r->step[g];
-    r->value[c] = step * quant_nearest(row_levels(r, g), step != 0.0f ? v / step : 0.0f, r->zero[g],
-                                       &r->row.codes[c]);
+    r->base[c] = step * quant_nearest(row_levels(r, g), step != 0.0f ? v / step : 0.0f, r->zero[g],
+                                      &r->row.codes[c]);
+    if (!r->slot)
+        return;
+    r->value[c] = r->base[c];
+    if (r->slot[c]) { /* what the code leaves over is the outlier's */
+        float unit = r->row.row_scale * (float)(1u << r->row.shift);
+        float k = (float)round_even((double)((v - r->base[c]) / unit));
+        k = k > K_TOP ? K_TOP : k < -K_TOP ? -K_TOP : k;
+        r->row.k[r->slot[c] - 1] = (int8_t)k;
+        r->value[c] += unit * k;
+    }
 }
 
 /* The power of two of least error near the one that OCP MX names. */
@@ -75,13 +88,65 @@ static void limit_powers(struct row_work *r)
             r->row.power[g] = (uint8_t)(top - SH_MAX);
 }
 
-static void find_book(struct row_work *r, const float *w, const float *weight)
+static void find_book(struct row_work *r, const float *w, const float *weight, float least_unit)
 {
     double scale;
     quantizer_fit_book(accel_format_bits(r->type.format), w, weight, r->cols, r->row.book, &scale);
     r->row.row_scale = quant_bf16((float)scale);
+    if (r->row.row_scale < least_unit) { /* beside such outliers the rest is 0 */
+        memset(r->row.book, 0, (size_t)1 << accel_format_bits(r->type.format));
+        r->row.row_scale = quant_bf16(least_unit);
+    }
     r->row.sc[0] = 1;
     quant_levels_init(r->type.format, 0, r->row.book, &r->book);
+}
+
+/* The weights that count most, in each block, become outliers; the others are left for the codes. */
+static void pick_outliers(struct row_work *r, const float *w, const float *weight)
+{
+    const uint32_t count = quant_outliers(&r->type, r->cols);
+    memset(r->slot, 0, r->cols * sizeof *r->slot);
+    for (uint32_t c = 0; c < r->cols; c++) {
+        r->rest[c] = w[c];
+        r->rest_weight[c] = weight ? weight[c] : 1.0f;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t c = quant_outlier_block(&r->type, i) * QUANT_BLOCK, best = r->cols;
+        uint32_t end = r->cols - c < QUANT_BLOCK ? r->cols : c + QUANT_BLOCK;
+        float most = -1.0f;
+        for (; c < end; c++) {
+            float counts = w[c] * w[c] * (weight ? weight[c] : 1.0f);
+            if (!r->slot[c] && counts > most) {
+                most = counts;
+                best = c;
+            }
+        }
+        r->slot[best] = 1;
+    }
+    for (uint32_t c = 0, i = 0; c < r->cols; c++) {
+        if (!r->slot[c])
+            continue;
+        r->row.place[i] = (uint8_t)(c % QUANT_BLOCK);
+        r->slot[c] = ++i;
+        r->rest[c] = r->rest_weight[c] = 0.0f;
+    }
+}
+
+/* The least power of two times the row scale that the row's outliers need. */
+static void find_shift(struct row_work *r, const float *w)
+{
+    float most = 0.0f;
+    r->row.shift = 0;
+    for (uint32_t c = 0; c < r->cols; c++) {
+        if (!r->slot[c])
+            continue;
+        row_set_code(r, c, w[c]);
+        float left = fabsf(w[c] - r->base[c]);
+        most = left > most ? left : most;
+    }
+    while (r->row.shift < SH_MAX &&
+           most > K_FIRST * fabsf(r->row.row_scale) * (float)(1u << r->row.shift))
+        r->row.shift++;
 }
 
 /* The row scale for the largest group scale: it leaves room, so that scales may still grow. What is too small
@@ -93,7 +158,7 @@ static float row_unit(float top)
 }
 
 /* Real scales of all groups, then the same as parts of a row scale. */
-static void find_scales(struct row_work *r, const float *w, const float *weight)
+static void find_scales(struct row_work *r, const float *w, const float *weight, float least_unit)
 {
     float top = 0.0f, *scale = r->step, *zero = r->zero;
     uint32_t group = r->type.group ? r->type.group : r->cols;
@@ -114,7 +179,7 @@ static void find_scales(struct row_work *r, const float *w, const float *weight)
     if (r->type.mx) {
         limit_powers(r);
     } else {
-        float unit = row_unit(top);
+        float unit = row_unit(fmaxf(top, least_unit * SC_FIRST));
         r->row.row_scale = unit;
         for (uint32_t g = 0; g < r->groups; g++) {
             float sc = roundf(scale[g] / r->row.row_scale);
@@ -186,6 +251,13 @@ static void work_free(struct row_work *r)
     free(r->step);
     free(r->zero);
     free(r->value);
+    if (r->base != r->value)
+        free(r->base);
+    free(r->slot);
+    free(r->rest);
+    free(r->rest_weight);
+    free(r->row.place);
+    free(r->row.k);
     free(r->work);
     free(r->grad);
 }
@@ -209,6 +281,18 @@ static int work_init(struct row_work *r, const struct job *j)
     if (!r->row.sc || !r->row.power || !r->row.codes || !r->step || !r->zero || !r->value ||
         !r->work || !r->grad)
         return ACCEL_E_NOMEM;
+    r->base = r->value;
+    if (j->own.outliers) {
+        uint32_t count = quant_outliers(&j->own, j->cols);
+        r->base = calloc(j->cols, sizeof *r->base);
+        r->slot = calloc(j->cols, sizeof *r->slot);
+        r->rest = calloc(j->cols, sizeof *r->rest);
+        r->rest_weight = calloc(j->cols, sizeof *r->rest_weight);
+        r->row.place = calloc(count, 1);
+        r->row.k = calloc(count, 1);
+        if (!r->base || !r->slot || !r->rest || !r->rest_weight || !r->row.place || !r->row.k)
+            return ACCEL_E_NOMEM;
+    }
     if ((j->own.format & 0xF00u) == ACCEL_CODING_UNSIGNED && !(r->row.zero = calloc(r->groups, 1)))
         return ACCEL_E_NOMEM;
     if (accel_format_has_sel(j->own.format) && !(r->row.sel = calloc(r->groups, 1)))
@@ -265,6 +349,8 @@ static void round_row(struct row_work *r, const float *w)
         else
             for (uint32_t i = c; i < c + n; i++)
                 row_set_code(r, i, w[i]);
+        for (uint32_t i = c; r->slot && i < c + n; i++)
+            row_set_code(r, i, w[i]);
     }
 }
 
@@ -287,12 +373,24 @@ static int quantize_one(struct job *j, struct row_work *r, uint32_t row, struct 
         if (rc)
             return rc;
     } else {
+        const float *rest = w, *weight = j->weight;
+        float least_unit = 0.0f;
+        if (r->slot) {
+            pick_outliers(r, w, weight);
+            rest = r->rest;
+            weight = r->rest_weight;
+            for (uint32_t c = 0; c < r->cols; c++)
+                least_unit = r->slot[c] ? fmaxf(least_unit, fabsf(w[c])) : least_unit;
+            least_unit /= K_FIRST * (float)(1u << SH_MAX);
+        }
         if (r->row.book) {
-            find_book(r, w, j->weight);
+            find_book(r, rest, weight, least_unit);
             row_set_step(r, 0);
         } else {
-            find_scales(r, w, j->weight);
+            find_scales(r, rest, weight, least_unit);
         }
+        if (r->slot)
+            find_shift(r, w);
         if (j->gptq)
             gptq_row(j->gptq, r, w);
         else
@@ -391,7 +489,11 @@ int quant_matrix(uint32_t type, enum quant_method method, uint32_t rows, uint32_
             err, ACCEL_E_UNSUPPORTED, "%s needs rows of a multiple of %u weights, these have %u",
             ggml_type_name(type), ggml_type_find(type) ? ggml_type_find(type)->block_len : 1, cols);
     if (!j.ours)
-        j.own.format = ACCEL_INT(8);
+        j.own = (struct quant_type){ .format = ACCEL_INT(8) };
+    if (quant_outliers(&j.own, cols) > K_MOST)
+        return accel_fail(err, ACCEL_E_UNSUPPORTED,
+                          "%u outliers in rows of %u weights; a row holds %u", j.own.outliers, cols,
+                          K_MOST);
     j.row_bytes = (size_t)row_bytes;
     if (!mul_size(rows, j.row_bytes, &size) || !mul_size(rows, sizeof *j.errors, &bytes) ||
         !(j.data = malloc(size)) || !(j.errors = calloc(1, bytes)) ||

@@ -12,10 +12,13 @@ struct row_work {
     const struct quant_levels *levels; /* by selector */
     struct quant_levels book;          /* of the row at hand, codebooks only */
     struct quant_row row;
-    float *step;        /* [groups] row_scale * sc, or the power */
-    float *zero;        /* [groups] -oc / sc: value = step * (k - zero) */
-    float *value;       /* [cols] what the codes stand for */
-    float *work, *grad; /* [cols], GPTQ's */
+    float *step;    /* [groups] row_scale * sc, or the power */
+    float *zero;    /* [groups] -oc / sc: value = step * (k - zero) */
+    float *value;   /* [cols] what the codes stand for, outliers and all */
+    float *base;    /* [cols] the same without outliers; value itself if the type has none */
+    uint32_t *slot; /* [cols] 1 + place among the outliers, or 0; NULL if the type has none */
+    float *rest, *rest_weight; /* [cols] what is left for the codes and how it counts, likewise */
+    float *work, *grad;        /* [cols], GPTQ's */
 };
 
 static inline const struct quant_levels *row_levels(const struct row_work *r, uint32_t g)
