@@ -6,6 +6,9 @@
 CORE_ecp5  := board Kind=2 Rows=8 Lanes=32 ScaleUnits=2 MaxN=16 XDepth=1024 WDepth=512
 CORE_usb   := board_usb_fs $(wordlist 2,20,$(CORE_ecp5))
 CORE_ulpi  := board_ulpi $(wordlist 2,20,$(CORE_ecp5))
+# As much as the UP5K has room for: 97 % of its logic cells. The clock is not met yet, docs/boards.md.
+CORE_ice40 := board Kind=2 Rows=4 Lanes=8 ScaleUnits=1 MaxN=16 XDepth=512 WDepth=512 Requant=0 Small=1 CmdRoom=64 XRoom=512 WRoom=2048 HRoom=512 \
+              ORoom=0 ResultBytes=256 ResultSlots=2
 # With SDRAM, and a processor whose firmware is in the bitstream.
 BOARD_FIRMWARE := 2:8:32:2
 BOARD_WITH_CPU := Memory=1 Cpu=1 Firmware=$(B)/firmware/$(subst :,-,$(BOARD_FIRMWARE)).hex
@@ -23,7 +26,8 @@ BOARD_ulx3s-85f-sdram := ulx3s ecp5 sdram 45 ulx3s --85k --package CABGA381 --sp
 BOARD_ulx3s-25f-sdram := ulx3s ecp5 sdram 45 ulx3s --25k --package CABGA381 --speed 6
 BOARD_ulx3s-85f-usb-sdram := ulx3s_usb ecp5 usb_sdram 48 ulx3s --85k --package CABGA381 --speed 6
 BOARD_ulx3s-25f-usb-sdram := ulx3s_usb ecp5 usb_sdram 48 ulx3s --25k --package CABGA381 --speed 6
-BOARDS     := ulx3s-85f ulx3s-25f orangecrab cynthion ulx3s-85f-usb ulx3s-25f-usb orangecrab-usb cynthion-usb \
+BOARD_icebreaker := icebreaker ice40 ice40 24 ice40_generic --up5k --package sg48
+BOARDS     := icebreaker ulx3s-85f ulx3s-25f orangecrab cynthion ulx3s-85f-usb ulx3s-25f-usb orangecrab-usb cynthion-usb \
               ulx3s-85f-sdram ulx3s-25f-sdram ulx3s-85f-usb-sdram ulx3s-25f-usb-sdram
 # What several tops of one board have in common; each has pins of its own in its folder.
 BOARD_PINS_ulx3s     := rtl/boards/ecp5/ulx3s_pins.lpf
@@ -31,7 +35,7 @@ BOARD_PINS_ulx3s_usb := $(BOARD_PINS_ulx3s)
 BOARD_SEED ?= 1
 BOARD_DIR  := $(B)/boards
 BOARD_VENV := $(BOARD_DIR)/venv
-BOARD_BIN   = $(BOARD_DIR)/$(BOARD).bit
+BOARD_BIN   = $(BOARD_DIR)/$(BOARD).$(if $(filter ice40,$(word 2,$(BOARD_$(BOARD)))),bin,bit)
 
 .PHONY: bitstream program board-tools
 ifneq ($(filter $(BOARDS),$(BOARD)),)
@@ -71,11 +75,14 @@ endef
 $(foreach c,$(sort $(foreach b,$(BOARDS),$(word 3,$(BOARD_$b)):$(word 2,$(BOARD_$b)):$(word 4,$(BOARD_$b)))),\
     $(eval $(call board_core,$(word 1,$(subst :, ,$c)),$(word 2,$(subst :, ,$c)),$(word 3,$(subst :, ,$c)))))
 
-# nextpnr's own exit status says whether the clock is met. $(call board,BOARD,TOP,FAMILY,CORE,MHZ,OPTIONS)
-define board
+# nextpnr's own exit status says whether the clock is met. $(call board_ecp5,BOARD,TOP,FAMILY,CORE,MHZ,OPTIONS)
+define board_netlist
 $(BOARD_DIR)/$1.json: $(BOARD_DIR)/core-$4-$5.json $(wildcard rtl/boards/$2/$2.v rtl/boards/$3/*.v) $(BOARD_PARTS)
 	$$(call say,YOSYS,$$@)
 	$$(Q)B=$(B) synth/netlist.sh top $3 $$@ $2 $5 $(firstword $(CORE_$4)) $$<
+endef
+define board_ecp5
+$(board_netlist)
 $(BOARD_DIR)/$1.config: $(BOARD_DIR)/$1.json $(BOARD_PINS_$2) rtl/boards/$2/$2.lpf $(BOARD_VENV)/installed
 	$$(call say,NEXTPNR,$$@)
 	@cat $(BOARD_PINS_$2) rtl/boards/$2/$2.lpf >$(BOARD_DIR)/$2.lpf
@@ -85,7 +92,19 @@ $(BOARD_DIR)/$1.bit: $(BOARD_DIR)/$1.config
 	$$(call say,ECPPACK,$$@)
 	$$(Q)cd $(BOARD_DIR) && venv/bin/yowasp-ecppack --compress $1.config $1.bit
 endef
-$(foreach b,$(BOARDS),$(eval $(call board,$b,$(word 1,$(BOARD_$b)),$(word 2,$(BOARD_$b)),$(word 3,$(BOARD_$b)),$(word 4,$(BOARD_$b)),$(wordlist 6,20,$(BOARD_$b)))))
+# Debian's nextpnr; the program is what the flash holds.
+define board_ice40
+$(board_netlist)
+$(BOARD_DIR)/$1.asc: $(BOARD_DIR)/$1.json rtl/boards/$2/$2.pcf
+	$$(call say,NEXTPNR,$$@)
+	@command -v nextpnr-ice40 icepack >/dev/null || { echo 'this board needs nextpnr-ice40 and icepack: ./bootstrap --boards' >&2; exit 1; }
+	$$(Q)nextpnr-ice40 -q $6 --threads 1 --freq $5 --seed $(BOARD_SEED) --json $$< --pcf rtl/boards/$2/$2.pcf --asc $$@ \
+	    --report $(BOARD_DIR)/$1.report --log $(BOARD_DIR)/$1.log
+$(BOARD_DIR)/$1.bin: $(BOARD_DIR)/$1.asc
+	$$(call say,ICEPACK,$$@)
+	$$(Q)icepack $$< $$@
+endef
+$(foreach b,$(BOARDS),$(eval $(call board_$(word 2,$(BOARD_$b)),$b,$(word 1,$(BOARD_$b)),$(word 2,$(BOARD_$b)),$(word 3,$(BOARD_$b)),$(word 4,$(BOARD_$b)),$(wordlist 6,20,$(BOARD_$b)))))
 
 # Kinds whose cycles are known from the width alone, boards of the family that has multipliers and block RAM of the sizes that
 # synth/largest.py knows; docs/synthesis.md says what is looked for.
@@ -98,7 +117,8 @@ synth-largest: $(BOARD_VENV)/installed $(B)/firmware/picorv32.v $(B)/firmware/$(
 # Tops, top:family. They are no part of the core's list of files, since its tools know no vendor's cells: Verilator and Icarus see
 # the stand-ins in lint/, yosys has the ports of the real ones.
 BOARD_TOPS := $(sort $(foreach b,$(BOARDS),$(word 1,$(BOARD_$b)):$(word 2,$(BOARD_$b))))
-BOARD_CELLS_ecp5 := +/ecp5/cells_sim.v +/ecp5/cells_bb.v
+BOARD_CELLS_ecp5  := +/ecp5/cells_sim.v +/ecp5/cells_bb.v
+BOARD_CELLS_ice40 := +/ice40/cells_sim.v
 
 # $(call board_lint,TOP,FAMILY)
 define board_lint
@@ -130,4 +150,5 @@ $(B)/lint/board-core-$1: $(RTL) $(RTL_LIST) rtl/soc/lint/picorv32.v $(wildcard r
 endef
 $(eval $(call board_core_lint,sdram,45))
 $(eval $(call board_core_lint,usb_sdram,48))
+$(eval $(call board_core_lint,ice40,24))
 $(foreach t,$(BOARD_TOPS),$(eval $(call board_lint,$(word 1,$(subst :, ,$t)),$(word 2,$(subst :, ,$t)))))

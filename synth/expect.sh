@@ -70,7 +70,8 @@ board)
     read -r is clock < <(python3 - "$dir/$more.report" <<'PY'
 import json, sys
 r = json.load(open(sys.argv[1], encoding="utf-8"))
-print(r["utilization"]["TRELLIS_COMB"]["used"], round(min(c["achieved"] for c in r["fmax"].values()), 1))
+used = r["utilization"]
+print(used.get("TRELLIS_COMB", used.get("ICESTORM_LC"))["used"], round(min(c["achieved"] for c in r["fmax"].values()), 1))
 PY
 )
     line="board $more ${is:-0} ${clock:-0}"

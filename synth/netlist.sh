@@ -2,7 +2,7 @@
 # netlist.sh - netlists for place and route, in two steps: boards of a family that have the same core share its netlist.
 # Usage: synth/netlist.sh core ecp5|ice40 OUT.json MODULE PARAMETER=VALUE...    rtl/boards/MODULE.v, or a module of rtl/files.f, and all
 #                                                                    below it; with Cpu=1 and Firmware=FILE.hex $B/firmware's processor
-#        synth/netlist.sh top ecp5 OUT.json TOP MHZ MODULE CORE.json        a board's top with that core; TOP: a folder of rtl/boards/
+#        synth/netlist.sh top ecp5|ice40 OUT.json TOP MHZ MODULE CORE.json  a board's top with that core; TOP: a folder of rtl/boards/
 # Writes OUT.json, OUT.log, OUT.stat. Tiles are prepared as in synth/tile.sh; docs/synthesis.md says why.
 # SPDX-License-Identifier: Apache-2.0
 set -euo pipefail
