@@ -79,7 +79,7 @@ struct options {
     unsigned file_count;
     char **rest; /* FLAG(COMMAND): the command and its flags */
     int rest_count;
-    uint32_t act; /* bits of activations; 0: not given */
+    uint32_t act;                 /* bits of activations; 0: not given */
     const char *trials[MAX_LIST]; /* "int4:64" */
     unsigned trial_count;
     const char *plans[MAX_LIST];
