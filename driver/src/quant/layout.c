@@ -42,14 +42,9 @@ uint32_t quant_type_id(accel_format format, uint32_t group, bool mx)
     return ID_TOP | (mx ? ID_MX : 0) | g << GROUP_AT | format;
 }
 
-uint32_t quant_type_outliers(uint32_t id, uint32_t outliers)
+static bool takes_outliers(accel_format f, bool mx)
 {
-    struct quant_type t;
-    if (outliers > QUANT_OUTLIERS || !quant_type_read(id, &t) || t.outliers)
-        return 0;
-    if (outliers && (t.mx || t.format == ACCEL_OLIVE4 || t.format == ACCEL_OLIVE4F))
-        return 0;
-    return id | outliers << OUTLIERS_AT;
+    return !mx && f != ACCEL_OLIVE4 && f != ACCEL_OLIVE4F;
 }
 
 bool quant_type_read(uint32_t id, struct quant_type *type)
@@ -57,15 +52,19 @@ bool quant_type_read(uint32_t id, struct quant_type *type)
     type->format = id & FORMAT_OF;
     type->group = group_sizes[id >> GROUP_AT & 7u];
     type->mx = (id & ID_MX) != 0;
-    type->outliers = 0;
-    uint32_t outliers = id >> OUTLIERS_AT & QUANT_OUTLIERS;
+    type->outliers = id >> OUTLIERS_AT & QUANT_OUTLIERS;
     uint32_t base = quant_type_id(type->format, type->group, type->mx);
-    if (base == 0 || id != (base | outliers << OUTLIERS_AT))
+    if (base == 0 || id != (base | type->outliers << OUTLIERS_AT))
         return false;
-    if (outliers && !quant_type_outliers(base, outliers))
-        return false;
-    type->outliers = outliers;
-    return true;
+    return !type->outliers || takes_outliers(type->format, type->mx);
+}
+
+uint32_t quant_type_outliers(uint32_t id, uint32_t outliers)
+{
+    struct quant_type t;
+    if (outliers > QUANT_OUTLIERS || !quant_type_read(id, &t) || t.outliers)
+        return 0;
+    return outliers && !takes_outliers(t.format, t.mx) ? 0 : id | outliers << OUTLIERS_AT;
 }
 
 const char *quant_type_name(uint32_t id, char *buf)
