@@ -28,6 +28,8 @@ enum {
     FLAG_FORMATS,
     FLAG_GROUP,
     FLAG_CONTEXT,
+    FLAG_KV,
+    FLAG_KVS,
     FLAG_CHUNKS,
     FLAG_CLOCK,
     FLAG_LINK,
@@ -91,6 +93,9 @@ struct options {
     uint64_t count, seed, chunks, jobs;
     double temperature, top_p;
     uint32_t top_k, context, group;
+    struct accel_kv_options kvs[MAX_LIST];
+    const char *kv_names[MAX_LIST]; /* as given */
+    unsigned kv_count;
     accel_format formats[MAX_LIST];
     unsigned format_count;
     double clock_mhz, link_mbs, deadline_ms, bits, alpha;
@@ -187,7 +192,7 @@ const char *firmware_status(uint32_t status);
 const char *firmware_log(uint32_t entry, char *text, size_t size);
 /* Names record=path in the URI of the one board among o's devices; the text goes to uri. Returns an exit code. */
 int record_board(struct options *o, const char *path, char *uri, size_t size);
-int run_eval(const struct options *o);
+int run_eval(const struct options *given);
 int run_quantize(const struct options *o);
 int run_fold(const struct options *o);
 /* What both ask of their options; a usage error is said. */

@@ -18,6 +18,8 @@ struct row {
     uint64_t file_bytes, weights;
     double bits;                /* stored for each weight of a matrix */
     double token_bytes, cycles; /* streamed and taken for one token; < 0: not known */
+    const char *kv;             /* how the cache is kept */
+    double kv_bytes;            /* of it for a token */
     bool pareto;
 };
 
@@ -75,14 +77,16 @@ static void count_bits(const accel_model *model, const struct plan *plan, struct
 }
 
 static int open_one(const accel_model *model, accel_dev *dev, uint32_t context, uint32_t act_bits,
-                    const struct llama_how *how, accel_llm **llm, struct accel_error *err)
+                    const struct accel_kv_options *kv, const struct llama_how *how, accel_llm **llm,
+                    struct accel_error *err)
 {
-    struct accel_llm_options lo = { .context = context, .act_bits = act_bits };
+    struct accel_llm_options lo = { .context = context, .act_bits = act_bits, .kv = *kv };
     return llama_open(model, dev, &lo, how, llm, err);
 }
 
 /* Bytes and cycles of a token by itself, on the device that was asked for. */
-static int measure_device(struct table *t, const accel_model *model, const struct llama_how *how,
+static int measure_device(struct table *t, const accel_model *model,
+                          const struct accel_kv_options *kv, const struct llama_how *how,
                           struct row *r)
 {
     struct accel_error err = { 0 };
@@ -98,7 +102,7 @@ static int measure_device(struct table *t, const accel_model *model, const struc
         err.status = ACCEL_E_NOMEM;
         goto failed;
     }
-    err.status = open_one(model, dev, CHUNK_TOKENS, t->o->act, how, &llm, &err);
+    err.status = open_one(model, dev, CHUNK_TOKENS, t->o->act, kv, how, &llm, &err);
     if (err.status == ACCEL_E_UNSUPPORTED)
         goto out; /* this kind does not run this format: the columns stay empty */
     if (err.status)
@@ -127,8 +131,9 @@ out:
     return rc;
 }
 
+/* One line: the model with a cache of the kv-th kind. */
 static int add_row(struct table *t, const accel_model *model, const char *path, const char *label,
-                   const struct plan *plan)
+                   const struct plan *plan, unsigned kv)
 {
     struct llama_how how = { .plan = plan };
     struct accel_error err = { 0 };
@@ -137,24 +142,36 @@ static int add_row(struct table *t, const accel_model *model, const char *path, 
     if (t->count == MAX_ROWS)
         return usage_error("more than %d lines in the table", MAX_ROWS);
     struct row *r = &t->rows[t->count];
-    *r = (struct row){ .token_bytes = -1, .cycles = -1 };
+    *r = (struct row){ .token_bytes = -1, .cycles = -1, .kv = t->o->kv_names[kv] };
     snprintf(r->model, sizeof r->model, "%s", base_name(path));
     snprintf(r->how, sizeof r->how, "%s", label);
     count_bits(model, plan, r);
     int rc = EXIT_OK;
-    if ((err.status = open_one(model, t->cpu, t->text.chunk, t->o->act, &how, &llm, &err)) ||
+    if ((err.status = open_one(model, t->cpu, t->text.chunk, t->o->act, &t->o->kvs[kv], &how, &llm,
+                               &err)) ||
         (err.status = eval_score_model(llm, &t->text, 0, show, r->model, &r->score, &err))) {
         rc = report_error(&err);
         goto out;
     }
     accel_llm_get_info(llm, &info);
     r->token_bytes = (double)(info.code_bits + info.header_bits) / 8;
+    r->kv_bytes = info.kv_token_bytes;
     if (t->o->given & FLAG(DEVICE))
-        rc = measure_device(t, model, &how, r);
+        rc = measure_device(t, model, &t->o->kvs[kv], &how, r);
     progress_clear();
     t->count++;
 out:
     accel_llm_free(llm);
+    return rc;
+}
+
+/* A line for each kind of cache. */
+static int add_rows(struct table *t, const accel_model *model, const char *path, const char *label,
+                    const struct plan *plan)
+{
+    int rc = EXIT_OK;
+    for (unsigned kv = 0; kv < t->o->kv_count && !rc; kv++)
+        rc = add_row(t, model, path, label, plan, kv);
     return rc;
 }
 
@@ -167,7 +184,7 @@ static int add_format(struct table *t, const accel_model *model, const char *pat
     char label[32];
     if (plan_parse_choice(text, t->o->group, &all.choice, &err))
         return usage_error("--format: %s", err.text);
-    return add_row(t, model, path, plan_print_choice(all.choice, label), &plan);
+    return add_rows(t, model, path, plan_print_choice(all.choice, label), &plan);
 }
 
 static int add_plan(struct table *t, const accel_model *model, const char *path,
@@ -184,7 +201,7 @@ static int add_plan(struct table *t, const accel_model *model, const char *path,
     free(text);
     if (err.status)
         return report_error(&err);
-    rc = add_row(t, model, path, base_name(plan_path), &plan);
+    rc = add_rows(t, model, path, base_name(plan_path), &plan);
     plan_free(&plan);
     return rc;
 }
@@ -199,7 +216,7 @@ static int add_model(struct table *t, const char *path)
         return report_error(&err);
     int rc = EXIT_OK;
     if (!all_floats(model)) {
-        rc = add_row(t, model, path, "-", NULL);
+        rc = add_rows(t, model, path, "-", NULL);
     } else {
         for (unsigned i = 0; i < o->trial_count && !rc; i++)
             rc = add_format(t, model, path, o->trials[i]);
@@ -218,6 +235,8 @@ static int begin(struct table *t, const char *text, size_t len)
     const struct options *o = t->o;
     struct accel_error err = { 0 };
     struct llama_how how = { .float_math = true };
+    const struct accel_kv_options floats = { 0 };
+    struct accel_llm_info info;
     struct eval_score score;
     accel_model *model = NULL;
     accel_llm *llm = NULL;
@@ -239,10 +258,15 @@ static int begin(struct table *t, const char *text, size_t len)
     if (!t->compared)
         goto out;
     snprintf(t->reference, sizeof t->reference, "%s", base_name(gguf_path(model->file)));
-    if ((err.status = open_one(model, t->cpu, t->text.chunk, 0, &how, &llm, &err)) ||
+    if ((err.status = open_one(model, t->cpu, t->text.chunk, 0, &floats, &how, &llm, &err)) ||
         (err.status = eval_score_model(llm, &t->text, 1, show, t->reference, &score, &err)))
         goto out;
-    t->rows[0] = (struct row){ .token_bytes = -1, .cycles = -1, .score = score };
+    accel_llm_get_info(llm, &info);
+    t->rows[0] = (struct row){ .token_bytes = -1,
+                               .cycles = -1,
+                               .score = score,
+                               .kv = "f32",
+                               .kv_bytes = info.kv_token_bytes };
     struct row *r = &t->rows[t->count++];
     snprintf(r->model, sizeof r->model, "%s", t->reference);
     snprintf(r->how, sizeof r->how, "float");
@@ -274,7 +298,7 @@ static void print_table(const struct table *t)
     printf("%-36s %-22s %7s %9s %10s", "model", "format", "bits/w", "MB", "perplexity");
     if (t->compared)
         printf(" %9s %8s %9s %7s", "excess", "+-", "KL", "top-1 %");
-    printf(" %9s %10s\n", "kB/token", "cyc/token");
+    printf(" %9s %10s %-6s %10s\n", "kB/token", "cyc/token", "cache", "cache B/t");
     for (unsigned i = 0; i < t->count; i++) {
         const struct row *r = &t->rows[i];
         printf("%-36s %-22s %7.3f %9.3f %10.4f", r->model, r->how, r->bits,
@@ -290,6 +314,7 @@ static void print_table(const struct table *t)
             printf(" %10.0f", r->cycles);
         else
             printf(" %10s", "-");
+        printf(" %-6s %10.0f", r->kv, r->kv_bytes);
         puts(r->pareto ? " *" : "");
     }
     if (t->o->act)
@@ -326,6 +351,8 @@ static void json_row(struct json *j, const struct table *t, const struct row *r)
     }
     json_known(j, "bytes_per_token", r->token_bytes);
     json_known(j, "cycles_per_token", r->cycles);
+    json_string(j, "kv", r->kv);
+    json_number(j, "kv_bytes_per_token", r->kv_bytes);
     json_bool(j, "pareto", r->pareto);
     json_end_object(j);
 }
@@ -364,10 +391,14 @@ static int save_json(const struct table *t, const char *path)
     return EXIT_OK;
 }
 
-int run_eval(const struct options *o)
+int run_eval(const struct options *given)
 {
+    struct options with_kv = *given;
+    const struct options *o = &with_kv;
     char *text = NULL;
     size_t len;
+    if (!with_kv.kv_count)
+        with_kv.kv_names[with_kv.kv_count++] = "f32";
     if (!o->file_count)
         return usage_error("eval needs models: accel eval MODEL... -f FILE");
     if (!o->text)

@@ -134,8 +134,18 @@ static const char *mapping(const struct kind *k)
     return k->info.scale_error > 0 ? "rounded" : "exact";
 }
 
-static void print_model_json(const struct accel_model_info *m, const struct kind *kinds,
-                             size_t count, uint64_t bytes)
+/* The caches there are, with the bytes of a token. */
+static const struct {
+    const char *name;
+    struct accel_kv_options how;
+} caches[] = { { "f32", { 0 } },
+               { "int8", { .bits = 8 } },
+               { "int4", { .bits = 4 } },
+               { "int2", { .bits = 2 } } };
+enum { CACHES = sizeof caches / sizeof *caches };
+
+static void print_model_json(const accel_model *model, const struct accel_model_info *m,
+                             const struct kind *kinds, size_t count, uint64_t bytes)
 {
     struct json j = { .out = stdout };
     json_object(&j, NULL);
@@ -156,6 +166,10 @@ static void print_model_json(const struct accel_model_info *m, const struct kind
     json_int(&j, "parameters", m->parameters);
     json_int(&j, "macs_per_token", m->linear_macs + m->head_macs);
     json_number(&j, "bits_per_weight", (double)bytes * 8 / (double)m->parameters);
+    json_object(&j, "kv_bytes_per_token");
+    for (size_t i = 0; i < CACHES; i++)
+        json_number(&j, caches[i].name, accel_kv_token_bytes(model, &caches[i].how));
+    json_end_object(&j);
     json_array(&j, "types");
     for (size_t i = 0; i < count; i++) {
         const struct kind *k = &kinds[i];
@@ -179,8 +193,8 @@ static void print_model_json(const struct accel_model_info *m, const struct kind
     json_end_object(&j);
 }
 
-static void print_model_text(const struct accel_model_info *m, const struct kind *kinds,
-                             size_t count, uint64_t bytes)
+static void print_model_text(const accel_model *model, const struct accel_model_info *m,
+                             const struct kind *kinds, size_t count, uint64_t bytes)
 {
     printf("model          %s (llama)\n", m->name[0] ? m->name : "without a name");
     printf("layers         %u of width %u, feed-forward %u\n", m->layers, m->embd, m->ff);
@@ -190,6 +204,11 @@ static void print_model_text(const struct accel_model_info *m, const struct kind
     printf("vocabulary     %u, output head %s\n", m->vocab,
            m->tied_head ? "tied to the embedding" : "separate");
     printf("context        %u tokens\n", m->context);
+    printf("cache          bytes a token:");
+    for (size_t i = 0; i < CACHES; i++)
+        printf("%s %.0f as %s", i ? "," : "", accel_kv_token_bytes(model, &caches[i].how),
+               caches[i].name);
+    putchar('\n');
     printf("parameters     %llu in %zu tensors, %.4f bits each in the file\n",
            (unsigned long long)m->parameters, m->tensors,
            (double)bytes * 8 / (double)m->parameters);
@@ -259,9 +278,9 @@ static int model_info(const struct options *o)
     }
     progress_clear();
     if (o->json)
-        print_model_json(&info, kinds, count, bytes);
+        print_model_json(model, &info, kinds, count, bytes);
     else
-        print_model_text(&info, kinds, count, bytes);
+        print_model_text(model, &info, kinds, count, bytes);
 out:
     accel_model_free(model);
     return rc;

@@ -6,7 +6,8 @@
 #include <string.h>
 
 #define REPORT FLAG(JSON)
-#define LLM    (FLAG(MODEL) | FLAG(FORMAT) | FLAG(GROUP) | FLAG(CONTEXT) | FLAG(DEADLINE) | REPORT)
+#define LLM \
+    (FLAG(MODEL) | FLAG(FORMAT) | FLAG(GROUP) | FLAG(CONTEXT) | FLAG(KV) | FLAG(DEADLINE) | REPORT)
 
 static int run_record(const struct options *o);
 
@@ -30,10 +31,11 @@ static const struct command commands[] = {
     { "eval", "compare models and formats with a reference",
       "Scores a text with each model and prints perplexity, KL divergence to the reference, how\n"
       "often the likeliest token is the reference's, and what each costs: a table, or JSON for\n"
-      "tools/eval_page.py. A model of float tensors has a line for each --format and --plan. The\n"
-      "reference is --ref, else the first model of float tensors. Cycles are those of -d.",
+      "tools/eval_page.py. A model of float tensors has a line for each --format and --plan, and each\n"
+      "line one for each --kv. The reference is --ref, else the first model of float tensors. Cycles\n"
+      "are those of -d.",
       FLAG(FILES) | FLAG(REFERENCE) | FLAG(TEXT) | FLAG(TRIALS) | FLAG(PLANS) | FLAG(GROUP) |
-          FLAG(CHUNKS) | FLAG(DEVICE) | FLAG(SAVE) | FLAG(COUNT) | FLAG(ACT) | REPORT,
+          FLAG(KVS) | FLAG(CHUNKS) | FLAG(DEVICE) | FLAG(SAVE) | FLAG(COUNT) | FLAG(ACT) | REPORT,
       4, 0, run_eval },
     { "quantize", "make a low-bit model of one of float tensors",
       "Writes the model anew with its matrices in the type that --format names, or in the best\n"

@@ -34,6 +34,9 @@ static const struct flag flags[] = {
       "bits of activations: 4, 8 or 16, in two passes of 8 (default 8)" },
     { FLAG(CONTEXT), NULL, "--context", "N",
       "tokens the context holds (default: the model's, at most 4096)" },
+    { FLAG(KV), NULL, "--kv", "FORMAT", "key/value cache: f32, int8, int4 or int2 (default f32)" },
+    { FLAG(KVS), NULL, "--kv", "FORMAT",
+      "key/value cache: f32, int8, int4 or int2; may be given more than once (default f32)" },
     { FLAG(CHUNKS), NULL, "--chunks", "N", "score only the first N chunks" },
     { FLAG(CLOCK), NULL, "--clock", "MHZ", "clock of the projection (default 50)" },
     { FLAG(LINK), NULL, "--link", "MBS", "link of the projection in 10^6 bytes/s (default 40)" },
@@ -140,6 +143,21 @@ static const char *append(const char **list, unsigned *count, const char *v)
     return *v ? NULL : "a file name";
 }
 
+/* How the cache is kept. Returns what was expected instead, or NULL. */
+static const char *get_kv(const char *v, struct accel_kv_options *kv)
+{
+    *kv = (struct accel_kv_options){ 0 };
+    if (strcmp(v, "int8") == 0)
+        kv->bits = 8;
+    else if (strcmp(v, "int4") == 0)
+        kv->bits = 4;
+    else if (strcmp(v, "int2") == 0)
+        kv->bits = 2;
+    else if (strcmp(v, "f32") != 0)
+        return "f32, int8, int4 or int2";
+    return NULL;
+}
+
 /* Store one flag's value. Returns what was expected instead, or NULL. */
 static const char *store(struct options *o, uint64_t bit, const char *v)
 {
@@ -229,6 +247,12 @@ static const char *store(struct options *o, uint64_t bit, const char *v)
                    "fp3, fp4, pot4, flint4, uflint4, ant4, olive4, olive4f, codebook3 or codebook4";
         o->format_count++;
         return NULL;
+    case FLAG(KV): o->kv_count = 0; /* fall through */
+    case FLAG(KVS):
+        if (o->kv_count == MAX_LIST)
+            return "at most 32 of them";
+        o->kv_names[o->kv_count] = v;
+        return get_kv(v, &o->kvs[o->kv_count++]);
     case FLAG(CLOCK): return get_double(v, 1e-3, 1e6, &o->clock_mhz) ? NULL : "a clock in MHz";
     case FLAG(LINK): return get_double(v, 1e-3, 1e9, &o->link_mbs) ? NULL : "a rate in MB/s";
     case FLAG(DEADLINE):

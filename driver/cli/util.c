@@ -76,6 +76,7 @@ int try_open_llm(const struct options *o, const accel_model *model, accel_dev *d
                                     .group = o->group,
                                     .context = o->context,
                                     .act_bits = o->act,
+                                    .kv = o->kvs[0],
                                     .deadline_ns = (uint64_t)(o->deadline_ms * 1e6) };
     progress("packing the model");
     int rc = accel_llm_open(model, dev, &lo, llm, err);

@@ -87,6 +87,15 @@ int accel_token_is_end(const accel_model *model, uint32_t id);
 /** A model loaded on a device, with its KV cache. */
 typedef struct accel_llm accel_llm;
 
+/** How keys and values are kept; all 0: as float32. docs/kv.md says how they are rounded. */
+struct accel_kv_options {
+    uint32_t     bits;          /**< of a code: 8, 4 or 2; 0: float32. Attention is then on the host, also
+                                     with a device that takes whole models (cuda:) */
+};
+
+/** Bytes that a token takes in such a cache for good, scales and all; 0 if there is no such cache. */
+double accel_kv_token_bytes(const accel_model *model, const struct accel_kv_options *how);
+
 struct accel_llm_options {
     accel_format format;        /**< for float tensors; 0: ACCEL_INT(8) */
     uint32_t     group;         /**< for float tensors, as in accel.h; used when format is not 0 */
@@ -96,6 +105,7 @@ struct accel_llm_options {
     uint64_t     deadline_ns;   /**< of every job, as in accel_job; 0: none */
     uint32_t     act_bits;      /**< of activations: 0 or 8; 4: -7..7; 16: two bytes, each a column of the job, whose
                                      sums the host adds exactly. With 4 and 16 all but jobs runs on the host */
+    struct accel_kv_options kv; /**< the KV cache */
     int          strict;        /**< 1: fail if the device refuses a matrix; 0: cpu: multiplies by it */
 };
 
@@ -115,7 +125,9 @@ void accel_llm_free(accel_llm *llm);   /**< NULL is fine */
  *         the context is as before the call and the bytes of logits are undefined. */
 int accel_llm_eval(accel_llm *llm, const uint32_t *ids, size_t count, size_t want, float *logits,
                    struct accel_error *err);
-/** Forget tokens from `position` on (0: all); does nothing if there are fewer. */
+/** Forget tokens from `position` on (0: all); does nothing if there are fewer. With a cache of codes, tokens before
+ * `position` in a block that was rounded already stay rounded, so that what follows may differ from a
+ * fresh start; position 0 and multiples of 32 are exact. */
 void accel_llm_rewind(accel_llm *llm, uint32_t position);
 
 struct accel_llm_info {
@@ -125,6 +137,8 @@ struct accel_llm_info {
     uint64_t code_bits;         /**< streamed for one token: codes with padding */
     uint64_t header_bits;       /**< ... and group headers */
     uint64_t jobs_per_token;
+    double   kv_token_bytes;    /**< of cache that a token takes for good, scales and all */
+    uint64_t kv_newest_bytes;   /**< of float32 that the newest tokens take besides; 0 with kv.bits 0 */
     uint64_t tokens, heads;     /**< tokens evaluated, logit rows computed since open */
     uint64_t macs;              /**< by the model's own count: tokens * linear + heads * head */
 };

@@ -39,6 +39,20 @@ void attention_rotate(float *v, const float *turn, size_t dim)
     }
 }
 
+void attention_rotate_keys(float *keys, size_t stride, const float *rope, size_t pos, size_t count,
+                           size_t dim)
+{
+    for (size_t i = 0; i < dim; i += 2) {
+        float *even = keys + i * stride, *odd = even + stride;
+        for (size_t t = 0; t < count; t++) {
+            const float *turn = rope + (pos + t) * dim * 2 + i;
+            float a = even[t], b = odd[t];
+            even[t] = a * turn[0] + b * turn[dim];
+            odd[t] = b * turn[1] + a * turn[dim + 1];
+        }
+    }
+}
+
 /* out[d] for Width channels at once; the partial sums stay in registers. */
 #define WEIGHTED_SUM(Width)                                                                    \
     static void weighted_sum_##Width(const float *w, const float *v, size_t dim, size_t count, \

@@ -8,15 +8,19 @@
 
 #include <string.h>
 
+static int not_finite(const struct accel_llm *llm, struct accel_error *err)
+{
+    return accel_fail(err, ACCEL_E_CORRUPT,
+                      "%s: the model computes values that are not finite; its weights are damaged",
+                      gguf_path(llm->model->file));
+}
+
 /* Quantize the input of a linear layer for token i of the batch. */
 static int set_input(struct accel_llm *llm, size_t i, const float *v, size_t count,
                      struct accel_error *err)
 {
     if (!fm_all_finite(v, count))
-        return accel_fail(err, ACCEL_E_CORRUPT,
-                          "%s: the model computes values that are not finite; its weights are "
-                          "damaged",
-                          gguf_path(llm->model->file));
+        return not_finite(llm, err);
     if (llm->inputs)
         memcpy(llm->inputs + i * llm->q_stride, v, count * sizeof *v);
     else if (llm->act_bits == 16)
@@ -159,22 +163,34 @@ static void add_residual(struct accel_llm *llm, size_t n)
             llm->x[i * embd + k] += llm->y[i * llm->y_stride + k];
 }
 
+/* Where attention finds a layer's keys and values of a head. */
+static size_t cache_base(const struct accel_llm *llm, uint32_t layer, size_t head)
+{
+    const struct accel_model_info *h = &llm->model->info;
+    size_t slice = llm->kv ? 0 : layer;
+    return (slice * h->kv_heads + head) * h->head_dim * llm->info.context;
+}
+
 /* Rotate Q and K of token i at position pos and put K and V into the cache. */
-static void cache_token(struct accel_llm *llm, uint32_t layer, size_t i, size_t pos)
+static int cache_token(struct accel_llm *llm, uint32_t layer, size_t i, size_t pos,
+                       struct accel_error *err)
 {
     const struct accel_model_info *h = &llm->model->info;
     size_t hd = h->head_dim, turned = h->rope_dim, context = llm->info.context;
     float *q = llm->y + i * llm->y_stride, *k = q + h->heads * hd, *v = k + h->kv_heads * hd;
     const float *turn = llm->rope + pos * turned * 2;
+    if (llm->kv && !kv_put(llm->kv, layer, pos, k, v))
+        return not_finite(llm, err);
     for (size_t head = 0; head < h->heads; head++)
         attention_rotate(q + head * hd, turn, turned);
     for (size_t head = 0; head < h->kv_heads; head++) {
-        size_t base = ((size_t)layer * h->kv_heads + head) * hd * context;
+        size_t base = cache_base(llm, layer, head);
         attention_rotate(k + head * hd, turn, turned);
         for (size_t d = 0; d < hd; d++)
             llm->keys[base + d * context + pos] = k[head * hd + d];
         memcpy(llm->values + base + pos * hd, v + head * hd, hd * sizeof *v);
     }
+    return ACCEL_OK;
 }
 
 static int attend(struct accel_llm *llm, uint32_t layer, size_t i, size_t pos,
@@ -185,7 +201,7 @@ static int attend(struct accel_llm *llm, uint32_t layer, size_t i, size_t pos,
     const float *q = llm->y + i * llm->y_stride;
     float scale = fm_rsqrt((float)hd);
     for (size_t head = 0; head < h->heads; head++) {
-        size_t base = ((size_t)layer * h->kv_heads + head / share) * hd * context;
+        size_t base = cache_base(llm, layer, head / share);
         attention_head(q + head * hd, llm->keys + base, llm->values + base, hd, context, pos + 1,
                        scale, llm->scores, llm->row + head * hd);
     }
@@ -201,8 +217,12 @@ int llama_run_layer(struct accel_llm *llm, uint32_t layer, size_t n, size_t pos,
     if ((rc = norm_inputs(llm, l->attn_norm, 0, n, err)) ||
         (rc = run_linear(llm, &l->qkv, 0, n, llm->y, llm->y_stride, err)))
         return rc;
+    if (llm->kv)
+        kv_expand(llm->kv, layer, pos, &llm->model->info, llm->rope, llm->info.context, llm->keys,
+                  llm->values);
     for (size_t i = 0; i < n; i++)
-        cache_token(llm, layer, i, pos + i);
+        if ((rc = cache_token(llm, layer, i, pos + i, err)))
+            return rc;
     for (size_t i = 0; i < n; i++)
         if ((rc = attend(llm, layer, i, pos + i, err)))
             return rc;
@@ -281,15 +301,22 @@ int accel_llm_eval(accel_llm *llm, const uint32_t *ids, size_t count, size_t wan
         if (ids[i] >= h->vocab)
             return accel_fail(err, ACCEL_E_ARG, "token %zu is %u, but the vocabulary has %u", i,
                               ids[i], h->vocab);
+    if (llm->kv)
+        kv_seek(llm->kv, llm->info.position);
     size_t skip = count - want; /* tokens before the first one with logits */
     for (size_t done = 0; done < count;) {
+        size_t pos = llm->info.position + done;
         size_t n = count - done < llm->info.batch ? count - done : llm->info.batch;
+        if (llm->kv && n > KV_BLOCK - pos % KV_BLOCK) /* a token sees its own block as floats */
+            n = KV_BLOCK - pos % KV_BLOCK;
         size_t from = skip > done ? skip - done : 0;
         size_t rows = from < n ? n - from : 0;
         float *to = rows ? logits + (done + from - skip) * h->vocab : NULL;
-        int rc = run_batch(llm, ids + done, n, llm->info.position + done, rows, to, err);
+        int rc = run_batch(llm, ids + done, n, pos, rows, to, err);
         if (rc)
             return rc;
+        if (llm->kv && (pos + n) % KV_BLOCK == 0)
+            kv_round(llm->kv, pos + n);
         done += n;
     }
     if (want && !fm_all_finite(logits, want * (size_t)h->vocab))

@@ -4,6 +4,7 @@
 #define ACCEL_LLAMA_H
 
 #include "accel_llm.h"
+#include "kv.h"
 #include "model.h"
 #include "plan.h"
 
@@ -46,8 +47,9 @@ struct accel_llm {
     struct accel_llm_info info;
 
     float *rope;   /* [context][2][rope_dim], see attention_rotate */
-    float *keys;   /* [layers][kv_heads][head_dim][context] */
-    float *values; /* [layers][kv_heads][context][head_dim] */
+    float *keys;   /* [layers][kv_heads][head_dim][context]; of one layer where kv has the cache */
+    float *values; /* [layers][kv_heads][context][head_dim]; likewise */
+    struct kv_cache *kv; /* NULL: the cache is float32 */
 
     float *x;      /* [batch][embd], the residual stream */
     float *y;      /* [batch][y_stride], what a job returned */
@@ -90,6 +92,9 @@ void attention_head(const float *q, const float *keys, const float *values, size
 /* Rotate adjacent pairs of v: turn is [2][dim], the cosine for each element, then what the other
  * element of its pair is multiplied by: minus the sine, the sine. */
 void attention_rotate(float *v, const float *turn, size_t dim);
+/* The same for tokens pos and following, keys as attention_head takes them. */
+void attention_rotate_keys(float *keys, size_t stride, const float *rope, size_t pos, size_t count,
+                           size_t dim);
 /* Fill rope for `context` positions; freqs (may be NULL) divides each frequency. */
 void attention_angles(float *rope, uint32_t context, const struct accel_model_info *h,
                       const float *freqs);

@@ -238,8 +238,8 @@ static int make_buffers(struct accel_llm *llm, struct accel_error *err)
     llm->q_stride = larger(larger(h->embd, h->ff), q_dim);
     llm->y_stride = larger(larger(h->embd, 2 * h->ff), q_dim + 2 * kv_dim);
     llm->rope = array(context, h->rope_dim, 2, sizeof *llm->rope);
-    llm->keys = array(h->layers, kv_dim, context, sizeof *llm->keys);
-    llm->values = array(h->layers, kv_dim, context, sizeof *llm->values);
+    llm->keys = array(llm->kv ? 1 : h->layers, kv_dim, context, sizeof *llm->keys);
+    llm->values = array(llm->kv ? 1 : h->layers, kv_dim, context, sizeof *llm->values);
     llm->x = array(batch, h->embd, 1, sizeof *llm->x);
     llm->y = array(batch, llm->y_stride, 1, sizeof *llm->y);
     llm->row = array(llm->q_stride, 1, 1, sizeof *llm->row);
@@ -259,6 +259,22 @@ static int make_buffers(struct accel_llm *llm, struct accel_error *err)
                           "out of memory for a context of %u tokens: choose a smaller one",
                           context);
     return ACCEL_OK;
+}
+
+/* The cache as integers, if that is asked for, and what a token takes in it. */
+static int make_cache(struct accel_llm *llm, const struct accel_kv_options *how,
+                      struct accel_error *err)
+{
+    const struct accel_model_info *h = &llm->model->info;
+    llm->info.kv_token_bytes = accel_kv_token_bytes(llm->model, how);
+    if (!how->bits)
+        return ACCEL_OK;
+    llm->kv = calloc(1, sizeof *llm->kv);
+    if (!llm->kv)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a cache");
+    int rc = kv_open(llm->kv, how, h, llm->info.context, err);
+    llm->info.kv_newest_bytes = kv_newest_bytes(llm->kv);
+    return rc;
 }
 
 static int make_angles(struct accel_llm *llm, struct accel_error *err)
@@ -343,14 +359,14 @@ int llama_open(const accel_model *model, accel_dev *dev, const struct accel_llm_
     if (l->info.batch > l->info.context)
         l->info.batch = l->info.context;
     int rc;
-    if ((rc = make_buffers(l, err)) || (rc = make_angles(l, err)) ||
-        (rc = llama_load(l, o.format, o.group, how->plan, err)))
+    if ((rc = make_cache(l, &o.kv, err)) || (rc = make_buffers(l, err)) ||
+        (rc = make_angles(l, err)) || (rc = llama_load(l, o.format, o.group, how->plan, err)))
         goto out;
     if (l->info.host_weights == l->info.weights && l->info.weights) {
         rc = accel_fail(err, ACCEL_E_UNSUPPORTED, "%s", l->refused.text);
         goto out;
     }
-    if (!l->host && !l->float_math && l->act_bits == 8 && (rc = move_to_device(l, err)))
+    if (!l->host && !l->float_math && l->act_bits == 8 && !l->kv && (rc = move_to_device(l, err)))
         goto out;
     *llm = l;
 out:
@@ -378,6 +394,9 @@ void accel_llm_free(accel_llm *llm)
     free(llm->layers);
     free(llm->output_norm);
     free(llm->rope);
+    if (llm->kv)
+        kv_close(llm->kv);
+    free(llm->kv);
     free(llm->keys);
     free(llm->values);
     free(llm->x);

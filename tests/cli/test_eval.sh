@@ -22,6 +22,11 @@ expect "a quantized model alone has a perplexity and no reference" 0 out '"refer
 check 'len(d["rows"]) == 1 and "kl" not in d["rows"][0] and 1.1 < d["rows"][0]["perplexity"] < 1.5 and d["rows"][0]["pareto"]'
 report $? "its line has no divergence"
 
+expect "each kind of cache has a line" 0 out '"kv": "int2"' "$TERNARY" -f "$TEXT" --chunks 1 --kv f32 --kv int2 --json
+check '[r["kv"] for r in d["rows"]] == ["f32", "int2"] and d["rows"][0]["kv_bytes_per_token"] == 6144 and d["rows"][1]["kv_bytes_per_token"] == 576
+        and d["rows"][0]["perplexity"] != d["rows"][1]["perplexity"]'
+report $? "its bytes for a token and its own perplexity"
+
 if [ -e "$S/stories260K-F32.gguf" ]; then
     printf '* = int4:32\nblk.0.ffn_down.weight = int8:16\n' >"$T/mixed.plan"
     expect "formats, plans and ggml's types share a table" 0 out '^stories260K-Q4_0.gguf' "$S/stories260K-F32.gguf" \

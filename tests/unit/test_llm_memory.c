@@ -21,6 +21,7 @@ static int may_allocate(void)
 // NOLINTBEGIN(bugprone-suspicious-include)
 #include "model.c"
 #include "llama_load.c"
+#include "kv.c"
 #include "perplexity.c"
 // NOLINTEND(bugprone-suspicious-include)
 #undef malloc
@@ -31,9 +32,8 @@ static int may_allocate(void)
 
 #include <cmocka.h>
 
-static void a_model_without_memory_fails_in_order_at_every_allocation(void **state)
+static void fail_at_every_allocation(const struct accel_llm_options *o)
 {
-    (void)state;
     struct accel_error err;
     struct accel_perplexity_result r;
     struct tiny_llama t;
@@ -52,7 +52,7 @@ static void a_model_without_memory_fails_in_order_at_every_allocation(void **sta
         allocations_left = n;
         int rc = accel_model_open_memory(t.w.data, t.w.size, "tiny", &m, &err);
         if (!rc)
-            rc = accel_llm_open(m, dev, NULL, &llm, &err);
+            rc = accel_llm_open(m, dev, o, &llm, &err);
         if (!rc)
             rc = accel_perplexity(llm, text, sizeof text, 0, NULL, NULL, &r, &err);
         allocations_left = -1;
@@ -66,6 +66,14 @@ static void a_model_without_memory_fails_in_order_at_every_allocation(void **sta
     assert_in_range(n, 20, 200);
     accel_close(dev);
     tiny_free(&t);
+}
+
+static void a_model_without_memory_fails_in_order_at_every_allocation(void **state)
+{
+    (void)state;
+    struct accel_llm_options codes = { .kv.bits = 4 };
+    fail_at_every_allocation(NULL);
+    fail_at_every_allocation(&codes);
 }
 
 static void a_context_whose_cache_has_no_room_is_refused(void **state)
