@@ -396,7 +396,7 @@ static int write_file(struct turning *t, const char *path, struct accel_error *e
     size_t count = gguf_tensor_count(file);
     struct gguf_new_tensor *tensors = calloc(count + 1, sizeof *tensors);
     struct gguf_writing *out = NULL;
-    bool head;
+    bool head = false;
     int rc = tensors ? needs_head(t, &head, err)
                      : accel_fail(err, ACCEL_E_NOMEM, "out of memory: %zu tensors", count);
     if (rc)
