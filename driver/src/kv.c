@@ -97,7 +97,7 @@ static void expand_block(const struct kv_cache *kv, bool keys, const uint8_t *co
         struct group where = group_of(kv, keys, g);
         float unit = unit_of(scales[g]);
         for (size_t i = 0; i < where.count; i++, at += bits) {
-            int code = (int)(codes[at / 8] >> at % 8 & top);
+            int code = (int)((uint32_t)codes[at / 8] >> at % 8 & top);
             v[where.first + i * where.stride] = unit * (float)(KV_FINE * code + scales[g].zero);
         }
     }
