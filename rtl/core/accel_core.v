@@ -295,7 +295,7 @@ module accel_core #(
     wire [ScaleUnits*20-1:0]   oc;
     wire [ScaleUnits*31-1:0]   mul;
     wire [ScaleUnits*6-1:0]    shift;
-    header_loader #(.Rows(Rows), .ScaleUnits(ScaleUnits), .Requant(Requant), .Sel(Sel), .Late(Small), .Steps(2 * XDepth - 1)) headers (
+    header_loader #(.Rows(Rows), .ScaleUnits(ScaleUnits), .Requant(Requant), .Sel(Sel), .Late(Small), .Steps((1 << $clog2(2 * XDepth)) - 1)) headers (
         .clk_i(clk_i), .rst_i(rst_i), .start_i(started), .busy_i(busy), .row_tiles_i(row_tiles), .steps_i(steps),
         .chunk_steps_i(chunk_steps), .asym_i(asym), .row_header_i(row_header), .requant_i(rq), .outliers_i(has_outliers), .sel_i(sel), .sparse_i(s_sparse),
         .sel_valid_o(sel_avail), .sel_o(sels), .sel_free_i(sel_free), .valid_i(h_valid_i), .ready_o(h_ready_o), .data_i(h_i), .slice_i(slice), .hdr_valid_o(hdr_valid),

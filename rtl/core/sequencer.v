@@ -89,7 +89,8 @@ module sequencer #(
     localparam Columns = MaxN;
     localparam Room = XDepth;
     // bits that a legal command can set in steps, steps of a chunk, and columns: registers behind need no others
-    localparam Steps = 2 * XDepth - 1, ChunkSteps = 2 * MaxChunk - 1, Cols = 2 * MaxN - 1, InChunk = 127;
+    localparam Steps = (1 << $clog2(2 * XDepth)) - 1, ChunkSteps = (1 << $clog2(2 * MaxChunk)) - 1, Cols = 2 * MaxN - 1,
+               InChunk = 127;
     localparam [7:0]  OpFence = 8'd0, OpGemm = 8'd1;
     localparam [7:0]  StDone = 8'd0, StIllegal = 8'd1, StOverflow = 8'd2;
 

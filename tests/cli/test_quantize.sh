@@ -24,7 +24,7 @@ expect "a model is not replaced by itself" 2 err 'would replace' quantize "$MODE
 expect "a folder that is not there is named" 13 err 'nowhere/m.gguf' quantize "$MODEL" -o "$T/nowhere/m.gguf"
 expect "two sources of calibration exclude each other" 2 err 'exclude' quantize "$MODEL" -o "$T/m.gguf" --self-calib \
     --calib "$TEXT"
-expect "a calibration text of a few words is too short" 11 err 'longer' quantize "$S/stories260K-pad256-F32.gguf" \
+expect "a calibration text of a few words is too short" 11 err 'longer' quantize "$MODEL" \
     -o "$T/m.gguf" --calib tests/cli/short.txt
 expect "folding without a text is a usage error" 2 err '--self-calib' fold "$MODEL" -o "$T/m.gguf"
 expect "an unknown way to fold is named" 2 err '"gptq".*awq or smoothquant' fold "$MODEL" -o "$T/m.gguf" --self-calib --method gptq
