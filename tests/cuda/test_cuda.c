@@ -359,9 +359,9 @@ static void demo_models(struct bench *b)
         accel_model *model = NULL;
         char name[160];
         static const struct accel_llm_options options[] = {
-            { 0, 0, 0, 0, 0, 0, 0 },
-            { ACCEL_INT(4), 128, 200, 7, 0, 0, 0 },
-            { ACCEL_FP4, 32, 100, 70, 0, 0, 0 },
+            { .format = 0 },
+            { .format = ACCEL_INT(4), .group = 128, .context = 200, .batch = 7 },
+            { .format = ACCEL_FP4, .group = 32, .context = 100, .batch = 70 },
         };
         if (accel_model_open(files[i], &model, &err))
             snprintf(b->why, sizeof b->why, "%s", err.text);
@@ -401,9 +401,9 @@ static void odd_models(struct bench *b)
         tiny_build(&t);
         snprintf(what, sizeof what, "%s, groups of %u", accel_format_name(formats_of[i]),
                  groups[i % 6]);
-        const struct accel_llm_options options = {
-            formats_of[i], groups[i % 6], 0, 1 + i * 3, 0, 0, 0
-        };
+        const struct accel_llm_options options = { .format = formats_of[i],
+                                                   .group = groups[i % 6],
+                                                   .batch = 1 + i * 3 };
         if (accel_model_open_memory(t.w.data, t.w.size, "tiny", &model, &err))
             snprintf(b->why, sizeof b->why, "%s", err.text);
         else
@@ -419,9 +419,11 @@ static void odd_models(struct bench *b)
 /* A prompt, and tokens before and after the place from which the blocks of a head share its scores. */
 static void short_models(struct bench *b)
 {
-    static const struct accel_llm_options options[] = { { ACCEL_INT(4), 128, 0, 300, 0, 0, 0 },
-                                                        { ACCEL_INT(4), 32, 0, 300, 0, 0, 0 },
-                                                        { ACCEL_INT(8), 0, 0, 300, 0, 0, 0 } };
+    static const struct accel_llm_options options[] = {
+        { .format = ACCEL_INT(4), .group = 128, .batch = 300 },
+        { .format = ACCEL_INT(4), .group = 32, .batch = 300 },
+        { .format = ACCEL_INT(8), .batch = 300 },
+    };
     static const uint32_t begins[] = { 0, 70, 0, 262 }, ends[] = { 70, 72, 262, 264 };
     uint32_t ids[264];
     struct tiny_llama t;
@@ -490,7 +492,9 @@ static void long_context(struct bench *b)
         t.context = 1301;
         t.rope_freqs = false;
         tiny_build(&t);
-        const struct accel_llm_options options = { ACCEL_INT(4), 32, 0, 64, 0, 0, 0 };
+        const struct accel_llm_options options = { .format = ACCEL_INT(4),
+                                                   .group = 32,
+                                                   .batch = 64 };
         if (accel_model_open_memory(t.w.data, t.w.size, "tiny", &model, &err))
             snprintf(b->why, sizeof b->why, "%s", err.text);
         else
