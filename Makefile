@@ -378,11 +378,11 @@ lint-rtl: $(B)/lint/top-$(word 1,$1)
 $(B)/lint/top-$(word 1,$1): $(RTL) $(RTL_LIST)
 	$$(call say,LINT,$(word 1,$1))
 	@mkdir -p $$(@D)
-	$$(Q)verilator --lint-only -Wall --top-module $(word 2,$1) $(addprefix -G,$(wordlist 3,20,$1)) $(RTL)
-	$$(Q)iverilog -g2005 -Wall -s $(word 2,$1) $(addprefix -P$(word 2,$1).,$(wordlist 3,20,$1)) -o $$@.vvp $(RTL) \
+	$$(Q)verilator --lint-only -Wall --top-module $(word 2,$1) $(addprefix -G,$(wordlist 3,$(words $1),$1)) $(RTL)
+	$$(Q)iverilog -g2005 -Wall -s $(word 2,$1) $(addprefix -P$(word 2,$1).,$(wordlist 3,$(words $1),$1)) -o $$@.vvp $(RTL) \
 	    2>$$@.log && ! [ -s $$@.log ] || { cat $$@.log; exit 1; }
 	$$(Q)yosys -q -p 'read_verilog $(RTL)' \
-	    -p 'hierarchy -check -top $(word 2,$1) $(foreach p,$(wordlist 3,20,$1),-chparam $(subst =, ,$p))' \
+	    -p 'hierarchy -check -top $(word 2,$1) $(foreach p,$(wordlist 3,$(words $1),$1),-chparam $(subst =, ,$p))' \
 	    -p 'proc; opt_clean; check -assert' >$$@.log 2>&1 || { cat $$@.log; exit 1; }
 	@touch $$@
 endef

@@ -70,6 +70,7 @@ module accel_core #(
     localparam WordsPerStep = Kind == 14 ? 8 : WordPlanes > 1 || Kind == 6 ? 1 : 8; // at most
     localparam Nw = $clog2(MaxN);
     localparam Xw = $clog2(XDepth);
+    localparam Steps = (1 << $clog2(2 * XDepth)) - 1;   // bits of a legal number of steps
     generate
         if (Small < 0 || Small > 1) accel_core_small_must_be_0_or_1 bad_parameter();
         if (Kind < 0 || Kind > 17) accel_core_kind_must_be_0_to_17 bad_parameter();
@@ -117,7 +118,7 @@ module accel_core #(
     wire          o_avail, o_last, o_read, o_room, sparse;
     wire [15:0]   o_step;
     sequencer #(.Lanes(Lanes), .MaxN(MaxN), .XDepth(XDepth), .AllPlanes(WordPlanes > 1 || Kind == 6), .Requant(Requant),
-                .Table(Native), .Sel(Sel), .Outliers(ODepth != 0), .Hold(Small), .Window(Window)) seq (
+                .Table(Native), .Sel(Sel), .Outliers(ODepth != 0), .Steps(Steps), .Hold(Small), .Window(Window)) seq (
         .clk_i(clk_i), .rst_i(rst_i), .cmd_valid_i(cmd_valid), .cmd_ready_o(cmd_ready), .cmd_i(cmd),
         .cpl_valid_o(cpl_valid_o), .cpl_ready_i(cpl_ready_i), .cpl_o(cpl_o),
         .start_o(start), .busy_o(busy), .planes_o(planes), .coding_o(coding), .table_o(table_id), .sel_o(sel), .asym_o(asym),
@@ -295,7 +296,7 @@ module accel_core #(
     wire [ScaleUnits*20-1:0]   oc;
     wire [ScaleUnits*31-1:0]   mul;
     wire [ScaleUnits*6-1:0]    shift;
-    header_loader #(.Rows(Rows), .ScaleUnits(ScaleUnits), .Requant(Requant), .Sel(Sel), .Late(Small), .Steps((1 << $clog2(2 * XDepth)) - 1)) headers (
+    header_loader #(.Rows(Rows), .ScaleUnits(ScaleUnits), .Requant(Requant), .Sel(Sel), .Late(Small), .Steps(Steps)) headers (
         .clk_i(clk_i), .rst_i(rst_i), .start_i(started), .busy_i(busy), .row_tiles_i(row_tiles), .steps_i(steps),
         .chunk_steps_i(chunk_steps), .asym_i(asym), .row_header_i(row_header), .requant_i(rq), .outliers_i(has_outliers), .sel_i(sel), .sparse_i(s_sparse),
         .sel_valid_o(sel_avail), .sel_o(sels), .sel_free_i(sel_free), .valid_i(h_valid_i), .ready_o(h_ready_o), .data_i(h_i), .slice_i(slice), .hdr_valid_o(hdr_valid),

@@ -17,6 +17,7 @@ module sequencer #(
     parameter Table     = 0,                // 1: the tile decodes table formats itself
     parameter Sel       = 0,                // 1: groups can have selectors
     parameter Outliers  = 0,                // 1: row tiles can have outliers
+    parameter Steps     = 65535,            // bits that a legal command can set in steps: registers need no others
     parameter Hold      = 0,                // 1: a command stays at cmd_i until its job is done, so it needs no registers
     parameter Window    = 0                 // 1, 3: words say which steps they use (docs/core.md); 0: one word a step
 ) (
@@ -88,9 +89,8 @@ module sequencer #(
     localparam MaxChunk = (256 + Lanes - 1) / Lanes;
     localparam Columns = MaxN;
     localparam Room = XDepth;
-    // bits that a legal command can set in steps, steps of a chunk, and columns: registers behind need no others
-    localparam Steps = (1 << $clog2(2 * XDepth)) - 1, ChunkSteps = (1 << $clog2(2 * MaxChunk)) - 1, Cols = 2 * MaxN - 1,
-               InChunk = 127;
+    // likewise in steps of a chunk, columns, and the step within a chunk
+    localparam ChunkSteps = (1 << $clog2(2 * MaxChunk)) - 1, Cols = 2 * MaxN - 1, InChunk = 127;
     localparam [7:0]  OpFence = 8'd0, OpGemm = 8'd1;
     localparam [7:0]  StDone = 8'd0, StIllegal = 8'd1, StOverflow = 8'd2;
 
