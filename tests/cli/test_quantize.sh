@@ -55,6 +55,9 @@ expect "a quantized model is copied when quantized again" 0 out 'bits' quantize 
 cmp "$T/mix.gguf" "$T/copy.gguf" >"$T/out"
 report $? "... byte for byte"
 
+"$ACCEL" quantize "$MODEL" -o "$T/m.gguf" --format uint2:48+3 --head q8_0 >"$T/out" 2>"$T/err"
+expect "outliers of a file are the same on the simulated device" 0 out '^identical$' verify -m "$T/m.gguf" -d cpu: -d sim:pe=lut -n 1
+
 # Every way to store a matrix, loaded again.
 for type in int2:16 uint2:48+3 codebook4+1 uint3:256 int5 bipolar2:32 e2m3:64 fp3:128 pot4:32 ant4:64 olive4:32 codebook3 mxfp4 mxfp6e2m3 mxfp6e3m2 \
     mxfp8 mxint8 tq1_0 q5_1 bf16; do

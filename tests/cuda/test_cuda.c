@@ -416,6 +416,23 @@ static void odd_models(struct bench *b)
     }
 }
 
+/* One layer of 256 channels. */
+static void one_layer(struct tiny_llama *t, uint32_t heads, uint32_t kv_heads, uint32_t head_dim,
+                      uint32_t ff, uint32_t context)
+{
+    tiny_default(t);
+    t->layers = 1;
+    t->heads = heads;
+    t->kv_heads = kv_heads;
+    t->head_dim = head_dim;
+    t->rope_dim = 0;
+    t->embd = 256;
+    t->ff = ff;
+    t->context = context;
+    t->rope_freqs = false;
+    tiny_build(t);
+}
+
 /* A prompt, and tokens before and after the place from which the blocks of a head share its scores. */
 static void short_models(struct bench *b)
 {
@@ -429,16 +446,7 @@ static void short_models(struct bench *b)
     struct tiny_llama t;
     struct accel_error err = { 0, "" };
     accel_model *model = NULL;
-    tiny_default(&t);
-    t.layers = 1;
-    t.heads = t.kv_heads = 2;
-    t.head_dim = 64;
-    t.rope_dim = 0;
-    t.embd = 256;
-    t.ff = 512;
-    t.context = 264;
-    t.rope_freqs = false;
-    tiny_build(&t);
+    one_layer(&t, 2, 2, 64, 512, 264);
     for (uint32_t i = 0; i < 264; i++)
         ids[i] = rng_below(&b->rng, TINY_VOCAB);
     if (accel_model_open_memory(t.w.data, t.w.size, "tiny", &model, &err))
@@ -481,17 +489,7 @@ static void long_context(struct bench *b)
         struct accel_error err = { 0, "" };
         accel_model *model = NULL;
         char name[128];
-        tiny_default(&t);
-        t.layers = 1;
-        t.heads = 4;
-        t.kv_heads = i % 2 ? 4 : 2;
-        t.head_dim = wide[i];
-        t.rope_dim = 0;
-        t.embd = 256;
-        t.ff = 256;
-        t.context = 1301;
-        t.rope_freqs = false;
-        tiny_build(&t);
+        one_layer(&t, 4, i % 2 ? 4 : 2, wide[i], 256, 1301);
         const struct accel_llm_options options = { .format = ACCEL_INT(4),
                                                    .group = 32,
                                                    .batch = 64 };

@@ -155,9 +155,7 @@ static int setup(void **state)
 {
     (void)state;
     tiny_default(&tiny);
-    tiny_build(&tiny);
-    return accel_open("cpu:", NULL, &dev, &err) ||
-           accel_model_open_memory(tiny.w.data, tiny.w.size, "tiny.gguf", &model, &err) ||
+    return tiny_open(&tiny, &dev, &model, &err) ||
            allocate_open(model, dev, NULL, 0, 16, 2, 1, QUANT_RTN, &a, &err);
 }
 
@@ -165,9 +163,7 @@ static int teardown(void **state)
 {
     (void)state;
     allocate_close(&a);
-    accel_model_free(model);
-    accel_close(dev);
-    tiny_free(&tiny);
+    tiny_close(&tiny, dev, model);
     return 0;
 }
 

@@ -27,17 +27,13 @@ static int setup(void **state)
 {
     (void)state;
     tiny_default(&tiny);
-    tiny_build(&tiny);
-    return accel_open("cpu:", NULL, &dev, &err) ||
-           accel_model_open_memory(tiny.w.data, tiny.w.size, "tiny.gguf", &model, &err);
+    return tiny_open(&tiny, &dev, &model, &err);
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    accel_model_free(model);
-    accel_close(dev);
-    tiny_free(&tiny);
+    tiny_close(&tiny, dev, model);
     return 0;
 }
 

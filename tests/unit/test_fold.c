@@ -48,6 +48,20 @@ static void logits_of(const char *path, float *logits)
     accel_close(dev);
 }
 
+static void compute_the_same(const char *one, const char *other, const char *what, size_t which)
+{
+    static float was[TOKENS * TINY_VOCAB], is[TOKENS * TINY_VOCAB];
+    float most = 0.0f, off = 0.0f;
+    logits_of(one, was);
+    logits_of(other, is);
+    for (size_t k = 0; k < sizeof was / sizeof *was; k++) {
+        most = fmaxf(most, fabsf(was[k]));
+        off = fmaxf(off, fabsf(was[k] - is[k]));
+    }
+    if (!(most > 0.0f && off < 1e-4f * most))
+        fail_msg("%s %zu: logits up to %g are off by %g", what, which, (double)most, (double)off);
+}
+
 struct seen {
     unsigned stages, better, worse;
     bool stop;
@@ -83,7 +97,6 @@ static void build(struct tiny_llama *t, bool fused, char *path)
 static void folding_changes_no_logit(void **state)
 {
     (void)state;
-    static float was[TOKENS * TINY_VOCAB], is[TOKENS * TINY_VOCAB];
     for (unsigned i = 0; i < 4; i++) {
         char in[] = "/tmp/accel_test_fold_XXXXXX", out[] = "/tmp/accel_test_fold_XXXXXX";
         struct seen seen = { 0 };
@@ -96,20 +109,11 @@ static void folding_changes_no_logit(void **state)
                                         .user = &seen };
         struct tiny_llama t;
         struct accel_error err;
-        float most = 0.0f, off = 0.0f;
         build(&t, i & 2, in);
         assert_int_equal(close(mkstemp(out)), 0);
         if (accel_fold(in, out, &o, &err))
             fail_msg("%s", err.text);
-        logits_of(in, was);
-        logits_of(out, is);
-        for (size_t k = 0; k < sizeof was / sizeof *was; k++) {
-            most = fmaxf(most, fabsf(was[k]));
-            off = fmaxf(off, fabsf(was[k] - is[k]));
-        }
-        assert_true(most > 0.0f);
-        if (!(off < 1e-4f * most))
-            fail_msg("method %u: logits up to %g are off by %g", i, (double)most, (double)off);
+        compute_the_same(in, out, "method", i);
         assert_int_equal(seen.stages, 4 * t.layers);
         if (!(i & 1)) { /* AWQ takes only what is better, and here some must be */
             assert_int_equal(seen.worse, 0);
@@ -151,7 +155,6 @@ static void look(const char *path, const char *name, size_t n, double *share, do
 static void rotation_changes_no_logit_and_spreads_what_stands_out(void **state)
 {
     (void)state;
-    static float was[TOKENS * TINY_VOCAB], is[TOKENS * TINY_VOCAB];
     static const struct {
         uint32_t embd, heads, kv_heads;
         bool fused, separate, ones;
@@ -173,7 +176,7 @@ static void rotation_changes_no_logit_and_spreads_what_stands_out(void **state)
         };
         struct tiny_llama t;
         struct accel_error err;
-        float most = 0.0f, off = 0.0f, *w;
+        float *w;
         double share[2], peak[2];
         tiny_default(&t);
         t.embd = tests[i].embd;
@@ -192,14 +195,7 @@ static void rotation_changes_no_logit_and_spreads_what_stands_out(void **state)
         assert_int_equal(close(mkstemp(out)), 0);
         if (accel_fold(in, out, &o, &err))
             fail_msg("%s", err.text);
-        logits_of(in, was);
-        logits_of(out, is);
-        for (size_t k = 0; k < sizeof was / sizeof *was; k++) {
-            most = fmaxf(most, fabsf(was[k]));
-            off = fmaxf(off, fabsf(was[k] - is[k]));
-        }
-        if (!(most > 0.0f && off < 1e-4f * most))
-            fail_msg("test %zu: logits up to %g are off by %g", i, (double)most, (double)off);
+        compute_the_same(in, out, "test", i);
         look(in, "token_embd.weight", t.embd / 8, &share[0], &peak[0]);
         look(out, "token_embd.weight", t.embd / 8, &share[1], &peak[1]);
         if (o.rotate == ACCEL_ROTATE_HADAMARD && !(peak[1] < 0.7 * peak[0]))

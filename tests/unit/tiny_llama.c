@@ -192,3 +192,17 @@ float *tiny_floats(struct tiny_llama *t, const char *name)
             return (float *)(void *)(t->w.data + t->tensors[i].offset);
     return NULL;
 }
+
+int tiny_open(struct tiny_llama *t, accel_dev **dev, accel_model **model, struct accel_error *err)
+{
+    tiny_build(t);
+    int rc = accel_open("cpu:", NULL, dev, err);
+    return rc ? rc : accel_model_open_memory(t->w.data, t->w.size, "tiny.gguf", model, err);
+}
+
+void tiny_close(struct tiny_llama *t, accel_dev *dev, accel_model *model)
+{
+    accel_model_free(model);
+    accel_close(dev);
+    tiny_free(t);
+}

@@ -3,6 +3,7 @@
 #ifndef TINY_LLAMA_H
 #define TINY_LLAMA_H
 
+#include "accel_llm.h"
 #include "gguf_writer.h"
 
 #include <stdbool.h>
@@ -39,6 +40,9 @@ struct tiny_llama {
 void tiny_default(struct tiny_llama *t);
 void tiny_build(struct tiny_llama *t);
 void tiny_free(struct tiny_llama *t);
+/* Build it, and open it and cpu:. @return 0, or a status with err */
+int tiny_open(struct tiny_llama *t, accel_dev **dev, accel_model **model, struct accel_error *err);
+void tiny_close(struct tiny_llama *t, accel_dev *dev, accel_model *model);
 /* The floats of a tensor, or NULL. */
 float *tiny_floats(struct tiny_llama *t, const char *name);
 
