@@ -71,6 +71,13 @@ enum {
 
 enum { MAX_LIST = 32 };
 
+/* What --kv takes. */
+enum { KV_FORMATS = 4 };
+extern const struct kv_format {
+    const char *name;
+    struct accel_kv_options how;
+} kv_formats[KV_FORMATS];
+
 struct options {
     uint64_t given; /* FLAG bits that were on the command line */
     const char *devices[MAX_LIST];
@@ -94,7 +101,7 @@ struct options {
     double temperature, top_p;
     uint32_t top_k, context, group;
     struct accel_kv_options kvs[MAX_LIST];
-    const char *kv_names[MAX_LIST]; /* as given */
+    const char *kv_names[MAX_LIST]; /* as given; the first is f32 if none is */
     unsigned kv_count;
     accel_format formats[MAX_LIST];
     unsigned format_count;
@@ -192,7 +199,7 @@ const char *firmware_status(uint32_t status);
 const char *firmware_log(uint32_t entry, char *text, size_t size);
 /* Names record=path in the URI of the one board among o's devices; the text goes to uri. Returns an exit code. */
 int record_board(struct options *o, const char *path, char *uri, size_t size);
-int run_eval(const struct options *given);
+int run_eval(const struct options *o);
 int run_quantize(const struct options *o);
 int run_fold(const struct options *o);
 /* What both ask of their options; a usage error is said. */

@@ -169,9 +169,11 @@ out:
 static int add_rows(struct table *t, const accel_model *model, const char *path, const char *label,
                     const struct plan *plan)
 {
-    int rc = EXIT_OK;
-    for (unsigned kv = 0; kv < t->o->kv_count && !rc; kv++)
+    unsigned kv = 0;
+    int rc;
+    do
         rc = add_row(t, model, path, label, plan, kv);
+    while (!rc && ++kv < t->o->kv_count);
     return rc;
 }
 
@@ -391,14 +393,10 @@ static int save_json(const struct table *t, const char *path)
     return EXIT_OK;
 }
 
-int run_eval(const struct options *given)
+int run_eval(const struct options *o)
 {
-    struct options with_kv = *given;
-    const struct options *o = &with_kv;
     char *text = NULL;
     size_t len;
-    if (!with_kv.kv_count)
-        with_kv.kv_names[with_kv.kv_count++] = "f32";
     if (!o->file_count)
         return usage_error("eval needs models: accel eval MODEL... -f FILE");
     if (!o->text)

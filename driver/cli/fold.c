@@ -15,17 +15,15 @@ struct report {
 static int show(void *user, const struct accel_fold_stage *s)
 {
     const struct report *r = user;
-    struct json *json = r->json;
     progress_clear();
-    if (r->rotate) {
-    } else if (json) {
-        json_object(json, NULL);
-        json_string(json, "name", s->name);
-        json_number(json, "alpha", s->alpha);
-        json_number(json, "before", s->before);
-        json_number(json, "after", s->after);
-        json_end_object(json);
-    } else {
+    if (r->json && !r->rotate) {
+        json_object(r->json, NULL);
+        json_string(r->json, "name", s->name);
+        json_number(r->json, "alpha", s->alpha);
+        json_number(r->json, "before", s->before);
+        json_number(r->json, "after", s->after);
+        json_end_object(r->json);
+    } else if (!r->rotate) {
         printf("%-28s %5.2f %11.4e %11.4e %6.1f %%\n", s->name, s->alpha, s->before, s->after,
                s->before > 0 ? 100.0 * s->after / s->before : 100.0);
     }
@@ -43,10 +41,11 @@ int run_fold(const struct options *o)
     int rc = check_rewrite(o, "fold");
     if (rc)
         return rc;
-    enum accel_rotation rotate = !o->method                           ? ACCEL_ROTATE_NONE
-                                 : strcmp(o->method, "hadamard") == 0 ? ACCEL_ROTATE_HADAMARD
-                                 : strcmp(o->method, "resq") == 0     ? ACCEL_ROTATE_RESQ
-                                                                      : ACCEL_ROTATE_NONE;
+    enum accel_rotation rotate = ACCEL_ROTATE_NONE;
+    if (o->method && strcmp(o->method, "hadamard") == 0)
+        rotate = ACCEL_ROTATE_HADAMARD;
+    else if (o->method && strcmp(o->method, "resq") == 0)
+        rotate = ACCEL_ROTATE_RESQ;
     struct report r = { .json = o->json ? &j : NULL, .rotate = rotate != ACCEL_ROTATE_NONE };
     if (o->method && !smooth && !rotate && strcmp(o->method, "awq") != 0)
         return usage_error("--method: \"%.40s\" is not valid: expected awq or smoothquant, "

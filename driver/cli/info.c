@@ -134,16 +134,6 @@ static const char *mapping(const struct kind *k)
     return k->info.scale_error > 0 ? "rounded" : "exact";
 }
 
-/* The caches there are, with the bytes of a token. */
-static const struct {
-    const char *name;
-    struct accel_kv_options how;
-} caches[] = { { "f32", { 0 } },
-               { "int8", { .bits = 8 } },
-               { "int4", { .bits = 4 } },
-               { "int2", { .bits = 2 } } };
-enum { CACHES = sizeof caches / sizeof *caches };
-
 static void print_model_json(const accel_model *model, const struct accel_model_info *m,
                              const struct kind *kinds, size_t count, uint64_t bytes)
 {
@@ -167,8 +157,8 @@ static void print_model_json(const accel_model *model, const struct accel_model_
     json_int(&j, "macs_per_token", m->linear_macs + m->head_macs);
     json_number(&j, "bits_per_weight", (double)bytes * 8 / (double)m->parameters);
     json_object(&j, "kv_bytes_per_token");
-    for (size_t i = 0; i < CACHES; i++)
-        json_number(&j, caches[i].name, accel_kv_token_bytes(model, &caches[i].how));
+    for (size_t i = 0; i < KV_FORMATS; i++)
+        json_number(&j, kv_formats[i].name, accel_kv_token_bytes(model, &kv_formats[i].how));
     json_end_object(&j);
     json_array(&j, "types");
     for (size_t i = 0; i < count; i++) {
@@ -205,9 +195,9 @@ static void print_model_text(const accel_model *model, const struct accel_model_
            m->tied_head ? "tied to the embedding" : "separate");
     printf("context        %u tokens\n", m->context);
     printf("cache          bytes a token:");
-    for (size_t i = 0; i < CACHES; i++)
-        printf("%s %.0f as %s", i ? "," : "", accel_kv_token_bytes(model, &caches[i].how),
-               caches[i].name);
+    for (size_t i = 0; i < KV_FORMATS; i++)
+        printf("%s %.0f as %s", i ? "," : "", accel_kv_token_bytes(model, &kv_formats[i].how),
+               kv_formats[i].name);
     putchar('\n');
     printf("parameters     %llu in %zu tensors, %.4f bits each in the file\n",
            (unsigned long long)m->parameters, m->tensors,

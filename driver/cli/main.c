@@ -48,8 +48,8 @@ static const struct command commands[] = {
       8192, 0, run_quantize },
     { "fold", "prepare a float model for quantize",
       "Moves a factor for each channel from the inputs of matrices into the matrices, so that the model computes\n"
-      "the same but loses less in low bits: AWQ, or SmoothQuant. hadamard and resq rotate the residual stream instead. Give quantize the result, and here the --format\n"
-      "or --bits that it will get.",
+      "the same but loses less in low bits: AWQ, or SmoothQuant. hadamard and resq rotate the residual stream\n"
+      "instead. Give quantize the result, and here the --format or --bits that it will get.",
       FLAG(FILES) | FLAG(OUTPUT) | FLAG(TYPE) | FLAG(BITS) | FLAG(METHOD) | FLAG(ALPHA) |
           FLAG(CALIBRATION) | FLAG(SELF) | FLAG(COUNT) | FLAG(SEED) | FLAG(THREADS) | REPORT,
       8192, 0, run_fold },

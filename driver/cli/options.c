@@ -143,19 +143,21 @@ static const char *append(const char **list, unsigned *count, const char *v)
     return *v ? NULL : "a file name";
 }
 
+const struct kv_format kv_formats[KV_FORMATS] = { { "f32", { 0 } },
+                                                  { "int8", { .bits = 8 } },
+                                                  { "int4", { .bits = 4 } },
+                                                  { "int2", { .bits = 2 } } };
+
 /* How the cache is kept. Returns what was expected instead, or NULL. */
 static const char *get_kv(const char *v, struct accel_kv_options *kv)
 {
-    *kv = (struct accel_kv_options){ 0 };
-    if (strcmp(v, "int8") == 0)
-        kv->bits = 8;
-    else if (strcmp(v, "int4") == 0)
-        kv->bits = 4;
-    else if (strcmp(v, "int2") == 0)
-        kv->bits = 2;
-    else if (strcmp(v, "f32") != 0)
-        return "f32, int8, int4 or int2";
-    return NULL;
+    for (unsigned i = 0; i < KV_FORMATS; i++) {
+        if (strcmp(v, kv_formats[i].name) == 0) {
+            *kv = kv_formats[i].how;
+            return NULL;
+        }
+    }
+    return "f32, int8, int4 or int2";
 }
 
 /* Store one flag's value. Returns what was expected instead, or NULL. */
@@ -278,6 +280,7 @@ int parse_options(const struct command *c, int argc, char **argv, struct options
 {
     *o = (struct options){
         .prompt = "Once upon a time",
+        .kv_names = { "f32" },
         .count = c->count,
         .jobs = c->jobs,
         .seed = 1,

@@ -151,7 +151,7 @@ static void report_json(const struct session *s, const struct options *o,
     json_number(&j, "bits_per_weight", (double)info->code_bits / (double)info->weights);
     json_number(&j, "bits_per_weight_with_headers",
                 (double)(info->code_bits + info->header_bits) / (double)info->weights);
-    json_string(&j, "kv", o->kv_count ? o->kv_names[0] : "f32");
+    json_string(&j, "kv", o->kv_names[0]);
     json_number(&j, "kv_bytes_per_token", info->kv_token_bytes);
     json_int(&j, "kv_newest_bytes", info->kv_newest_bytes);
     json_int(&j, "device_macs", s->prefill.stats.macs + s->decode.stats.macs);
@@ -192,8 +192,7 @@ static void report_text(const struct session *s, const struct options *o,
     printf("bits/weight     %.4f of codes, %.4f with group headers\n",
            (double)info->code_bits / (double)info->weights,
            (double)(info->code_bits + info->header_bits) / (double)info->weights);
-    printf("cache           %s, %.0f bytes for a token", o->kv_count ? o->kv_names[0] : "f32",
-           info->kv_token_bytes);
+    printf("cache           %s, %.0f bytes for a token", o->kv_names[0], info->kv_token_bytes);
     if (info->kv_newest_bytes)
         printf(", and %llu for the newest as floats", (unsigned long long)info->kv_newest_bytes);
     putchar('\n');
