@@ -6,6 +6,7 @@
 #include "accel.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -31,6 +32,24 @@ static inline void accel_no_error(struct accel_error *err)
 static inline bool mul_size(size_t a, size_t b, size_t *out)
 {
     return !__builtin_mul_overflow(a, b, out);
+}
+
+/* a * b * c zeroed elements, at least one; NULL if they do not fit. */
+static inline void *new_array(size_t a, size_t b, size_t c, size_t size)
+{
+    size_t n;
+    if (!mul_size(a, b, &n) || !mul_size(n, c, &n))
+        return NULL;
+    return calloc(n ? n : 1, size);
+}
+
+/* splitmix64: every seed, 0 too, starts a good sequence. */
+static inline uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 31);
 }
 
 /* ---- quantized matrix (matrix.c) ---- */

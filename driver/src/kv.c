@@ -204,13 +204,6 @@ void kv_expand(const struct kv_cache *kv, uint32_t layer, size_t pos,
 
 /* ---- memory ---- */
 
-/* a * b * c zeroed elements; every product checked. */
-static void *room_for(size_t a, size_t b, size_t c, size_t size)
-{
-    size_t n;
-    return mul_size(a, b, &n) && mul_size(n, c, &n) ? calloc(n ? n : 1, size) : NULL;
-}
-
 /* Everything but the memory. @return ACCEL_OK, _E_ARG */
 static int shape(struct kv_cache *kv, const struct accel_kv_options *how,
                  const struct accel_model_info *model, struct accel_error *err)
@@ -237,11 +230,11 @@ int kv_open(struct kv_cache *kv, const struct accel_kv_options *how,
     if (rc)
         return rc;
     kv->blocks = context / KV_BLOCK;
-    kv->codes = room_for(kv->layers, kv->blocks, 2 * kv->block_bytes, 1);
-    kv->scales = room_for(kv->layers, kv->blocks, kv->key_scales + kv->value_scales,
-                          sizeof *kv->scales);
-    kv->newest = room_for(kv->layers, 2 * KV_BLOCK, kv->width, sizeof *kv->newest);
-    kv->block = room_for(KV_BLOCK, kv->width, 1, sizeof *kv->block);
+    kv->codes = new_array(kv->layers, kv->blocks, 2 * kv->block_bytes, 1);
+    kv->scales = new_array(kv->layers, kv->blocks, kv->key_scales + kv->value_scales,
+                           sizeof *kv->scales);
+    kv->newest = new_array(kv->layers, 2 * KV_BLOCK, kv->width, sizeof *kv->newest);
+    kv->block = new_array(KV_BLOCK, kv->width, 1, sizeof *kv->block);
     if (!kv->codes || !kv->scales || !kv->newest || !kv->block)
         return accel_fail(err, ACCEL_E_NOMEM,
                           "out of memory for a cache of %u tokens: choose a smaller context",

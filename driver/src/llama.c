@@ -61,6 +61,29 @@ void llama_product(const float *w, size_t rows, size_t cols, const float *x, siz
     }
 }
 
+/* n columns of the quantized input from x on, in as many jobs as the device needs. */
+static int run_columns(struct accel_llm *llm, const struct linear *l, uint32_t part,
+                       struct accel_job job, struct accel_error *err)
+{
+    const size_t item = job.out == ACCEL_OUT_ACC ? sizeof(int64_t) : sizeof(float);
+    const uint32_t n = job.n;
+    job.weights = l->w[part];
+    job.x_stride = llm->q_stride;
+    job.deadline_ns = llm->deadline_ns;
+    for (uint32_t done = 0; done < n;) {
+        job.n = n - done < l->max_n[part] ? n - done : l->max_n[part];
+        int rc = accel_run(l->dev[part], &job, NULL, err);
+        if (rc)
+            return rc;
+        done += job.n;
+        job.x += job.n * job.x_stride;
+        job.y = (char *)job.y + job.n * job.y_stride * item;
+        if (job.col_scale)
+            job.col_scale += job.n;
+    }
+    return ACCEL_OK;
+}
+
 /* One part with activations of 16 bits: high and low bytes are columns of the same jobs, so that weights are streamed once where
  * the device takes two. y = (float)((double)(256 * high + low) * row_scale * scale). */
 static int run_wide(struct accel_llm *llm, const struct linear *l, uint32_t part, size_t first,
@@ -70,23 +93,16 @@ static int run_wide(struct accel_llm *llm, const struct linear *l, uint32_t part
     size_t rows = w->info.rows;
     for (size_t done = 0; done < n;) {
         size_t now = n - done < WIDE_TOKENS ? n - done : WIDE_TOKENS;
-        uint32_t columns = (uint32_t)(2 * now), most = l->max_n[part];
-        for (uint32_t c = 0; c < columns;) {
-            struct accel_job job = {
-                .weights = w,
-                .x = llm->q + (2 * (first + done) + c) * llm->q_stride,
-                .n = columns - c < most ? columns - c : most,
-                .x_stride = llm->q_stride,
-                .out = ACCEL_OUT_ACC,
-                .y = llm->sums + c * rows,
-                .y_stride = rows,
-                .deadline_ns = llm->deadline_ns,
-            };
-            int rc = accel_run(l->dev[part], &job, NULL, err);
-            if (rc)
-                return rc;
-            c += job.n;
-        }
+        struct accel_job job = {
+            .x = llm->q + 2 * (first + done) * llm->q_stride,
+            .n = (uint32_t)(2 * now),
+            .out = ACCEL_OUT_ACC,
+            .y = llm->sums,
+            .y_stride = rows,
+        };
+        int rc = run_columns(llm, l, part, job, err);
+        if (rc)
+            return rc;
         for (size_t i = 0; i < now; i++) {
             const int64_t *high = llm->sums + 2 * i * rows, *low = high + rows;
             float *to = y + (done + i) * y_stride + l->first[part];
@@ -113,34 +129,20 @@ static int run_linear(struct accel_llm *llm, const struct linear *l, size_t firs
                       n, y, y_stride);
         return ACCEL_OK;
     }
-    for (uint32_t part = 0; part < l->parts; part++) {
-        if (llm->act_bits == 16) {
-            int rc = run_wide(llm, l, part, first, n, y, y_stride, err);
-            if (rc)
-                return rc;
-            continue;
-        }
-        for (size_t done = 0; done < n;) {
-            size_t left = n - done;
-            uint32_t now = left < l->max_n[part] ? (uint32_t)left : l->max_n[part];
-            struct accel_job job = {
-                .weights = l->w[part],
-                .x = llm->q + (first + done) * llm->q_stride,
-                .n = now,
-                .x_stride = llm->q_stride,
-                .out = ACCEL_OUT_F32,
-                .y = y + done * y_stride + l->first[part],
-                .y_stride = y_stride,
-                .col_scale = llm->scale + first + done,
-                .deadline_ns = llm->deadline_ns,
-            };
-            int rc = accel_run(l->dev[part], &job, NULL, err);
-            if (rc)
-                return rc;
-            done += now;
-        }
+    int rc = ACCEL_OK;
+    for (uint32_t part = 0; part < l->parts && !rc; part++) {
+        struct accel_job job = {
+            .x = llm->q + first * llm->q_stride,
+            .n = (uint32_t)n,
+            .out = ACCEL_OUT_F32,
+            .y = y + l->first[part],
+            .y_stride = y_stride,
+            .col_scale = llm->scale + first,
+        };
+        rc = llm->act_bits == 16 ? run_wide(llm, l, part, first, n, y, y_stride, err)
+                                 : run_columns(llm, l, part, job, err);
     }
-    return ACCEL_OK;
+    return rc;
 }
 
 static int norm_inputs(struct accel_llm *llm, const float *weight, size_t first, size_t n,

@@ -217,14 +217,6 @@ int llama_load(struct accel_llm *llm, accel_format format, uint32_t group, const
 /* ---- memory ---- */
 
 /* count1 * count2 * count3 zeroed elements; every product checked. */
-static void *array(size_t count1, size_t count2, size_t count3, size_t size)
-{
-    size_t n;
-    if (!mul_size(count1, count2, &n) || !mul_size(n, count3, &n))
-        return NULL;
-    return calloc(n ? n : 1, size);
-}
-
 static uint32_t larger(uint32_t a, uint32_t b)
 {
     return a > b ? a : b;
@@ -237,21 +229,21 @@ static int make_buffers(struct accel_llm *llm, struct accel_error *err)
     uint32_t q_dim = h->heads * h->head_dim, kv_dim = h->kv_heads * h->head_dim;
     llm->q_stride = larger(larger(h->embd, h->ff), q_dim);
     llm->y_stride = larger(larger(h->embd, 2 * h->ff), q_dim + 2 * kv_dim);
-    llm->rope = array(context, h->rope_dim, 2, sizeof *llm->rope);
-    llm->keys = array(llm->kv ? 1 : h->layers, kv_dim, context, sizeof *llm->keys);
-    llm->values = array(llm->kv ? 1 : h->layers, kv_dim, context, sizeof *llm->values);
-    llm->x = array(batch, h->embd, 1, sizeof *llm->x);
-    llm->y = array(batch, llm->y_stride, 1, sizeof *llm->y);
-    llm->row = array(llm->q_stride, 1, 1, sizeof *llm->row);
-    llm->scores = array(context, 1, 1, sizeof *llm->scores);
-    llm->q = array(batch, llm->q_stride, llm->act_bits == 16 ? 2 : 1, sizeof *llm->q);
+    llm->rope = new_array(context, h->rope_dim, 2, sizeof *llm->rope);
+    llm->keys = new_array(llm->kv ? 1 : h->layers, kv_dim, context, sizeof *llm->keys);
+    llm->values = new_array(llm->kv ? 1 : h->layers, kv_dim, context, sizeof *llm->values);
+    llm->x = new_array(batch, h->embd, 1, sizeof *llm->x);
+    llm->y = new_array(batch, llm->y_stride, 1, sizeof *llm->y);
+    llm->row = new_array(llm->q_stride, 1, 1, sizeof *llm->row);
+    llm->scores = new_array(context, 1, 1, sizeof *llm->scores);
+    llm->q = new_array(batch, llm->q_stride, llm->act_bits == 16 ? 2 : 1, sizeof *llm->q);
     if (llm->act_bits == 16)
-        llm->sums = array(2 * WIDE_TOKENS, larger((uint32_t)llm->y_stride, h->vocab), 1,
-                          sizeof *llm->sums);
+        llm->sums = new_array(2 * WIDE_TOKENS, larger((uint32_t)llm->y_stride, h->vocab), 1,
+                              sizeof *llm->sums);
     if (llm->float_math)
-        llm->inputs = array(batch, llm->q_stride, 1, sizeof *llm->inputs);
-    llm->scale = array(batch, 1, 1, sizeof *llm->scale);
-    llm->layers = array(h->layers, 1, 1, sizeof *llm->layers);
+        llm->inputs = new_array(batch, llm->q_stride, 1, sizeof *llm->inputs);
+    llm->scale = new_array(batch, 1, 1, sizeof *llm->scale);
+    llm->layers = new_array(h->layers, 1, 1, sizeof *llm->layers);
     if (!llm->rope || !llm->keys || !llm->values || !llm->x || !llm->y || !llm->row ||
         !llm->scores || !llm->q || (llm->float_math && !llm->inputs) ||
         (llm->act_bits == 16 && !llm->sums) || !llm->scale || !llm->layers)

@@ -46,6 +46,9 @@ int matrix_prove(struct accel_matrix *m, struct accel_error *err);
 
 /* ---- outliers.c ---- */
 
+/* The magnitudes of a row's outliers add up to no more: 128 times it is the largest sum of products that 24 bits hold. */
+#define OUTLIERS_SUM 65535u
+
 void outliers_free(struct outliers *o); /* NULL is fine */
 /* Lists with room for that many, all empty, sc and sh 0; or NULL: out of memory. */
 struct outliers *outliers_new(uint32_t rows, size_t count);

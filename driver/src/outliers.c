@@ -8,8 +8,7 @@
 #include <string.h>
 
 #define K_TOP    32767.0
-#define K_SUM    65535u /* 128 times it is the largest sum of products that 24 bits hold */
-#define SC_SHIFT 10     /* the largest power of two that sc holds */
+#define SC_SHIFT 10 /* the largest power of two that sc holds */
 
 /* ---- lists ---- */
 
@@ -111,11 +110,11 @@ static int check_row(const struct accel_matrix_parts *p, uint32_t row, struct ac
                               row, o->col[i]);
         sum += (uint64_t)abs(o->k[i]);
     }
-    if (sum > K_SUM)
+    if (sum > OUTLIERS_SUM)
         return accel_fail(err, ACCEL_E_ARG,
                           "matrix row %u: the magnitudes of its outliers add up to %llu, more than "
                           "%u; use smaller k and a larger sc or sh",
-                          row, (unsigned long long)sum, K_SUM);
+                          row, (unsigned long long)sum, OUTLIERS_SUM);
     return ACCEL_OK;
 }
 
@@ -272,7 +271,7 @@ static int fit_row(struct accel_matrix *m, uint32_t row, const float *w, const u
     }
     if (largest == 0.0)
         return ACCEL_OK;
-    const double least = fmax(largest / K_TOP, sum / (K_SUM - count / 2.0));
+    const double least = fmax(largest / K_TOP, sum / (OUTLIERS_SUM - count / 2.0));
     int e = exponent_above(least / fabsf(m->row_scale[row])), fine = 0;
     if (row_is_zero(m, row)) {
         int unit = exponent_above(least);
@@ -321,10 +320,10 @@ int accel_matrix_quantize_outliers(accel_format f, uint32_t group, uint32_t rows
     if (rc)
         return rc;
     const double per_row = fraction * cols;
-    if (per_row > K_SUM || per_row * rows > (double)UINT32_MAX)
+    if (per_row > OUTLIERS_SUM || per_row * rows > (double)UINT32_MAX)
         return accel_fail(err, ACCEL_E_ARG,
                           "matrix: %.0f outliers a row in %u rows; a row holds %u, a matrix 2^32",
-                          per_row, rows, K_SUM);
+                          per_row, rows, OUTLIERS_SUM);
     struct aligner a = { .sums = NULL };
     struct accel_matrix *m = NULL;
     struct quantizer *q = NULL;

@@ -11,12 +11,12 @@
 
 static const uint32_t groups[] = { 0, 16, 32, 48, 64, 96, 128, 256 };
 
-static bool parse_group(const char *text, uint32_t *group)
+static bool parse_group(const char *text, size_t len, uint32_t *group)
 {
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++) {
         char number[8];
         snprintf(number, sizeof number, "%u", groups[i]);
-        if (strcmp(text, number) == 0) {
+        if (strlen(number) == len && memcmp(text, number, len) == 0) {
             *group = groups[i];
             return true;
         }
@@ -40,7 +40,7 @@ uint32_t plan_type(struct plan_choice choice)
 int plan_parse_choice(const char *text, uint32_t fallback_group, struct plan_choice *choice,
                       struct accel_error *err)
 {
-    char format[32], group[8];
+    char format[32];
     struct plan_choice c = { .group = fallback_group };
     const char *plus = strchr(text, '+'), *end = plus ? plus : text + strlen(text);
     const char *colon = memchr(text, ':', (size_t)(end - text));
@@ -54,15 +54,10 @@ int plan_parse_choice(const char *text, uint32_t fallback_group, struct plan_cho
         return accel_fail(err, ACCEL_E_ARG, "no format \"%s\"%s%s", format, why ? ": " : "",
                           why ? why : "");
     }
-    if (colon) {
-        len = (size_t)(end - colon) - 1;
-        memcpy(group, colon + 1, len < sizeof group ? len : 0);
-        group[len < sizeof group ? len : 0] = '\0';
-        if (!parse_group(group, &c.group))
-            return accel_fail(err, ACCEL_E_ARG,
-                              "\"%.40s\": the group is one of 16, 32, 48, 64, 96, 128, 256 and 0",
-                              text);
-    }
+    if (colon && !parse_group(colon + 1, (size_t)(end - colon) - 1, &c.group))
+        return accel_fail(err, ACCEL_E_ARG,
+                          "\"%.40s\": the group is one of 16, 32, 48, 64, 96, 128, 256 and 0",
+                          text);
     if (plus && !parse_outliers(plus + 1, &c.outliers))
         return accel_fail(
             err, ACCEL_E_ARG,

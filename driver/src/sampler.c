@@ -2,18 +2,10 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "accel_llm.h"
 #include "fmath.h"
+#include "internal.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
-
-/* splitmix64: every seed, 0 too, starts a good sequence. */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15ULL);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return z ^ (z >> 31);
-}
 
 void accel_sampler_seed(struct accel_sampler *sampler, uint64_t seed)
 {

@@ -94,8 +94,8 @@ static void a_context_whose_cache_has_no_room_is_refused(void **state)
     assert_int_equal(accel_llm_open(m, dev, &o, &llm, &err), ACCEL_E_NOMEM);
     allocations_left = -1;
     assert_non_null(strstr(err.text, "1048576 tokens"));
-    assert_null(array(SIZE_MAX / 2, 3, 1, 4));
-    assert_null(array(SIZE_MAX / 4, 3, 2, 4));
+    assert_null(new_array(SIZE_MAX / 2, 3, 1, 4));
+    assert_null(new_array(SIZE_MAX / 4, 3, 2, 4));
     assert_false(mul_size(SIZE_MAX, 2, &product));
     accel_model_free(m);
     accel_close(dev);

@@ -103,12 +103,6 @@ static void free_weights(void *priv)
     free(w);
 }
 
-static void *alloc_array(size_t a, size_t b, size_t item)
-{
-    size_t count;
-    return mul_size(a, b, &count) ? calloc(count, item) : NULL;
-}
-
 /* The narrowest array that holds every k of the format. */
 static int alloc_weights(const struct k_tables *tables, const struct accel_matrix *mat,
                          struct cpu_weights *w)
@@ -120,14 +114,14 @@ static int alloc_weights(const struct k_tables *tables, const struct accel_matri
         most = k > most ? k : most;
     }
     if (least >= INT8_MIN && most <= INT8_MAX)
-        w->k8 = alloc_array(w->rows, w->stride, sizeof *w->k8);
+        w->k8 = new_array(w->rows, w->stride, 1, sizeof *w->k8);
     else if (least >= -K16_MAX && most <= K16_MAX)
-        w->k16 = alloc_array(w->rows, w->stride, sizeof *w->k16);
+        w->k16 = new_array(w->rows, w->stride, 1, sizeof *w->k16);
     else
-        w->k32 = alloc_array(w->rows, w->stride, sizeof *w->k32);
-    w->scale = alloc_array(w->rows, w->groups, sizeof *w->scale);
+        w->k32 = new_array(w->rows, w->stride, 1, sizeof *w->k32);
+    w->scale = new_array(w->rows, w->groups, 1, sizeof *w->scale);
     if (mat->asymmetric)
-        w->offset = alloc_array(w->rows, w->groups, sizeof *w->offset);
+        w->offset = new_array(w->rows, w->groups, 1, sizeof *w->offset);
     return w->scale && (w->offset || !mat->asymmetric) && (w->k8 || w->k16 || w->k32)
                ? ACCEL_OK
                : ACCEL_E_NOMEM;
@@ -371,7 +365,7 @@ static int run_reference(const struct accel_matrix *mat, const struct backend_jo
                          uint64_t start, struct accel_error *err)
 {
     int rc = ACCEL_OK;
-    int64_t *acc = alloc_array(mat->rows, REFERENCE_COLUMNS * sizeof *acc, 1);
+    int64_t *acc = new_array(mat->rows, REFERENCE_COLUMNS, 1, sizeof *acc);
     if (!acc)
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory: results of %u rows", mat->rows);
     for (uint32_t i = 0, n; i < job->n && !rc; i += n) {
@@ -393,8 +387,8 @@ static int run_fast(const struct cpu_weights *w, const struct backend_job *job, 
                     struct accel_error *err)
 {
     int rc = ACCEL_OK;
-    int16_t *x = alloc_array(job->n, w->stride, sizeof *x);
-    int64_t *sums = w->offset ? alloc_array(job->n, w->groups, sizeof *sums) : NULL;
+    int16_t *x = new_array(job->n, w->stride, 1, sizeof *x);
+    int64_t *sums = w->offset ? new_array(job->n, w->groups, 1, sizeof *sums) : NULL;
     if (!x || (w->offset && !sums)) {
         rc = accel_fail(err, ACCEL_E_NOMEM, "out of memory: %u columns of %u activations", job->n,
                         w->cols);

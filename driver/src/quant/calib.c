@@ -271,12 +271,6 @@ uint64_t calib_tokens(const struct calib *c)
 
 /* ---- opening and closing ---- */
 
-static float *floats(size_t a, size_t b)
-{
-    size_t n;
-    return mul_size(a, b, &n) ? calloc(n ? n : 1, sizeof(float)) : NULL;
-}
-
 static int embed_all(struct calib *c, struct accel_error *err)
 {
     size_t embd = c->model->info.embd;
@@ -313,9 +307,9 @@ int calib_new(const struct accel_model *model, const struct calib_options *o, st
         goto out;
     c->stride = c->as_is->q_stride;
     for (unsigned i = 0; i < (c->quantized ? 2u : 1u); i++) {
-        c->state[i] = floats(c->tokens, model->info.embd);
-        c->seen[i] = floats(c->sequence, c->stride);
-        c->stream[i] = floats(c->sequence, model->info.embd);
+        c->state[i] = new_array(c->tokens, model->info.embd, 1, sizeof *c->state[i]);
+        c->seen[i] = new_array(c->sequence, c->stride, 1, sizeof *c->seen[i]);
+        c->stream[i] = new_array(c->sequence, model->info.embd, 1, sizeof *c->stream[i]);
         if (!c->state[i] || !c->seen[i] || !c->stream[i]) {
             rc = accel_fail(err, ACCEL_E_NOMEM, "out of memory for %zu calibration tokens",
                             c->tokens);

@@ -46,8 +46,7 @@ struct stage {
 
 static float *floats(size_t a, size_t b, struct accel_error *err)
 {
-    size_t n;
-    float *p = mul_size(a, b, &n) ? calloc(n ? n : 1, sizeof *p) : NULL;
+    float *p = new_array(a, b, 1, sizeof *p);
     if (!p)
         accel_fail(err, ACCEL_E_NOMEM, "out of memory: %zu x %zu floats", a, b);
     return p;

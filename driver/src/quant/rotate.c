@@ -22,29 +22,20 @@ enum { SWEEPS = 30 };
 
 static double *doubles(size_t a, size_t b, struct accel_error *err)
 {
-    size_t n;
-    double *p = mul_size(a, b, &n) ? calloc(n ? n : 1, sizeof *p) : NULL;
+    double *p = new_array(a, b, 1, sizeof *p);
     if (!p)
         accel_fail(err, ACCEL_E_NOMEM, "out of memory: %zu x %zu numbers", a, b);
     return p;
 }
 
-static uint64_t next_random(uint64_t *state) /* splitmix64 */
-{
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
-    return z ^ z >> 31;
-}
-
 /* ---- rotations of n numbers ---- */
 
-/* Blocks of `twos` * m numbers by a Hadamard matrix, after signs; or all n by a dense matrix. */
+/* Each of n numbers times a sign; blocks of `twos` * m of them by Hadamard's butterflies, pieces of m by a dense matrix. */
 struct rotation {
     size_t n, twos, m;
     double *signs; /* [n] */
-    double *dense; /* [n][n], or [m][m] of a Hadamard matrix; NULL if m is 1 */
-    double *work;  /* [n] */
+    double *dense; /* [m][m]; NULL if m is 1 */
+    double *work;  /* [2 n] */
 };
 
 static void rotation_free(struct rotation *r)
@@ -96,7 +87,7 @@ static int hadamard_new(struct rotation *r, size_t n, uint64_t *random, struct a
         }
     }
     r->signs = doubles(n, 1, err);
-    r->work = doubles(n, 1, err);
+    r->work = doubles(n, 2, err);
     if (r->m > 1 && (r->dense = doubles(r->m, r->m, err)))
         paley(r->dense, r->m);
     if (!r->signs || !r->work || (r->m > 1 && !r->dense))
@@ -110,49 +101,35 @@ static int hadamard_new(struct rotation *r, size_t n, uint64_t *random, struct a
 static void multiply(const double *m, size_t n, const double *v, double *out)
 {
     for (size_t i = 0; i < n; i++) {
-        out[i] = 0.0;
+        double sum = 0.0;
         for (size_t k = 0; k < n; k++)
-            out[i] += m[i * n + k] * v[k];
+            sum += m[i * n + k] * v[k];
+        out[i] = sum;
     }
 }
 
 /* n numbers of v, `step` apart, times R. */
 static void rotate(const struct rotation *r, float *v, size_t step)
 {
-    double *w = r->work, part[2];
+    double *w = r->work, *out = w;
     size_t n = r->n, block = r->twos * r->m;
-    if (!r->signs) {
-        for (size_t i = 0; i < n; i++) {
-            double sum = 0.0;
-            for (size_t k = 0; k < n; k++)
-                sum += r->dense[i * n + k] * (double)v[k * step];
-            w[i] = sum;
-        }
-    } else {
-        for (size_t i = 0; i < n; i++)
-            w[i] = r->signs[i] * (double)v[i * step];
-        for (size_t first = 0; first < n; first += block)
-            for (size_t half = r->m; half < block; half *= 2)
-                for (size_t i = first; i < first + block; i += 2 * half)
-                    for (size_t k = i; k < i + half; k++) {
-                        part[0] = w[k] + w[k + half];
-                        part[1] = w[k] - w[k + half];
-                        w[k] = part[0];
-                        w[k + half] = part[1];
-                    }
-    }
-    if (r->signs && r->m > 1) {
+    for (size_t i = 0; i < n; i++)
+        w[i] = r->signs[i] * (double)v[i * step];
+    for (size_t first = 0; first < n; first += block)
+        for (size_t half = r->m; half < block; half *= 2)
+            for (size_t i = first; i < first + block; i += 2 * half)
+                for (size_t k = i; k < i + half; k++) {
+                    double sum = w[k] + w[k + half];
+                    w[k + half] = w[k] - w[k + half];
+                    w[k] = sum;
+                }
+    if (r->dense) {
+        out = w + n;
         for (size_t first = 0; first < n; first += r->m)
-            for (size_t i = 0; i < r->m; i++) {
-                double sum = 0.0;
-                for (size_t k = 0; k < r->m; k++)
-                    sum += r->dense[i * r->m + k] * w[first + k];
-                v[(first + i) * step] = (float)sum;
-            }
-    } else {
-        for (size_t i = 0; i < n; i++)
-            v[i * step] = (float)w[i];
+            multiply(r->dense, r->m, w + first, out + first);
     }
+    for (size_t i = 0; i < n; i++)
+        v[i * step] = (float)out[i];
 }
 
 /* Eigenvectors of the symmetric a as the rows of v, by Jacobi's rotations, row by row; the eigenvalues stay in a's diagonal. */
@@ -229,12 +206,16 @@ static int principal_new(struct rotation *r, size_t n, double *moments, uint64_t
     double *v = doubles(n, n, err), *turn = doubles(n, n, err), *column = NULL;
     int rc = ACCEL_E_NOMEM;
     size_t lead = n / 8 ? n / 8 : 1;
-    r->n = n;
+    r->n = r->m = n;
+    r->twos = 1;
+    r->signs = doubles(n, 1, err);
     r->dense = doubles(n, n, err);
-    r->work = doubles(n, 1, err);
+    r->work = doubles(n, 2, err);
     column = doubles(n, 2, err);
-    if (!v || !turn || !column || !r->dense || !r->work)
+    if (!v || !turn || !column || !r->signs || !r->dense || !r->work)
         goto out;
+    for (size_t i = 0; i < n; i++)
+        r->signs[i] = 1.0;
     eigen(moments, v, n);
     for (size_t i = 0; i < n; i++) { /* selection sort */
         size_t best = i;

@@ -13,9 +13,8 @@
 #include <string.h>
 
 enum { MAX_THREADS = 64, ROWS_AT_ONCE = 8, SC_FIRST = 112, SC_TOP = 127 };
-#define K_TOP   127.0f        /* of an outlier */
-#define K_FIRST 100.0f        /* of the largest one of a row, which so may still grow */
-#define K_MOST  (65535 / 127) /* outliers of a row: the device's sum of them holds no more */
+#define K_TOP   127.0f /* of an outlier */
+#define K_FIRST 100.0f /* of the largest one of a row, which so may still grow */
 
 /* ---- one row ---- */
 
@@ -101,10 +100,12 @@ static void find_book(struct row_work *r, const float *w, const float *weight, f
     quant_levels_init(r->type.format, 0, r->row.book, &r->book);
 }
 
-/* The weights that count most, in each block, become outliers; the others are left for the codes. */
-static void pick_outliers(struct row_work *r, const float *w, const float *weight)
+/* The weights that count most, in each block, become outliers; the others are left for the codes. Returns the
+ * largest magnitude among them. */
+static float pick_outliers(struct row_work *r, const float *w, const float *weight)
 {
     const uint32_t count = quant_outliers(&r->type, r->cols);
+    float peak = 0.0f;
     memset(r->slot, 0, r->cols * sizeof *r->slot);
     for (uint32_t c = 0; c < r->cols; c++) {
         r->rest[c] = w[c];
@@ -129,7 +130,9 @@ static void pick_outliers(struct row_work *r, const float *w, const float *weigh
         r->row.place[i] = (uint8_t)(c % QUANT_BLOCK);
         r->slot[c] = ++i;
         r->rest[c] = r->rest_weight[c] = 0.0f;
+        peak = fmaxf(peak, fabsf(w[c]));
     }
+    return peak;
 }
 
 /* The least power of two times the row scale that the row's outliers need. */
@@ -344,13 +347,11 @@ static void round_row(struct row_work *r, const float *w)
     for (uint32_t g = 0, c = 0; g < r->groups; g++, c += group) {
         uint32_t n = r->cols - c < group ? r->cols - c : group;
         const struct quant_levels *l = row_levels(r, g);
-        if (l->integer)
+        if (l->integer && !r->slot)
             quant_round(l, w + c, n, r->step[g], r->zero[g], r->row.codes + c, r->value + c);
         else
             for (uint32_t i = c; i < c + n; i++)
                 row_set_code(r, i, w[i]);
-        for (uint32_t i = c; r->slot && i < c + n; i++)
-            row_set_code(r, i, w[i]);
     }
 }
 
@@ -376,12 +377,9 @@ static int quantize_one(struct job *j, struct row_work *r, uint32_t row, struct 
         const float *rest = w, *weight = j->weight;
         float least_unit = 0.0f;
         if (r->slot) {
-            pick_outliers(r, w, weight);
+            least_unit = pick_outliers(r, w, weight) / (K_FIRST * (float)(1u << SH_MAX));
             rest = r->rest;
             weight = r->rest_weight;
-            for (uint32_t c = 0; c < r->cols; c++)
-                least_unit = r->slot[c] ? fmaxf(least_unit, fabsf(w[c])) : least_unit;
-            least_unit /= K_FIRST * (float)(1u << SH_MAX);
         }
         if (r->row.book) {
             find_book(r, rest, weight, least_unit);
@@ -490,10 +488,11 @@ int quant_matrix(uint32_t type, enum quant_method method, uint32_t rows, uint32_
             ggml_type_name(type), ggml_type_find(type) ? ggml_type_find(type)->block_len : 1, cols);
     if (!j.ours)
         j.own = (struct quant_type){ .format = ACCEL_INT(8) };
-    if (quant_outliers(&j.own, cols) > K_MOST)
+    const unsigned most = OUTLIERS_SUM / (unsigned)K_TOP;
+    if (quant_outliers(&j.own, cols) > most)
         return accel_fail(err, ACCEL_E_UNSUPPORTED,
                           "%u outliers in rows of %u weights; a row holds %u", j.own.outliers, cols,
-                          K_MOST);
+                          most);
     j.row_bytes = (size_t)row_bytes;
     if (!mul_size(rows, j.row_bytes, &size) || !mul_size(rows, sizeof *j.errors, &bytes) ||
         !(j.data = malloc(size)) || !(j.errors = calloc(1, bytes)) ||
