@@ -99,8 +99,8 @@ BUGS
         tile_drain)     # z3 is slow with its adders; abc is not
             bmc=4 prove tile_drain rtl/pe/tile_drain.v <<'BUGS'
 s/!busy || (last \&\& d_ready_i)/!busy || last/	overwriting the last slice before it is taken
-s/if (busy \&\& d_ready_i) slice/if (busy) slice/	skipping a slice that waits
-s/if (ready_o) busy <= valid_i/if (ready_o) busy <= busy || valid_i/	sending a chunk twice
+s/if (d_valid_o \&\& d_ready_i) slice/if (d_valid_o) slice/	skipping a slice that waits
+s/if (ready_o) kept <= valid_i/if (ready_o) kept <= kept || valid_i/	sending a chunk twice
 BUGS
             ;;
         *) say 1 "$m is a module with a proof" "no such proof" ;;
