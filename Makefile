@@ -225,9 +225,9 @@ UNIT_cov     := $(UNIT_SRC:tests/unit/%.c=$(B)/cov/unit/%)
 FUZZERS      := $(FUZZ_SRC:tests/fuzz/%.c=$(B)/fuzz/%)
 
 SUITE_unit := --suite unit $(UNIT_release) tests/runner.sh
-SUITE_asan := --suite cli-asan --env ACCEL=$(B)/asan/accel $(CLI_TEST) --suite asan $(UNIT_asan)
+SUITE_asan := --suite cli-asan --env ACCEL=$(B)/asan/accel --env QUICK=1 $(CLI_TEST) --suite asan $(UNIT_asan)
 SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST) tests/install.sh
-SUITE_cov  := --suite cli-cov --env ACCEL=$(B)/cov/accel $(CLI_TEST) --suite cov $(UNIT_cov) \
+SUITE_cov  := --suite cli-cov --env ACCEL=$(B)/cov/accel --env QUICK=1 $(CLI_TEST) --suite cov $(UNIT_cov) \
               --suite serial --env ACCEL=$(B)/cov/accel --env BOARD=$(BOARD_SIM) tests/serial.sh 'tests/serial.sh memory'
 SUITE_fuzz := --suite fuzz $(foreach f,$(FUZZERS),'tests/fuzz/run $(f) $(FUZZ_SECONDS)')
 # A few of what test-faults does

@@ -1,4 +1,4 @@
-/* allocate.c - accel allocate: a format for each matrix under a budget, written as a plan.
+/* allocate.c - accel allocate, and --budget of quantize: a format for each matrix under a budget, as a plan.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "cli.h"
 
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK_TOKENS = 512, DEFAULT_CHUNKS = 4, TRACE_SAMPLES = 4, SOLVER_SECONDS = 15 };
+enum { CHUNK_TOKENS = 512, TRACE_SAMPLES = 4, SOLVER_SECONDS = 15 };
 
 enum cost_kind { COST_BITS, COST_BYTES, COST_CYCLES };
 static const char *const cost_names[] = { "bits", "bytes", "cycles" };
@@ -54,7 +54,7 @@ static int parse_budget(struct work *w)
     char *unit = NULL;
     const char *v = w->o->budget;
     if (!v)
-        return usage_error("allocate needs a budget: --budget 3.5bits, or bytes or cycles a token");
+        return usage_error("a budget is needed: --budget 3.5bits, or bytes or cycles a token");
     w->budget = strtod(v, &unit);
     for (unsigned i = 0; i < 3; i++)
         if (strcmp(unit, cost_names[i]) == 0 && w->budget > 0 && w->budget < 1e15) {
@@ -94,8 +94,8 @@ static int start(struct work *w)
     w->by = (enum by)by;
     if (!o->model)
         return usage_error("allocate needs a model of float tensors: -m FILE");
-    if (!o->output)
-        return usage_error("allocate needs a plan to write: -o FILE");
+    if (o->count < 2)
+        return usage_error("-n: a format's loss shows in two tokens and more");
     if ((rc = open_model(o, &w->model)) ||
         (rc = open_device(o->device_count ? o->devices[0] : "cpu:", &w->dev)) ||
         (o->calibration && (rc = read_file(o->calibration, &text, &len))))
@@ -105,13 +105,13 @@ static int start(struct work *w)
         if (accel_model_get_tensor(w->model, i, &t))
             break;
         if (t.is_matrix && t.keeps_codes)
-            rc = usage_error("%s is quantized already (%s); allocate needs float tensors", o->model,
+            rc = usage_error("%s is quantized already (%s); a budget needs float tensors", o->model,
                              t.name);
     }
+    uint32_t chunk = o->count < CHUNK_TOKENS ? (uint32_t)o->count : CHUNK_TOKENS;
     progress("calibration");
-    if (!rc && allocate_open(w->model, w->dev, text, len, CHUNK_TOKENS,
-                             o->chunks ? (uint32_t)o->chunks : DEFAULT_CHUNKS, o->seed,
-                             o->nearest ? QUANT_RTN : QUANT_GPTQ, &w->a, &err))
+    if (!rc && allocate_open(w->model, w->dev, text, len, chunk, (uint32_t)(o->count / chunk),
+                             o->seed, o->nearest ? QUANT_RTN : QUANT_GPTQ, &w->a, &err))
         rc = report_error(&err);
     free(text);
     return rc;
@@ -342,31 +342,30 @@ static int find_uniform(struct work *w, struct accel_error *err)
 
 /* ---- reports ---- */
 
-static int write_plan(const struct work *w)
+static int print_plan(const struct work *w, char **plan, size_t *len)
 {
-    FILE *out = fopen(w->o->output, "w");
+    FILE *out = open_memstream(plan, len);
     char text[32];
-    if (out && w->pick) {
-        fprintf(out, "# by %s: %.6g %s of %.6g, KL divergence %.6g on calibration\n",
-                by_names[w->by], shown_cost(w, w->found.cost), cost_names[w->kind], w->budget,
-                w->measured);
-        for (uint32_t u = 0; u < w->p.units; u++)
-            fprintf(out, "%s = %s\n", w->a.units[u].name,
-                    plan_print_choice(w->choices[w->pick[u]], text));
-    }
-    if (!out || fclose(out) != 0) {
-        fprintf(stderr, "accel: %s: %s\n", w->o->output, strerror(errno));
-        return exit_code(ACCEL_E_IO);
-    }
-    return EXIT_OK;
+    if (!out)
+        return usage_error("out of memory for the plan");
+    fprintf(out, "# by %s: %.6g %s of %.6g, KL divergence %.6g on calibration\n", by_names[w->by],
+            shown_cost(w, w->found.cost), cost_names[w->kind], w->budget, w->measured);
+    for (uint32_t u = 0; u < w->p.units; u++)
+        fprintf(out, "%s = %s\n", w->a.units[u].name,
+                plan_print_choice(w->choices[w->pick[u]], text));
+    if (fclose(out) == 0)
+        return EXIT_OK;
+    free(*plan);
+    *plan = NULL;
+    return usage_error("out of memory for the plan");
 }
 
-static void report(const struct work *w)
+static void report(const struct work *w, struct json *j, const char *key)
 {
     char text[32];
     double cost = shown_cost(w, w->found.cost), uniform_cost = shown_cost(w, w->uniform_cost);
     bool uniform = w->uniform < w->p.choices;
-    if (!w->o->json) {
+    if (!j) {
         printf("plan      %.6g %s of %.6g: KL %.6g, foretold %.6g", cost, cost_names[w->kind],
                w->budget, w->measured, w->found.loss);
         if (w->found.bound > 0)
@@ -377,27 +376,28 @@ static void report(const struct work *w)
         puts("");
         return;
     }
-    struct json j = { .out = stdout };
-    json_object(&j, NULL);
-    json_string(&j, "by", by_names[w->by]);
-    json_string(&j, "unit", cost_names[w->kind]);
-    json_number(&j, "budget", w->budget);
-    json_number(&j, "cost", cost);
-    json_number(&j, "kl", w->measured);
-    json_number(&j, "kl_foretold", w->found.loss);
-    json_number(&j, "bound", w->found.bound);
-    json_int(&j, "programs", w->found.rounds);
+    json_object(j, NULL);
+    if (key)
+        json_object(j, key);
+    json_string(j, "by", by_names[w->by]);
+    json_string(j, "unit", cost_names[w->kind]);
+    json_number(j, "budget", w->budget);
+    json_number(j, "cost", cost);
+    json_number(j, "kl", w->measured);
+    json_number(j, "kl_foretold", w->found.loss);
+    json_number(j, "bound", w->found.bound);
+    json_int(j, "programs", w->found.rounds);
     if (uniform) {
-        json_string(&j, "uniform", plan_print_choice(w->choices[w->uniform], text));
-        json_number(&j, "uniform_cost", uniform_cost);
-        json_number(&j, "uniform_kl", w->uniform_loss);
+        json_string(j, "uniform", plan_print_choice(w->choices[w->uniform], text));
+        json_number(j, "uniform_cost", uniform_cost);
+        json_number(j, "uniform_kl", w->uniform_loss);
     } else {
-        json_null(&j, "uniform");
+        json_null(j, "uniform");
     }
-    json_end_object(&j);
+    json_end_object(j); /* with a key, of the inner one */
 }
 
-int run_allocate(const struct options *o)
+int make_plan(const struct options *o, struct json *j, const char *key, char **plan, size_t *len)
 {
     struct accel_error err = { 0 };
     struct work *w = calloc(1, sizeof *w);
@@ -423,8 +423,8 @@ int run_allocate(const struct options *o)
                           : allocate_solve(&w->p, SOLVER_SECONDS, &w->found, &err)) ||
         (err.status = find_uniform(w, &err)))
         rc = report_error(&err);
-    if (!rc && !(rc = write_plan(w)))
-        report(w);
+    if (!rc && !(rc = print_plan(w, plan, len)))
+        report(w, j, key);
 out:
     free(w->p.loss);
     free(w->p.cost);
@@ -434,5 +434,25 @@ out:
     accel_close(w->dev);
     accel_model_free(w->model);
     free(w);
+    return rc;
+}
+
+int run_allocate(const struct options *o)
+{
+    struct json j = { .out = stdout };
+    char *plan = NULL;
+    size_t len = 0;
+    if (!o->output)
+        return usage_error("allocate needs a plan to write: -o FILE");
+    int rc = make_plan(o, o->json ? &j : NULL, NULL, &plan, &len);
+    if (rc)
+        return rc;
+    FILE *out = fopen(o->output, "w");
+    bool written = out && fwrite(plan, 1, len, out) == len;
+    if (!out || fclose(out) != 0 || !written) {
+        fprintf(stderr, "accel: %s: %s\n", o->output, strerror(errno));
+        rc = exit_code(ACCEL_E_IO);
+    }
+    free(plan);
     return rc;
 }

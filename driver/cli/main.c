@@ -39,12 +39,12 @@ static const struct command commands[] = {
       4, 0, run_eval },
     { "quantize", "make a low-bit model of one of float tensors",
       "Writes the model anew with its matrices in the type that --format names, or in the best\n"
-      "that fits --bits. With --calib or --self-calib the codes are chosen to keep what the matrices\n"
+      "that fits --bits; with --budget each in its own, as accel allocate picks them. With --calib or --self-calib the codes are chosen to keep what the matrices\n"
       "put out (GPTQ, then scales and codes in turn); else each weight takes the nearest value, with\n"
       "scales searched for. docs/quantize.md has the rest.",
       FLAG(FILES) | FLAG(OUTPUT) | FLAG(TYPE) | FLAG(HEAD) | FLAG(BITS) | FLAG(CALIBRATION) |
           FLAG(SELF) | FLAG(NEAREST) | FLAG(COUNT) | FLAG(PLANS) | FLAG(SEED) | FLAG(THREADS) |
-          REPORT,
+          FLAG(BUDGET) | FLAG(BY) | FLAG(DEVICE) | REPORT,
       8192, 0, run_quantize },
     { "fold", "prepare a float model for quantize",
       "Moves a factor for each channel from the inputs of matrices into the matrices, so that the model computes\n"
@@ -59,8 +59,8 @@ static const struct command commands[] = {
       "Bytes and cycles are those of -d. Default formats: int2:32, fp3:64, int3:32, codebook3,\n"
       "int4:64, int4:32, codebook4, int5:64, int6:64, int8:64.",
       FLAG(MODEL) | FLAG(TRIALS) | FLAG(GROUP) | FLAG(BUDGET) | FLAG(BY) | FLAG(NEAREST) |
-          FLAG(CALIBRATION) | FLAG(CHUNKS) | FLAG(SEED) | FLAG(OUTPUT) | FLAG(DEVICE) | REPORT,
-      0, 0, run_allocate },
+          FLAG(CALIBRATION) | FLAG(COUNT) | FLAG(SEED) | FLAG(OUTPUT) | FLAG(DEVICE) | REPORT,
+      2048, 0, run_allocate },
     { "verify", "compare the logits of two devices bit for bit",
       "Runs the prompt and -n tokens on both devices and compares every logit. Prints\n"
       "\"identical\" and exits with 0 only if all are equal; exits with 3 at the first that is\n"

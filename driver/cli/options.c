@@ -18,7 +18,7 @@ static const struct flag flags[] = {
     { FLAG(MODEL), "-m", "--model", "FILE",
       "GGUF model (default models/stories-ternary-tq2_0.gguf)" },
     { FLAG(PROMPT), "-p", "--prompt", "TEXT", "text to go on from (default \"Once upon a time\")" },
-    { FLAG(COUNT), "-n", "--tokens", "N", "tokens to generate at most" },
+    { FLAG(COUNT), "-n", "--tokens", "N", "tokens to generate, or to calibrate on, at most" },
     { FLAG(TEMPERATURE), "-t", "--temperature", "T", "0: always the likeliest (default 0.8)" },
     { FLAG(SEED), "-s", "--seed", "N", "seed of every random choice (default 1)" },
     { FLAG(TEXT), "-f", "--file", "FILE", "text to score" },

@@ -76,6 +76,30 @@ int check_rewrite(const struct options *o, const char *what)
     return EXIT_OK;
 }
 
+/* What the budget does not count, an embedding that is not the head, keeps within its bits, too. */
+static double other_bits(const struct options *o)
+{
+    char *unit = NULL;
+    double bits = o->budget ? strtod(o->budget, &unit) : 0;
+    if (!unit || strcmp(unit, "bits") != 0)
+        return o->bits;
+    return bits < 1.5 ? 1.5 : bits > 9 ? 9 : bits;
+}
+
+/* A plan within the budget, made with the rounding and from the text that the model will get. */
+static int allocate(const struct options *o, struct json *j, char **plan, size_t *len)
+{
+    enum { TOKENS = 2048 }; /* each choice of each matrix is tried on all of them */
+    struct options a = *o;
+    if (o->given & (FLAG(BITS) | FLAG(TYPE) | FLAG(HEAD) | FLAG(PLANS)))
+        return usage_error(
+            "--budget picks a type for each matrix: leave out --bits, --format, --head and --plan");
+    a.model = o->files[0];
+    a.nearest = o->nearest || (!o->calibration && !o->self);
+    a.count = o->count < TOKENS ? o->count : TOKENS;
+    return make_plan(&a, j, "allocation", plan, len);
+}
+
 int run_quantize(const struct options *o)
 {
     struct json j = { .out = stdout };
@@ -89,14 +113,19 @@ int run_quantize(const struct options *o)
         return rc;
     if (o->plan_count > 1)
         return usage_error("quantize takes one --plan");
+    if (!o->budget && (o->given & (FLAG(BY) | FLAG(DEVICE))))
+        return usage_error(
+            "--by and -d are for --budget: without one nothing is picked or measured");
     if (o->calibration && (rc = read_file(o->calibration, &text, &text_len)))
         goto out;
     if (o->plan_count && (rc = read_file(o->plans[0], &plan, &plan_len)))
         goto out;
+    if (o->budget && (rc = allocate(o, o->json ? &j : NULL, &plan, &plan_len)))
+        goto out;
     struct accel_quantize_options q = {
         .type = o->type,
         .head = o->head,
-        .bits = o->bits,
+        .bits = other_bits(o),
         .plan = plan,
         .plan_len = plan_len,
         .calibration = text,
@@ -110,7 +139,8 @@ int run_quantize(const struct options *o)
         .user = &s,
     };
     if (o->json) {
-        json_object(&j, NULL);
+        if (!o->budget)
+            json_object(&j, NULL);
         json_array(&j, "tensors");
     } else {
         printf("%-28s %15s %-5s %-14s %8s %9s\n", "tensor", "shape", "from", "to", "bits", "error");

@@ -3,7 +3,7 @@
 # shellcheck shell=sh disable=SC2034  # some names are for the tests
 #
 # $ACCEL: the command to test (default build/accel). $ACCEL_SHARED: folder with reference models (default ../shared); tests that
-# need it are skipped without.
+# need it are skipped without. $QUICK: not empty for builds that are slow (sanitizers, coverage): fewer of what only takes time.
 set -u
 ACCEL=${ACCEL:-build/accel}
 SHARED=${ACCEL_SHARED:-../shared}

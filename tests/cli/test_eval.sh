@@ -75,8 +75,11 @@ expect "allocate without a budget is a usage error" 2 err '--budget 3.5bits' -m 
 expect "a budget without its unit is refused" 2 err 'bits, bytes or cycles' -m "$TERNARY" -o "$T/p" --budget 3.5
 expect "an unknown way to pick is refused" 2 err '--by: no "chance"' -m "$TERNARY" -o "$T/p" --budget 3bits --by chance
 expect "a quantized model is refused" 2 err 'quantized already' -m "$TERNARY" -o "$T/p" --budget 3bits
+expect "a budget of no tokens is refused" 2 err 'two tokens' -m "$TERNARY" -o "$T/p" --budget 3bits -n 1
 if [ -e "$S/stories260K-F32.gguf" ]; then
-    set -- -m "$S/stories260K-F32.gguf" -o "$T/p" --chunks 1 --rtn --format int2:32 --format int4:32 --format int8:64
+    few=512
+    [ -z "${QUICK:-}" ] || few=64
+    set -- -m "$S/stories260K-F32.gguf" -o "$T/p" -n "$few" --rtn --format int2:32 --format int4:32 --format int8:64
     expect "bisection needs no solver" 0 out '"by": "bisect"' "$@" --budget 5bits --by bisect --json
     check 'd["cost"] <= 5 and d["kl"] < d["uniform_kl"] and d["uniform"] == "int4:32"'
     report $? "its plan loses less than the best single format"

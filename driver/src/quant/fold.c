@@ -208,11 +208,6 @@ static int fold_stage(struct fold *f, uint32_t layer, struct stage *g, struct ac
     int rc;
     g->cols = (uint32_t)g->matrix[0]->ne[0];
     memcpy(name, g->matrix[0]->name.data, (size_t)quant_name_length(g->matrix[0]));
-    for (unsigned i = 0; i < g->count; i++)
-        if (!quant_is_float(g->matrix[i]->type))
-            return accel_fail(err, ACCEL_E_UNSUPPORTED,
-                              "tensor %.*s is quantized already; fold needs a float model",
-                              quant_name_length(g->matrix[i]), g->matrix[i]->name.data);
     rc = quant_choose_type(f->o->type, f->o->bits, g->cols, &g->type, err);
     if (!rc && !ggml_row_bytes(g->type, g->cols, &bytes))
         return ACCEL_OK; /* these stay floats */
@@ -339,6 +334,50 @@ static int write_file(const struct fold *f, const char *path, struct accel_error
     return rc;
 }
 
+/* A model of float matrices. */
+static int open_floats(const char *in, struct accel_model **model, struct accel_error *err)
+{
+    int rc = accel_model_open(in, model, err);
+    for (size_t i = 0; !rc && i < gguf_tensor_count((*model)->file); i++) {
+        const struct gguf_tensor *t = gguf_tensor_at((*model)->file, i);
+        if (t->n_dims > 1 && !quant_is_float(t->type))
+            rc = accel_fail(err, ACCEL_E_UNSUPPORTED,
+                            "tensor %.*s is quantized already; fold needs a float model",
+                            quant_name_length(t), t->name.data);
+    }
+    return rc;
+}
+
+static int fold_columns(struct fold *f, const char *out, struct accel_error *err)
+{
+    f->count = gguf_tensor_count(f->model->file);
+    f->row = calloc(f->count + 1, sizeof *f->row);
+    f->col = calloc(f->count + 1, sizeof *f->col);
+    f->total = 4 * f->model->info.layers;
+    struct calib_options o = { .as_is = true,
+                               .text = f->o->calibration,
+                               .len = f->o->calibration_len,
+                               .tokens = f->o->tokens ? f->o->tokens : QUANT_TOKENS,
+                               .seed = f->o->seed };
+    int rc = f->row && f->col
+                 ? calib_new(f->model, &o, &f->calib, err)
+                 : accel_fail(err, ACCEL_E_NOMEM, "out of memory: %zu tensors", f->count);
+    for (uint32_t i = 0; i < f->model->info.layers && !rc; i++)
+        rc = fold_layer(f, i, err);
+    calib_free(f->calib);
+    if (!rc)
+        rc = write_file(f, out, err);
+    for (size_t i = 0; i < f->count; i++) {
+        if (f->row)
+            free(f->row[i]);
+        if (f->col)
+            free(f->col[i]);
+    }
+    free(f->row);
+    free(f->col);
+    return rc;
+}
+
 int accel_fold(const char *in, const char *out, const struct accel_fold_options *options,
                struct accel_error *err)
 {
@@ -349,44 +388,17 @@ int accel_fold(const char *in, const char *out, const struct accel_fold_options 
         return accel_fail(err, ACCEL_E_ARG, "accel_fold needs the names of two files");
     if ((unsigned)f.o->rotate > ACCEL_ROTATE_RESQ)
         return accel_fail(err, ACCEL_E_ARG, "there is no rotation %u", (unsigned)f.o->rotate);
-    if (f.o->rotate == ACCEL_ROTATE_HADAMARD)
-        return fold_rotate(in, out, f.o, err);
-    if (!f.o->calibration && !f.o->self_calibrate)
+    bool reads = f.o->rotate != ACCEL_ROTATE_HADAMARD;
+    if (reads && !f.o->calibration && !f.o->self_calibrate)
         return accel_fail(err, ACCEL_E_ARG,
                           "accel_fold needs a calibration text, or self_calibrate");
-    if (f.o->rotate)
-        return fold_rotate(in, out, f.o, err);
-    if (!(f.o->alpha >= 0.0 && f.o->alpha <= 1.0))
+    if (!f.o->rotate && !(f.o->alpha >= 0.0 && f.o->alpha <= 1.0))
         return accel_fail(err, ACCEL_E_ARG, "alpha %g; use 0 to 1", f.o->alpha);
-    int rc = quant_check_type(f.o->type, f.o->bits, err);
+    int rc = f.o->rotate ? ACCEL_OK : quant_check_type(f.o->type, f.o->bits, err);
     if (!rc)
-        rc = accel_model_open(in, &f.model, err);
-    if (rc)
-        return rc;
-    f.count = gguf_tensor_count(f.model->file);
-    f.row = calloc(f.count + 1, sizeof *f.row);
-    f.col = calloc(f.count + 1, sizeof *f.col);
-    f.total = 4 * f.model->info.layers;
-    struct calib_options o = { .as_is = true,
-                               .text = f.o->calibration,
-                               .len = f.o->calibration_len,
-                               .tokens = f.o->tokens ? f.o->tokens : QUANT_TOKENS,
-                               .seed = f.o->seed };
-    rc = f.row && f.col ? calib_new(f.model, &o, &f.calib, err)
-                        : accel_fail(err, ACCEL_E_NOMEM, "out of memory: %zu tensors", f.count);
-    for (uint32_t i = 0; i < f.model->info.layers && !rc; i++)
-        rc = fold_layer(&f, i, err);
-    calib_free(f.calib);
+        rc = open_floats(in, &f.model, err);
     if (!rc)
-        rc = write_file(&f, out, err);
-    for (size_t i = 0; i < f.count; i++) {
-        if (f.row)
-            free(f.row[i]);
-        if (f.col)
-            free(f.col[i]);
-    }
-    free(f.row);
-    free(f.col);
+        rc = f.o->rotate ? fold_rotate(f.model, out, f.o, err) : fold_columns(&f, out, err);
     accel_model_free(f.model);
     return rc;
 }

@@ -397,10 +397,6 @@ static int write_file(struct turning *t, const char *path, struct accel_error *e
         if (i == count)
             tensors[i].name = (struct gguf_str){ head_name, sizeof head_name - 1 };
         t->total += changed;
-        if (changed && !quant_is_float(x->type))
-            rc = accel_fail(err, ACCEL_E_UNSUPPORTED,
-                            "tensor %.*s is quantized already; fold needs a float model",
-                            quant_name_length(x), x->name.data);
     }
     if (!rc)
         rc = gguf_write_begin(path, file, NULL, 0, tensors, count + head, &out, err);
@@ -441,22 +437,19 @@ static int learn(struct turning *t, uint64_t *random, struct accel_error *err)
     return rc;
 }
 
-int fold_rotate(const char *in, const char *out, const struct accel_fold_options *o,
+int fold_rotate(struct accel_model *model, const char *out, const struct accel_fold_options *o,
                 struct accel_error *err)
 {
-    struct turning t = { .o = o };
+    struct turning t = { .o = o, .model = model };
     uint64_t random = o->seed;
-    int rc = accel_model_open(in, &t.model, err);
-    if (!rc)
-        rc = hadamard_new(&t.head, t.model->info.head_dim, &random, err);
+    int rc = hadamard_new(&t.head, model->info.head_dim, &random, err);
     if (!rc)
         rc = o->rotate == ACCEL_ROTATE_RESQ
                  ? learn(&t, &random, err)
-                 : hadamard_new(&t.stream, t.model->info.embd, &random, err);
+                 : hadamard_new(&t.stream, model->info.embd, &random, err);
     if (!rc)
         rc = write_file(&t, out, err);
     rotation_free(&t.stream);
     rotation_free(&t.head);
-    accel_model_free(t.model);
     return rc;
 }

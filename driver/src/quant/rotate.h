@@ -5,7 +5,7 @@
 
 #include "accel_quant.h"
 
-int fold_rotate(const char *in, const char *out, const struct accel_fold_options *o,
+int fold_rotate(struct accel_model *model, const char *out, const struct accel_fold_options *o,
                 struct accel_error *err);
 
 #endif
