@@ -5,6 +5,7 @@
 #include "internal.h"
 #include "quant/quant.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,8 +33,19 @@ static bool parse_outliers(const char *text, uint32_t *outliers)
     return n >= 1 && n <= QUANT_OUTLIERS && *end == '\0';
 }
 
+/* "2:4"; digits, so that the numbers stay small */
+static bool parse_pattern(const char *text, uint32_t *keep, uint32_t *block)
+{
+    int end = 0;
+    return sscanf(text, "%2" SCNu32 ":%2" SCNu32 "%n", keep, block, &end) == 2 &&
+           text[end] == '\0' && *block != 0;
+}
+
 uint32_t plan_type(struct plan_choice choice)
 {
+    if (choice.block)
+        return quant_type_sparse(quant_type_id(choice.format, choice.group, false), choice.keep,
+                                 choice.block);
     return quant_type_outliers(quant_type_id(choice.format, choice.group, false), choice.outliers);
 }
 
@@ -42,7 +54,8 @@ int plan_parse_choice(const char *text, uint32_t fallback_group, struct plan_cho
 {
     char format[32];
     struct plan_choice c = { .group = fallback_group };
-    const char *plus = strchr(text, '+'), *end = plus ? plus : text + strlen(text);
+    const char *plus = strchr(text, '+'), *comma = strchr(text, ',');
+    const char *end = plus ? plus : comma ? comma : text + strlen(text);
     const char *colon = memchr(text, ':', (size_t)(end - text));
     size_t len = (size_t)((colon ? colon : end) - text);
     if (len >= sizeof format)
@@ -63,6 +76,12 @@ int plan_parse_choice(const char *text, uint32_t fallback_group, struct plan_cho
             err, ACCEL_E_ARG,
             "\"%.40s\": behind \"+\" stands how many of each 256 weights are outliers, 1 to %d",
             text, QUANT_OUTLIERS);
+    if (comma && (!parse_pattern(comma + 1, &c.keep, &c.block) || plus || !plan_type(c)))
+        return accel_fail(
+            err, ACCEL_E_ARG,
+            "\"%.40s\": behind \",\" stands how many weights of a block stay, " QUANT_PATTERNS
+            ", and before it int2 to int8 and its group",
+            text);
     if (c.format == ACCEL_CODEBOOK3 || c.format == ACCEL_CODEBOOK4)
         c.group = 0; /* a codebook belongs to a row, and so does its scale */
     if (c.outliers && !plan_type(c))
@@ -77,6 +96,8 @@ const char *plan_print_choice(struct plan_choice choice, char *text)
     int len = snprintf(text, 32, "%s:%u", accel_format_name(choice.format), choice.group);
     if (choice.outliers)
         snprintf(text + len, 32 - (size_t)len, "+%u", choice.outliers);
+    if (choice.block)
+        snprintf(text + len, 32 - (size_t)len, ",%u:%u", choice.keep & 15u, choice.block & 31u);
     return text;
 }
 

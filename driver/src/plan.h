@@ -9,8 +9,9 @@ enum { PLAN_NAME = 96, PLAN_MOST = 4096 };
 
 struct plan_choice {
     accel_format format;
-    uint32_t group;    /* as in accel.h: 0 is a row */
-    uint32_t outliers; /* of each 256 columns */
+    uint32_t group;       /* as in accel.h: 0 is a row */
+    uint32_t outliers;    /* of each 256 columns */
+    uint32_t keep, block; /* N:M, as in quant_type; block 0: every weight has a code */
 };
 
 struct plan_entry {
@@ -24,11 +25,11 @@ struct plan {
 };
 
 /* "int4:64", or "int4" for a group of fallback_group; codebooks have none. "int4:64+2" has 2 outliers in each
- * 256 columns. err says what is wrong.
+ * 256 columns, in "int4:64,2:4" two of every four weights are 0. err says what is wrong.
  * @return ACCEL_OK, _E_ARG */
 int plan_parse_choice(const char *text, uint32_t fallback_group, struct plan_choice *choice,
                       struct accel_error *err);
-/* "int4:64" or "int4:64+2" into text of 32 bytes; returns it. */
+/* "int4:64", "int4:64+2" or "int4:64,2:4" into text of 32 bytes; returns it. */
 const char *plan_print_choice(struct plan_choice choice, char *text);
 
 /* Lines "NAME = FORMAT:GROUP"; # begins a comment. label is used in messages.

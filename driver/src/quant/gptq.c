@@ -22,6 +22,7 @@ struct gptq {
     uint32_t cols;
     float *h;        /* [cols][cols] damped */
     float *diagonal; /* [cols] of h */
+    float *inverse;  /* [cols] diagonal of h's inverse */
     float *u;        /* [cols][cols] upper triangle, H^-1 = U^T U in GPTQ's order */
     uint32_t *order; /* [cols] columns as GPTQ takes them */
 };
@@ -103,6 +104,9 @@ static int factor(struct gptq *g)
     for (size_t i = 0; i < n; i++)
         for (size_t j = i; j < n; j++)
             g->u[i * n + j] = (float)a[(n - 1 - i) * n + n - 1 - j];
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = i; j < n; j++)
+            g->inverse[g->order[j]] += g->u[i * n + j] * g->u[i * n + j];
     rc = ACCEL_OK;
 out:
     free(a);
@@ -122,9 +126,10 @@ int gptq_new(const float *hessian, uint32_t cols, struct gptq **out, struct acce
     g->h = malloc(bytes);
     g->u = calloc(1, bytes);
     g->diagonal = calloc(n, sizeof *g->diagonal);
+    g->inverse = calloc(n, sizeof *g->inverse);
     g->order = calloc(n, sizeof *g->order);
     w = calloc(n, sizeof *w);
-    if (!g->h || !g->u || !g->diagonal || !g->order || !w)
+    if (!g->h || !g->u || !g->diagonal || !g->inverse || !g->order || !w)
         goto out;
     double mean = 0;
     for (size_t c = 0; c < n; c++)
@@ -163,6 +168,7 @@ void gptq_free(struct gptq *g)
     free(g->h);
     free(g->u);
     free(g->diagonal);
+    free(g->inverse);
     free(g->order);
     free(g);
 }
@@ -170,6 +176,11 @@ void gptq_free(struct gptq *g)
 const float *gptq_weights(const struct gptq *g)
 {
     return g->diagonal;
+}
+
+const float *gptq_inverse(const struct gptq *g)
+{
+    return g->inverse;
 }
 
 int quant_correct(const float *hessian, const float *cross, const float *missing, uint32_t rows,
@@ -292,6 +303,42 @@ static unsigned improve_codes(const struct gptq *g, struct row_work *r)
     return changed;
 }
 
+/* Column `out` gives its code up for column `in` of the same block if the error falls. */
+static bool try_swap(const struct gptq *g, struct row_work *r, uint32_t out, uint32_t in)
+{
+    const float *h = g->h + (size_t)out * g->cols;
+    float was = r->value[out], slope = r->grad[in] - was * h[in];
+    r->row.kept[in] = 1;
+    row_set_code(r, in, -slope / g->diagonal[in]);
+    float now = r->value[in];
+    if (was * (was * g->diagonal[out] - 2.0f * r->grad[out]) +
+            now * (now * g->diagonal[in] + 2.0f * slope) <
+        0.0f) {
+        r->row.kept[out] = 0;
+        row_set_code(r, out, 0.0f);
+        move(g, r, out, -was);
+        move(g, r, in, now);
+        return true;
+    }
+    r->row.kept[in] = 0;
+    row_set_code(r, in, 0.0f);
+    return false;
+}
+
+/* N:M: which columns have a code. @return how many changed */
+static unsigned improve_kept(const struct gptq *g, struct row_work *r)
+{
+    unsigned changed = 0;
+    for (uint32_t i = 0; r->row.kept && i < g->cols; i++) {
+        uint32_t out = g->order[i], first = out / r->type.block * r->type.block;
+        uint32_t end = g->cols - first < r->type.block ? g->cols : first + r->type.block;
+        for (uint32_t in = first; in < end && r->row.kept[out]; in++)
+            if (!r->row.kept[in])
+                changed += try_swap(g, r, out, in);
+    }
+    return changed;
+}
+
 /* delta^T H delta + 2 delta^T grad over the columns of one group: what adding delta does to the error. */
 static double change(const struct gptq *g, const struct row_work *r, uint32_t first, uint32_t n,
                      const float *delta)
@@ -404,6 +451,7 @@ void gptq_row(const struct gptq *g, struct row_work *r, const float *w)
     set_gradient(g, r, w);
     for (unsigned round = 0; round < ROUNDS; round++) {
         unsigned changed = improve_headers(g, r);
+        changed += improve_kept(g, r);
         changed += improve_codes(g, r);
         if (!changed)
             break;

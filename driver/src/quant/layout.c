@@ -10,14 +10,23 @@
 #include <string.h>
 
 /* id: 0x41 in the top byte, 3 bits of group, mx above them, the format's 20 bits below; of these
- * 15..12, which no format has, are the outliers */
+ * 15..12, which no format has, are the outliers, and 19..16 of an INT the pattern of its zeros */
 #define ID_TOP      0x41000000u
 #define ID_MX       0x00800000u
 #define GROUP_AT    20
 #define OUTLIERS_AT 12
+#define PATTERN_AT  16
 #define FORMAT_OF   0xF0FFFu
 
 static const uint32_t group_sizes[8] = { 0, 16, 32, 48, 64, 96, 128, 256 };
+
+/* By the number that stands in the id. */
+static const struct {
+    uint32_t keep, block;
+} patterns[] = {
+    { 0, 0 }, { 1, 4 }, { 2, 4 }, { 2, 8 }, { 4, 8 }, { 2, 16 }, { 4, 16 }, { 8, 16 }
+};
+enum { PATTERNS = sizeof patterns / sizeof *patterns };
 
 static bool has_zero(accel_format f)
 {
@@ -49,13 +58,23 @@ static bool takes_outliers(accel_format f, bool mx)
 
 bool quant_type_read(uint32_t id, struct quant_type *type)
 {
-    type->format = id & FORMAT_OF;
+    uint32_t pattern = id >> PATTERN_AT & 15u;
+    if ((id & 0xF00u) != ACCEL_CODING_SIGNED)
+        pattern = 0;
+    type->format = (id & FORMAT_OF) ^ pattern << PATTERN_AT;
     type->group = group_sizes[id >> GROUP_AT & 7u];
     type->mx = (id & ID_MX) != 0;
     type->outliers = id >> OUTLIERS_AT & QUANT_OUTLIERS;
+    type->keep = type->block = 0;
     uint32_t base = quant_type_id(type->format, type->group, type->mx);
-    if (base == 0 || id != (base | type->outliers << OUTLIERS_AT))
+    if (base == 0 || pattern >= PATTERNS ||
+        id != (base | type->outliers << OUTLIERS_AT | pattern << PATTERN_AT))
         return false;
+    if (pattern) {
+        type->keep = patterns[pattern].keep;
+        type->block = patterns[pattern].block;
+        return !type->mx && !type->outliers && accel_format_bits(type->format) > 1;
+    }
     return !type->outliers || takes_outliers(type->format, type->mx);
 }
 
@@ -65,6 +84,18 @@ uint32_t quant_type_outliers(uint32_t id, uint32_t outliers)
     if (outliers > QUANT_OUTLIERS || !quant_type_read(id, &t) || t.outliers)
         return 0;
     return outliers && !takes_outliers(t.format, t.mx) ? 0 : id | outliers << OUTLIERS_AT;
+}
+
+uint32_t quant_type_sparse(uint32_t id, uint32_t keep, uint32_t block)
+{
+    struct quant_type t;
+    for (uint32_t i = 1; i < PATTERNS; i++)
+        if (patterns[i].keep == keep && patterns[i].block == block)
+            return (id & 0xF00u) == ACCEL_CODING_SIGNED && !(id >> PATTERN_AT & 15u) &&
+                           quant_type_read(id | i << PATTERN_AT, &t)
+                       ? id | i << PATTERN_AT
+                       : 0;
+    return 0;
 }
 
 const char *quant_type_name(uint32_t id, char *buf)
@@ -80,6 +111,8 @@ const char *quant_type_name(uint32_t id, char *buf)
     size_t len = strlen(buf);
     if (t.outliers)
         snprintf(buf + len, QUANT_NAME - len, "+%u", t.outliers & 15u);
+    if (t.block)
+        snprintf(buf + len, QUANT_NAME - len, ",%u:%u", t.keep & 15u, t.block & 31u);
     return buf;
 }
 
@@ -101,6 +134,12 @@ uint32_t quant_outlier_block(const struct quant_type *t, uint32_t i)
     return i / t->outliers;
 }
 
+uint32_t quant_kept(const struct quant_type *t, uint32_t n)
+{
+    return t->block ? n / t->block * t->keep + (n % t->block * t->keep + t->block - 1) / t->block
+                    : n;
+}
+
 /* Five ternary digits fit a byte; other codes are packed as bits. */
 static uint64_t code_bytes(accel_format f, uint64_t n)
 {
@@ -115,7 +154,9 @@ bool quant_row_bytes(uint32_t id, uint64_t n, uint64_t *bytes)
     if (!quant_type_read(id, &t) || n == 0 || n > UINT32_MAX)
         return false;
     uint64_t groups = quant_groups(&t, (uint32_t)n);
-    *bytes = groups + code_bytes(t.format, n);
+    *bytes = groups + code_bytes(t.format, quant_kept(&t, (uint32_t)n));
+    if (t.block)
+        *bytes += (n + 7) / 8;
     if (t.mx)
         return true;
     if (t.outliers)
@@ -217,6 +258,16 @@ static void unpack_codes(accel_format f, const uint8_t *in, uint32_t n, uint8_t 
     }
 }
 
+/* The first codes, to the columns that have one; the others get that of 0. */
+static void spread(const uint8_t *kept, uint32_t n, uint8_t *codes)
+{
+    uint32_t count = 0;
+    for (uint32_t c = 0; c < n; c++)
+        count += kept[c];
+    for (uint32_t c = n; c-- > 0;)
+        codes[c] = kept[c] ? codes[--count] : 0;
+}
+
 void quant_row_write(const struct quant_type *t, uint32_t n, const struct quant_row *row,
                      uint8_t *out)
 {
@@ -253,18 +304,44 @@ void quant_row_write(const struct quant_type *t, uint32_t n, const struct quant_
         memcpy(out + count, row->k, count);
         out += 2 * (size_t)count;
     }
+    if (t->block) {
+        uint32_t count = 0;
+        memset(out, 0, (n + 7) / 8);
+        for (uint32_t c = 0; c < n; c++) {
+            if (!row->kept[c])
+                continue;
+            out[c / 8] = (uint8_t)(out[c / 8] | 1u << c % 8);
+            row->codes[count++] = row->codes[c];
+        }
+        pack_codes(t->format, row->codes, count, out + (n + 7) / 8);
+        spread(row->kept, n, row->codes);
+        return;
+    }
     pack_codes(t->format, row->codes, n, out);
 }
 
-void quant_row_read(const struct quant_type *t, uint32_t n, const uint8_t *in,
-                    struct quant_row *row)
+/* Does each block keep what the type says? And which. */
+static int read_kept(const struct quant_type *t, uint32_t n, const uint8_t *bits, uint8_t *kept)
+{
+    uint32_t count = 0;
+    for (uint32_t c = 0; c < n; c++) {
+        kept[c] = bits[c / 8] >> c % 8 & 1;
+        count += kept[c];
+        uint32_t length = c % t->block + 1;
+        if ((length == t->block || c + 1 == n) && count != quant_kept(t, c + 1))
+            return ACCEL_E_CORRUPT;
+    }
+    return n % 8 && bits[n / 8] >> n % 8 ? ACCEL_E_CORRUPT : ACCEL_OK;
+}
+
+int quant_row_read(const struct quant_type *t, uint32_t n, const uint8_t *in, struct quant_row *row)
 {
     uint32_t groups = quant_groups(t, n);
     if (t->mx) {
         row->row_scale = 0.0f;
         memcpy(row->power, in, groups);
         unpack_codes(t->format, in + groups, n, row->codes);
-        return;
+        return ACCEL_OK;
     }
     uint32_t scale = (uint32_t)in[0] << 16 | (uint32_t)in[1] << 24;
     memcpy(&row->row_scale, &scale, sizeof scale);
@@ -291,7 +368,15 @@ void quant_row_read(const struct quant_type *t, uint32_t n, const uint8_t *in,
         memcpy(row->k, in + count, count);
         in += 2 * (size_t)count;
     }
-    unpack_codes(t->format, in, n, row->codes);
+    if (t->block) {
+        if (read_kept(t, n, in, row->kept))
+            return ACCEL_E_CORRUPT;
+        in += (n + 7) / 8;
+    }
+    unpack_codes(t->format, in, quant_kept(t, n), row->codes);
+    if (t->block)
+        spread(row->kept, n, row->codes);
+    return ACCEL_OK;
 }
 
 /* ---- rows as floats and as matrices ---- */
@@ -353,7 +438,8 @@ static int read_rows(const struct quant_type *t, struct accel_matrix *m, const u
     const uint32_t count = quant_outliers(t, m->cols);
     int8_t *sc = calloc(m->groups, 1), *k = calloc(count ? count : 1, 1);
     uint8_t *bytes = calloc(m->groups, 1), *place = calloc(count ? count : 1, 1);
-    int rc = sc && bytes && k && place ? ACCEL_OK : ACCEL_E_NOMEM;
+    uint8_t *kept = calloc(t->block ? m->cols : 1, 1);
+    int rc = sc && bytes && k && place && kept ? ACCEL_OK : ACCEL_E_NOMEM;
     if (count && !rc && !(m->outliers = outliers_new(m->rows, (size_t)count * m->rows)))
         rc = ACCEL_E_NOMEM;
     for (uint32_t i = 0; i < m->rows && !rc; i++) {
@@ -366,10 +452,12 @@ static int read_rows(const struct quant_type *t, struct accel_matrix *m, const u
             .codes = m->codes + (size_t)i * m->cols,
             .place = place,
             .k = k,
+            .kept = kept,
         };
-        quant_row_read(t, m->cols, data + (size_t)i * row_bytes, &r);
-        rc = set_headers(t, m, i, &r);
-        if (count)
+        rc = quant_row_read(t, m->cols, data + (size_t)i * row_bytes, &r);
+        if (!rc)
+            rc = set_headers(t, m, i, &r);
+        if (count && !rc)
             set_outliers(t, m, i, &r);
         *bad = i;
     }
@@ -377,6 +465,7 @@ static int read_rows(const struct quant_type *t, struct accel_matrix *m, const u
     free(bytes);
     free(k);
     free(place);
+    free(kept);
     return rc;
 }
 
@@ -412,8 +501,8 @@ int quant_matrix_load(uint32_t id, const void *data, size_t size, uint32_t rows,
                    ? accel_fail(err, rc, "out of memory: a matrix of %u x %u", rows, cols)
                    : accel_fail(
                          err, rc,
-                         "matrix row %u: a scale is not finite or out of range; the file is damaged",
-                         bad);
+                         "matrix row %u: a scale is not finite or out of range%s; the file is damaged",
+                         bad, t.block ? ", or a block keeps another number of weights" : "");
     }
     /* The exact parts are checked as any caller's are: a file's bytes may say anything. */
     struct accel_outliers outliers = { 0 };

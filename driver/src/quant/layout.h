@@ -19,6 +19,8 @@ struct quant_type {
     uint32_t group;    /* 0: one group a row */
     bool mx;           /* scales are powers of two, a byte each; no row scale */
     uint32_t outliers; /* weights beside the codes of each 256 columns: 0 .. QUANT_OUTLIERS */
+    uint32_t keep,
+        block; /* N:M: `keep` of each `block` columns have a code, the others are 0; block 0: all have */
 };
 
 /* The id of a type, or 0 if there is none: format or group illegal, mx of anything but floats and int8,
@@ -26,9 +28,13 @@ struct quant_type {
 uint32_t quant_type_id(accel_format format, uint32_t group, bool mx);
 /* The same type with outliers, or 0: more than QUANT_OUTLIERS, mx, OliVe (which has its own). */
 uint32_t quant_type_outliers(uint32_t id, uint32_t outliers);
+/* The same type with codes for `keep` of each `block` columns only, or 0: a pattern that QUANT_PATTERNS does not name, a format
+ * other than INT of 2 to 8 bits, mx, outliers. */
+uint32_t quant_type_sparse(uint32_t id, uint32_t keep, uint32_t block);
+#define QUANT_PATTERNS "1:4, 2:4, 2:8, 4:8, 2:16, 4:16 or 8:16"
 /* False if the id is none of ours. */
 bool quant_type_read(uint32_t id, struct quant_type *type);
-/* "uint4:32", "uint2:32+1", "mx-e2m3:32"; fits QUANT_NAME. Returns buf. */
+/* "uint4:32", "uint2:32+1", "int4:64,2:4", "mx-e2m3:32"; fits QUANT_NAME. Returns buf. */
 const char *quant_type_name(uint32_t id, char *buf);
 /* Bytes of a row of n weights. False if the id is none of ours or the size overflows. */
 bool quant_row_bytes(uint32_t id, uint64_t n, uint64_t *bytes);
@@ -45,6 +51,7 @@ struct quant_row {
     uint8_t *sel;    /* [groups], 0..3, formats with selector only */
     int8_t *book;    /* [2^bits], codebooks only */
     uint8_t *codes;  /* [n] */
+    uint8_t *kept;   /* [n] N:M types only: 1 where there is a code in the file, else 0 */
     /* types with outliers only: each adds row_scale * 2^shift * k to what the code stands for */
     uint8_t shift;  /* 0..15 */
     uint8_t *place; /* [quant_outliers] column within its block of QUANT_BLOCK, ascending in each */
@@ -60,10 +67,13 @@ uint32_t quant_groups(const struct quant_type *type, uint32_t n);
 uint32_t quant_outliers(const struct quant_type *type, uint32_t n);
 /* The block of outlier i; its column is QUANT_BLOCK times that + place[i]. */
 uint32_t quant_outlier_block(const struct quant_type *type, uint32_t i);
+/* Codes of a row of n weights: all of them, or of the last block's n columns the share, rounded up. */
+uint32_t quant_kept(const struct quant_type *type, uint32_t n);
 void quant_row_write(const struct quant_type *type, uint32_t n, const struct quant_row *row,
                      uint8_t *out);
-void quant_row_read(const struct quant_type *type, uint32_t n, const uint8_t *in,
-                    struct quant_row *row);
+/* @return ACCEL_OK, _E_CORRUPT (a block keeps more or fewer weights than its type says) */
+int quant_row_read(const struct quant_type *type, uint32_t n, const uint8_t *in,
+                   struct quant_row *row);
 
 /* Nearest bfloat16 number, halves to even; finite for finite v. */
 float quant_bf16(float v);

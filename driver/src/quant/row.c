@@ -35,6 +35,11 @@ void row_set_code(struct row_work *r, uint32_t c, float v)
 {
     uint32_t g = row_group(r, c);
     float step = r->step[g];
+    if (r->row.kept && !r->row.kept[c]) {
+        r->base[c] = 0.0f;
+        r->row.codes[c] = 0;
+        return;
+    }
     r->base[c] = step * quant_nearest(row_levels(r, g), step != 0.0f ? v / step : 0.0f, r->zero[g],
                                       &r->row.codes[c]);
     if (!r->slot)
@@ -133,6 +138,35 @@ static float pick_outliers(struct row_work *r, const float *w, const float *weig
         peak = fmaxf(peak, fabsf(w[c]));
     }
     return peak;
+}
+
+/* N:M: in each block the weights stay whose loss would cost most: w^2 times what an input counts or, with GPTQ, by what
+ * the others cannot make up for (SparseGPT, arXiv 2301.00774). */
+static void prune(struct row_work *r, const float *w, const float *weight, const float *inverse)
+{
+    const uint32_t block = r->type.block;
+    memset(r->row.kept, 0, r->cols);
+    for (uint32_t first = 0; first < r->cols; first += block) {
+        uint32_t end = r->cols - first < block ? r->cols : first + block;
+        uint32_t keep = quant_kept(&r->type, end) - quant_kept(&r->type, first);
+        for (uint32_t i = 0; i < keep; i++) {
+            uint32_t best = end;
+            float most = -1.0f;
+            for (uint32_t c = first; c < end; c++) {
+                float cost = w[c] * w[c];
+                cost = inverse ? cost / inverse[c] : weight ? cost * weight[c] : cost;
+                if (!r->row.kept[c] && (best == end || cost > most)) {
+                    most = cost;
+                    best = c;
+                }
+            }
+            r->row.kept[best] = 1;
+        }
+    }
+    for (uint32_t c = 0; c < r->cols; c++) {
+        r->rest[c] = r->row.kept[c] ? w[c] : 0.0f;
+        r->rest_weight[c] = !r->row.kept[c] ? 0.0f : weight ? weight[c] : 1.0f;
+    }
 }
 
 /* The least power of two times the row scale that the row's outliers need. */
@@ -261,6 +295,7 @@ static void work_free(struct row_work *r)
     free(r->rest_weight);
     free(r->row.place);
     free(r->row.k);
+    free(r->row.kept);
     free(r->work);
     free(r->grad);
 }
@@ -294,6 +329,13 @@ static int work_init(struct row_work *r, const struct job *j)
         r->row.place = calloc(count, 1);
         r->row.k = calloc(count, 1);
         if (!r->base || !r->slot || !r->rest || !r->rest_weight || !r->row.place || !r->row.k)
+            return ACCEL_E_NOMEM;
+    }
+    if (j->own.block) {
+        r->row.kept = calloc(j->cols, 1);
+        r->rest = calloc(j->cols, sizeof *r->rest);
+        r->rest_weight = calloc(j->cols, sizeof *r->rest_weight);
+        if (!r->row.kept || !r->rest || !r->rest_weight)
             return ACCEL_E_NOMEM;
     }
     if ((j->own.format & 0xF00u) == ACCEL_CODING_UNSIGNED && !(r->row.zero = calloc(r->groups, 1)))
@@ -381,6 +423,11 @@ static int quantize_one(struct job *j, struct row_work *r, uint32_t row, struct 
             rest = r->rest;
             weight = r->rest_weight;
         }
+        if (r->row.kept) {
+            prune(r, w, weight, j->gptq ? gptq_inverse(j->gptq) : NULL);
+            rest = r->rest;
+            weight = r->rest_weight;
+        }
         if (r->row.book) {
             find_book(r, rest, weight, least_unit);
             row_set_step(r, 0);
@@ -392,7 +439,7 @@ static int quantize_one(struct job *j, struct row_work *r, uint32_t row, struct 
         if (j->gptq)
             gptq_row(j->gptq, r, w);
         else
-            round_row(r, w);
+            round_row(r, r->row.kept ? rest : w);
     }
     quant_row_write(&j->own, j->cols, &r->row, out);
     if (j->gptq)

@@ -17,8 +17,9 @@ struct row_work {
     float *value;   /* [cols] what the codes stand for, outliers and all */
     float *base;    /* [cols] the same without outliers; value itself if the type has none */
     uint32_t *slot; /* [cols] 1 + place among the outliers, or 0; NULL if the type has none */
-    float *rest, *rest_weight; /* [cols] what is left for the codes and how it counts, likewise */
-    float *work, *grad;        /* [cols], GPTQ's */
+    float *rest,
+        *rest_weight; /* [cols] what is left for the codes and how it counts; outliers and N:M only */
+    float *work, *grad; /* [cols], GPTQ's */
 };
 
 static inline const struct quant_levels *row_levels(const struct row_work *r, uint32_t g)
@@ -40,6 +41,8 @@ void row_set_code(struct row_work *r, uint32_t c, float v);
 void gptq_row(const struct gptq *g, struct row_work *r, const float *w);
 /* The damped hessian's diagonal: how much each input counts. */
 const float *gptq_weights(const struct gptq *g);
+/* The diagonal of that hessian's inverse. */
+const float *gptq_inverse(const struct gptq *g);
 /* e^T H e for e = value - w, and w^T H w. */
 void gptq_error(const struct gptq *g, struct row_work *r, const float *w, double *error,
                 double *norm);
