@@ -58,8 +58,11 @@ report $? "... byte for byte"
 "$ACCEL" quantize "$MODEL" -o "$T/m.gguf" --format uint2:48+3 --head q8_0 >"$T/out" 2>"$T/err"
 expect "outliers of a file are the same on the simulated device" 0 out '^identical$' verify -m "$T/m.gguf" -d cpu: -d sim:pe=lut -n 1
 
+"$ACCEL" quantize models/stories-f16.gguf -o "$T/m.gguf" --format int4:64,2:4 >"$T/out" 2>"$T/err"
+expect "a 2:4 model runs on the kind that takes nothing else" 0 out '^identical$' verify -m "$T/m.gguf" -d cpu: -d sim:pe=nm -n 1
+
 # Every way to store a matrix, loaded again.
-types="uint2:48+3 codebook4+1 bipolar2:32 ant4:64 mxfp6e3m2 tq1_0"
+types="int4:64,2:4 uint2:48+3 codebook4+1 bipolar2:32 ant4:64 mxfp6e3m2 tq1_0"
 [ -n "${QUICK:-}" ] || types="$types int2:16 uint3:256 int5 e2m3:64 fp3:128 pot4:32 olive4:32 codebook3 mxfp4 mxfp6e2m3 mxfp8 mxint8 q5_1 bf16"
 for type in $types; do
     "$ACCEL" quantize "$MODEL" -o "$T/m.gguf" --format "$type" --head q8_0 >"$T/out" 2>"$T/err" &&

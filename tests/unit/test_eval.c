@@ -208,6 +208,11 @@ static void a_wrong_plan_is_refused_with_its_line(void **state)
         { "a = int4:32+16\n", "how many of each 256" },
         { "a = int4+\n", "how many of each 256" },
         { "a = olive4+1\n", "olive4 has no outliers" },
+        { "a = int4:32,3:4\n", "2:4, 2:8" },
+        { "a = uint4:32,2:4\n", "int2 to int8" },
+        { "a = int4:32+1,2:4\n", "1 to 15" },
+        { "a = int4:32,2:4+1\n", "the group is one of" },
+        { "a = int4:32,2:0\n", "2:4, 2:8" },
         { "a = int4:320000000+1\n", "the group is one of" },
     };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
@@ -222,10 +227,9 @@ static void a_wrong_plan_is_refused_with_its_line(void **state)
 static void bits_are_those_of_the_tensor_in_a_file(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "int4:32",     "uint3:16",    "fp3:96",     "int2:0",
-        "codebook4:0", "codebook3:0", "uint2:48+3", "codebook3:0+1"
-    };
+    static const char *const names[] = { "int4:32",    "uint3:16",      "fp3:96",
+                                         "int2:0",     "codebook4:0",   "codebook3:0",
+                                         "uint2:48+3", "codebook3:0+1", "int3:64,8:16" };
     float w[6 * 96];
     for (int i = 0; i < 6 * 96; i++)
         w[i] = (float)((i * 37) % 101) / 50.0F - 1.0F;

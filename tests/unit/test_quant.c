@@ -381,6 +381,124 @@ static void files_with_impossible_outliers_are_damaged(void **state)
     free(w);
 }
 
+/* ---- N:M ---- */
+
+static const uint32_t patterns[][2] = { { 1, 4 },  { 2, 4 },  { 2, 8 }, { 4, 8 },
+                                        { 2, 16 }, { 4, 16 }, { 8, 16 } };
+enum { PATTERNS = sizeof patterns / sizeof *patterns };
+
+static void pruned_types_keep_n_of_m_weights_and_read_back(void **state)
+{
+    (void)state;
+    enum { N = 141 }; /* the last block is not whole */
+    static float w[ROWS * N], values[ROWS * N], h[N * N];
+    struct quant_stats stats = { .hessian = h };
+    struct rng r = { 31 };
+    random_hessian(&r, h, N);
+    for (unsigned i = 0; i < 2 * 4 * PATTERNS; i++) {
+        static const unsigned bits[] = { 2, 3, 4, 8 };
+        const uint32_t *p = patterns[i / 8];
+        uint32_t id = quant_type_sparse(quant_type_id(ACCEL_INT(bits[i / 2 % 4]), 48, false), p[0],
+                                        p[1]);
+        struct quant_tensor t = { 0 }, nearest = { 0 };
+        struct quant_type own;
+        struct accel_error err;
+        accel_matrix *m = NULL;
+        char name[QUANT_NAME];
+        assert_true(quant_type_read(id, &own));
+        assert_true(own.keep == p[0] && own.block == p[1] &&
+                    own.format == ACCEL_INT(bits[i / 2 % 4]));
+        random_weights(&r, w, ROWS * N, false);
+        int rc = quant_matrix(id, i % 2 ? QUANT_GPTQ : QUANT_RTN, ROWS, N, w, i % 2 ? &stats : NULL,
+                              2, &t, &err);
+        if (rc || quant_matrix_load(id, t.data, t.size, ROWS, N, &m, &err))
+            fail_msg("%s: %s", quant_type_name(id, name), err.text);
+        assert_int_equal(quant_tensor_values(&t, ROWS, N, values, &err), ACCEL_OK);
+        for (uint32_t row = 0; row < ROWS; row++)
+            for (uint32_t first = 0; first < N; first += p[1]) {
+                uint32_t end = first + p[1] < N ? first + p[1] : N, count = 0, top = first;
+                for (uint32_t c = first; c < end; c++) {
+                    assert_true(values[row * N + c] == (float)accel_matrix_value(m, row, c));
+                    count += values[row * N + c] != 0.0f;
+                    top = fabsf(w[row * N + c]) > fabsf(w[row * N + top]) ? c : top;
+                }
+                if (count > (p[0] * (end - first) + p[1] - 1) / p[1])
+                    fail_msg("%s: row %u, columns %u on: %u weights", quant_type_name(id, name),
+                             row, first, count);
+                if (i % 2 == 0 && bits[i / 2 % 4] == 8 && values[row * N + top] == 0.0f)
+                    fail_msg("%s: row %u: the largest of columns %u on is gone",
+                             quant_type_name(id, name), row, first);
+            }
+        if (i % 2) { /* the hessian's error, of nearest values of the largest weights */
+            double error[2] = { 0 };
+            assert_int_equal(quant_matrix(id, QUANT_RTN, ROWS, N, w, NULL, 1, &nearest, &err),
+                             ACCEL_OK);
+            for (unsigned way = 0; way < 2; way++) {
+                assert_int_equal(quant_tensor_values(way ? &nearest : &t, ROWS, N, values, &err),
+                                 ACCEL_OK);
+                for (uint32_t row = 0; row < ROWS; row++)
+                    for (uint32_t a = 0; a < N; a++)
+                        for (uint32_t b = 0; b < N; b++)
+                            error[way] += (double)h[a * N + b] *
+                                          (double)(values[row * N + a] - w[row * N + a]) *
+                                          (double)(values[row * N + b] - w[row * N + b]);
+            }
+            if (!(error[0] < 0.8 * error[1]))
+                fail_msg("%s: error %g, %g nearest", quant_type_name(id, name), error[0], error[1]);
+        }
+        accel_matrix_free(m);
+        quant_tensor_free(&t);
+        quant_tensor_free(&nearest);
+    }
+}
+
+static void files_that_keep_another_number_of_weights_are_damaged(void **state)
+{
+    (void)state;
+    uint32_t base = quant_type_id(ACCEL_INT(4), 0, false), id = quant_type_sparse(base, 2, 4);
+    enum { N = 10, MASK = 3, CODES = 5 };
+    /* scale 1; columns 0 1, 6 7, 8 */
+    const uint8_t row[] = { 0x80, 0x3F, 1, 0xC3, 0x01, 0x21, 0x43, 0x05 };
+    uint8_t bad[sizeof row];
+    struct accel_error err;
+    accel_matrix *m = NULL;
+    float values[N];
+    uint64_t bytes;
+    char name[QUANT_NAME];
+    assert_string_equal(quant_type_name(id, name), "int4,2:4");
+    assert_true(quant_row_bytes(id, N, &bytes));
+    assert_int_equal(bytes, sizeof row);
+    assert_int_equal(quant_matrix_load(id, row, sizeof row, 1, N, &m, &err), ACCEL_OK);
+    for (uint32_t c = 0; c < N; c++) {
+        static const double want[N] = { 1, 2, 0, 0, 0, 0, 3, 4, 5, 0 };
+        assert_true(accel_matrix_value(m, 0, c) == want[c]);
+    }
+    accel_matrix_free(m);
+    /* one more, one less, one in the next block, none in the last, behind the end */
+    static const struct {
+        int at, value;
+    } spoiled[] = {
+        { MASK, 0xC7 }, { MASK, 0xC1 }, { MASK, 0xE1 }, { MASK + 1, 0 }, { MASK + 1, 5 }
+    };
+    for (size_t i = 0; i < sizeof spoiled / sizeof *spoiled; i++) {
+        memcpy(bad, row, sizeof row);
+        bad[spoiled[i].at] = (uint8_t)spoiled[i].value;
+        assert_int_equal(quant_matrix_load(id, bad, sizeof bad, 1, N, &m, &err), ACCEL_E_CORRUPT);
+        assert_int_equal(quant_dequantize_row(id, bad, values, N), ACCEL_E_CORRUPT);
+    }
+    /* types that there are not */
+    struct quant_type t;
+    for (uint32_t pattern = PATTERNS + 1; pattern < 16; pattern++)
+        assert_false(quant_type_read(base | pattern << 16, &t));
+    assert_int_equal(quant_type_sparse(base, 3, 4), 0);
+    assert_int_equal(quant_type_sparse(id, 2, 4), 0);
+    assert_int_equal(quant_type_sparse(quant_type_id(ACCEL_UINT(4), 32, false), 2, 4), 0);
+    assert_int_equal(quant_type_sparse(quant_type_id(ACCEL_INT(1), 32, false), 2, 4), 0);
+    assert_int_equal(quant_type_sparse(quant_type_id(ACCEL_INT(8), 32, true), 2, 4), 0);
+    assert_int_equal(quant_type_sparse(quant_type_outliers(base, 1), 2, 4), 0);
+    assert_int_equal(quant_type_outliers(id, 1), 0);
+}
+
 /* ---- hostile weights ---- */
 
 static void weights_of_zero_denormals_and_huge_ones_quantize_and_nan_is_named(void **state)
@@ -388,11 +506,13 @@ static void weights_of_zero_denormals_and_huge_ones_quantize_and_nan_is_named(vo
     (void)state;
     static float w[ROWS * COLS], values[ROWS * COLS];
     for (unsigned i = 0; accel_format_at(i); i++) {
-        for (unsigned way = 0; way < 3; way++) { /* plain, mx, with outliers */
+        for (unsigned way = 0; way < 4; way++) { /* plain, mx, with outliers, 2:4 */
             accel_format f = accel_format_at(i);
             bool book = f == ACCEL_CODEBOOK3 || f == ACCEL_CODEBOOK4;
             uint32_t id = quant_type_id(f, book ? 0 : 32, way == 1);
-            id = way == 2 ? quant_type_outliers(id, 2) : id;
+            id = way == 2   ? quant_type_outliers(id, 2)
+                 : way == 3 ? quant_type_sparse(id, 2, 4)
+                            : id;
             struct quant_tensor t = { 0 };
             struct accel_error err;
             if (!id)
@@ -436,6 +556,8 @@ int main(void)
         cmocka_unit_test(the_number_of_threads_changes_no_byte),
         cmocka_unit_test(outliers_leave_the_codes_to_the_others),
         cmocka_unit_test(files_with_impossible_outliers_are_damaged),
+        cmocka_unit_test(pruned_types_keep_n_of_m_weights_and_read_back),
+        cmocka_unit_test(files_that_keep_another_number_of_weights_are_damaged),
         cmocka_unit_test(weights_of_zero_denormals_and_huge_ones_quantize_and_nan_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -83,7 +83,8 @@ uint32_t quant_type_outliers(uint32_t id, uint32_t outliers)
     struct quant_type t;
     if (outliers > QUANT_OUTLIERS || !quant_type_read(id, &t) || t.outliers)
         return 0;
-    return outliers && !takes_outliers(t.format, t.mx) ? 0 : id | outliers << OUTLIERS_AT;
+    return outliers && (t.block || !takes_outliers(t.format, t.mx)) ? 0
+                                                                    : id | outliers << OUTLIERS_AT;
 }
 
 uint32_t quant_type_sparse(uint32_t id, uint32_t keep, uint32_t block)
