@@ -90,7 +90,7 @@ RTL_LIST := rtl/files.f
 RTL      := $(if $(wildcard $(RTL_LIST)),$(shell sed -e 's://.*$$::' $(RTL_LIST)))
 
 # Each of these adds its own section:
-#   sim/sim.mk              SIM_OBJS, SIM_LIBS, SIM_CFLAGS: the sim: backend; BOARD_SIM: a simulated board
+#   sim/sim.mk              SIM_OBJS, SIM_LIBS, SIM_CFLAGS: the sim: backend; BOARD_SIM, SMALL_SIM: simulated boards
 #   sim/tb/tb.mk            RTL_TESTS: testbench programs
 #   synth/synth.mk          synth-report
 #   firmware/firmware.mk    firmware, PICORV32: the processor beside the core
@@ -228,7 +228,8 @@ SUITE_unit := --suite unit $(UNIT_release) tests/runner.sh
 SUITE_asan := --suite cli-asan --env ACCEL=$(B)/asan/accel --env QUICK=1 $(CLI_TEST) --suite asan $(UNIT_asan)
 SUITE_cli  := --suite cli --env ACCEL=$(B)/accel $(CLI_TEST) tests/install.sh
 SUITE_cov  := --suite cli-cov --env ACCEL=$(B)/cov/accel --env QUICK=1 $(CLI_TEST) --suite cov $(UNIT_cov) \
-              --suite serial --env ACCEL=$(B)/cov/accel --env BOARD=$(BOARD_SIM) tests/serial.sh 'tests/serial.sh memory'
+              --suite serial --env ACCEL=$(B)/cov/accel --env BOARD=$(BOARD_SIM) tests/serial.sh 'tests/serial.sh memory' \
+              --suite serial-small --env ACCEL=$(B)/cov/accel --env BOARD=$(SMALL_SIM) 'tests/serial.sh small'
 SUITE_fuzz := --suite fuzz $(foreach f,$(FUZZERS),'tests/fuzz/run $(f) $(FUZZ_SECONDS)')
 # A few of what test-faults does
 SUITE_faults := --suite faults '$(B)/accel-faults --plans 20' $(if $(strip $(LIBS_test_usb)),\
@@ -247,7 +248,7 @@ test: test-programs ## build and run every test; results also in build/test/juni
 	    $(SUITE_sum)
 
 test-programs: all $(UNIT_release) $(UNIT_asan) $(UNIT_cov) $(B)/asan/accel $(B)/cov/accel $(FUZZERS) \
-               $(RTL_TESTS) $(FORMAL_TESTS) $(BOARD_SIM) $(B)/accel-faults $(B)/synth/gate_jobs cov-clean
+               $(RTL_TESTS) $(FORMAL_TESTS) $(BOARD_SIM) $(SMALL_SIM) $(B)/accel-faults $(B)/synth/gate_jobs cov-clean
 
 test-unit: $(UNIT_release) ## unit tests of the C modules only
 	@$(RUN_TESTS) $(SUITE_unit)
@@ -285,7 +286,7 @@ test-rtl: $(RTL_TESTS) ## testbenches of the RTL modules; TB_SEED=random for oth
 test-fuzz: $(FUZZERS) ## each fuzzer for FUZZ_SECONDS
 	@$(RUN_TESTS) $(SUITE_fuzz)
 
-coverage: $(UNIT_cov) $(B)/cov/accel $(BOARD_SIM) cov-clean ## line coverage of driver/; fails below 90 %
+coverage: $(UNIT_cov) $(B)/cov/accel $(BOARD_SIM) $(SMALL_SIM) cov-clean ## line coverage of driver/; fails below 90 %
 	@$(RUN_TESTS) $(SUITE_cov) $(SUITE_sum)
 
 # Counts of earlier runs would add up with those of this one.

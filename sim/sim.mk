@@ -70,15 +70,15 @@ $(SIM)/runtime.a:
 	    $(CXX) $(SIM_CXXFLAGS) -w -c -o $(SIM)/runtime/$$f.o $(SIM_ROOT)/include/$$f.cpp || exit 1; done
 	$(Q)ar rcs $@ $(SIM)/runtime/*.o
 
-# A device around the core as a class V$1. $(call soc_model,NAME,TOP,SHAPE,FLAGS,PREREQUISITES)
-# SHAPE: Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth of the core.
+# A device around the core as a class V$1, or V$6. $(call soc_model,NAME,TOP,SHAPE,FLAGS,PREREQUISITES,CLASS)
+# SHAPE: Kind:Rows:Lanes:ScaleUnits:MaxN:XDepth:WDepth of the core; empty: FLAGS have them.
 define soc_model
 $(SIM)/$1/model.a: $(shell cat rtl/files.f) rtl/files.f sim/sim.mk $5
 	$$(call say,VERILATE,$1)
 	@rm -rf $$(@D) && mkdir -p $$(@D)
-	$$(Q)$(VERILATOR) --cc $(VERILATOR_FLAGS) -Mdir $$(@D) --prefix V$1 --top-module $2 \
-	    $(foreach p,1:Kind 2:Rows 3:Lanes 4:ScaleUnits 5:MaxN 6:XDepth 7:WDepth,-G$(call field,$p,2)=$(call field,$3,$(call field,$p,1))) \
-	    -GODepth=$(SIM_ODEPTH) $4 -f rtl/files.f
+	$$(Q)$(VERILATOR) --cc $(VERILATOR_FLAGS) -Mdir $$(@D) --prefix V$(or $6,$1) --top-module $2 \
+	    $(if $3,$(foreach p,1:Kind 2:Rows 3:Lanes 4:ScaleUnits 5:MaxN 6:XDepth 7:WDepth,-G$(call field,$p,2)=$(call field,$3,$(call field,$p,1))) \
+	    -GODepth=$(SIM_ODEPTH)) $4 -f rtl/files.f
 	$$(Q)$(call compile_verilated,$$(filter-out -I%,$$(SIM_CXXFLAGS)))
 	$$(Q)ar rcs $$@ $$(@D)/*.o
 endef
@@ -93,10 +93,19 @@ BOARD_LIB   := $(SIM)/board/model.a
 $(eval $(call soc_model,board,accel_soc,$(BOARD_MODEL),-GMemory=1 $(if $(BOARD_CPU),-Wno-lint -GCpu=1 \
     -G'Firmware="$(abspath $(BOARD_HEX))"' $(B)/firmware/picorv32.v),$(if $(BOARD_CPU),$(BOARD_HEX) $(B)/firmware/picorv32.v)))
 
-$(B)/accel-board: sim/board.cpp sim/soc.h sim/options.h sim/bad_wire.h sim/plain_memory.h $(BOARD_LIB) $(SIM)/runtime.a | $(LINK_NUMBERS)
-	$(call say,CXX,$@)
-	$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -I$(B)/gen -I$(SIM)/board -o $@ $< $(BOARD_LIB) \
-	    $(SIM)/runtime.a $(SIM_LIBS) -lpthread
+# accel-board-small: that with the parameters that synth/boards.mk gives the core of iCEBreaker.
+SMALL_SIM := $(B)/accel-board-small
+SMALL_LIB := $(SIM)/board_small/model.a
+$(eval $(call soc_model,board_small,accel_soc,,$$(addprefix -G,ODepth=0 ClockHz=$$(word 4,$$(BOARD_icebreaker))000000 $$(filter-out board,$$(CORE_ice40))),synth/boards.mk,board))
+
+# $(call board_sim,PROGRAM,MODEL)
+define board_sim
+$1: sim/board.cpp sim/soc.h sim/options.h sim/bad_wire.h sim/plain_memory.h $2 $(SIM)/runtime.a | $(LINK_NUMBERS)
+	$$(call say,CXX,$$@)
+	$$(Q)$(CXX) $(SIM_CXXFLAGS) -Wall -Wextra -I$(B)/gen -I$(dir $2) -o $$@ $$< $2 $(SIM)/runtime.a $(SIM_LIBS) -lpthread
+endef
+$(eval $(call board_sim,$(BOARD_SIM),$(BOARD_LIB)))
+$(eval $(call board_sim,$(SMALL_SIM),$(SMALL_LIB)))
 
 # The whole device from its USB pins on, with memory and processor, below accel-faults and accel-usbip. Its milliseconds are
 # short, but three must be longer than a microframe: after that it would be suspended.

@@ -6,7 +6,7 @@
 CORE_ecp5  := board Kind=2 Rows=8 Lanes=32 ScaleUnits=2 MaxN=16 XDepth=1024 WDepth=512
 CORE_usb   := board_usb_fs $(wordlist 2,20,$(CORE_ecp5))
 CORE_ulpi  := board_ulpi $(wordlist 2,20,$(CORE_ecp5))
-# As much as the UP5K has room for: 97 % of its logic cells. The clock is not met yet, docs/boards.md.
+# As much as the UP5K has room for.
 CORE_ice40 := board Kind=2 Rows=4 Lanes=8 ScaleUnits=1 MaxN=16 XDepth=512 WDepth=512 Requant=0 Small=1 CmdRoom=64 XRoom=512 WRoom=2048 HRoom=512 \
               ORoom=0 ResultBytes=256 ResultSlots=2
 # With SDRAM, and a processor whose firmware is in the bitstream.
@@ -26,7 +26,7 @@ BOARD_ulx3s-85f-sdram := ulx3s ecp5 sdram 45 ulx3s --85k --package CABGA381 --sp
 BOARD_ulx3s-25f-sdram := ulx3s ecp5 sdram 45 ulx3s --25k --package CABGA381 --speed 6
 BOARD_ulx3s-85f-usb-sdram := ulx3s_usb ecp5 usb_sdram 48 ulx3s --85k --package CABGA381 --speed 6
 BOARD_ulx3s-25f-usb-sdram := ulx3s_usb ecp5 usb_sdram 48 ulx3s --25k --package CABGA381 --speed 6
-BOARD_icebreaker := icebreaker ice40 ice40 24 ice40_generic --up5k --package sg48
+BOARD_icebreaker := icebreaker ice40 ice40 21 ice40_generic --up5k --package sg48
 BOARDS     := icebreaker ulx3s-85f ulx3s-25f orangecrab cynthion ulx3s-85f-usb ulx3s-25f-usb orangecrab-usb cynthion-usb \
               ulx3s-85f-sdram ulx3s-25f-sdram ulx3s-85f-usb-sdram ulx3s-25f-usb-sdram
 # What several tops of one board have in common; each has pins of its own in its folder.
@@ -40,7 +40,7 @@ BOARD_BIN   = $(BOARD_DIR)/$(BOARD).$(if $(filter ice40,$(word 2,$(BOARD_$(BOARD
 .PHONY: bitstream program board-tools
 ifneq ($(filter $(BOARDS),$(BOARD)),)
 bitstream: $(BOARD_BIN) ## what programs a board, BOARD=ulx3s-85f ...; docs/boards.md
-	@sed -n 's/^Info: \(Max frequency for clock .*\)/  \1/p' $(BOARD_DIR)/$(BOARD).log | tail -n 1
+	@sed -n '/PACKER_GND/d; s/^Info: \(Max frequency for clock .*\)/  \1/p' $(BOARD_DIR)/$(BOARD).log | tail -n 1
 	@echo '  $(BOARD_BIN)'
 else
 bitstream:
@@ -150,5 +150,5 @@ $(B)/lint/board-core-$1: $(RTL) $(RTL_LIST) rtl/soc/lint/picorv32.v $(wildcard r
 endef
 $(eval $(call board_core_lint,sdram,45))
 $(eval $(call board_core_lint,usb_sdram,48))
-$(eval $(call board_core_lint,ice40,24))
+$(eval $(call board_core_lint,ice40,21))
 $(foreach t,$(BOARD_TOPS),$(eval $(call board_lint,$(word 1,$(subst :, ,$t)),$(word 2,$(subst :, ,$t)))))

@@ -2,7 +2,8 @@
 # serial.sh - the accel command on a simulated board behind a serial port: every bit as on cpu:, whatever the cable does.
 # SPDX-License-Identifier: Apache-2.0
 #
-#   ACCEL=build/accel BOARD=build/accel-board [KILLS=20] tests/serial.sh
+#   ACCEL=build/accel BOARD=build/accel-board [KILLS=20] tests/serial.sh [memory]
+#   ACCEL=build/accel BOARD=build/accel-board-small tests/serial.sh small
 set -uo pipefail
 accel=$(realpath "${ACCEL:-build/accel}") board=$(realpath "${BOARD:-build/accel-board}")
 model=models/stories-ternary-tq2_0.gguf
@@ -88,6 +89,17 @@ if [ "${1:-}" = memory ]; then
     fi
     "$accel" poke -d "serial:$port" 132=0 32771=0x12345678
     is 'a word poked into the window of the memory is peeked there' 0 '12345678' "$accel" peek -d "serial:$port" 32771
+    exit
+fi
+
+if [ "${1:-}" = small ]; then           # a core without counters, requantizers and outliers
+    plug_in
+    is 'random jobs on a small board equal cpu:' 0 'every bit as on cpu:' "$accel" selftest -d "serial:$port" --jobs 1
+    is 'bringup of a small board passes, and says that it counts nothing' 0 'skipped  *cable  *the device counts no frames' \
+        "$accel" bringup -d "serial:$port"
+    plug_in --faults 20000
+    is 'a model on a small board over a bad cable equals cpu:' 0 '^identical' \
+        "$accel" verify -d cpu: -d "serial:$port" -m "$model" -p 'Once' -n 1
     exit
 fi
 

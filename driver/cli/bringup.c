@@ -352,9 +352,15 @@ static enum outcome throughput(struct walk *k)
 
 static enum outcome cable(struct walk *k)
 {
-    uint32_t v[LINK_REG_REWOUND - LINK_REG_GOOD + 1];
+    uint32_t v[LINK_REG_REWOUND - LINK_REG_GOOD + 1], left_out = 0;
     if (!k->has_link) {
         say(k, "no link");
+        return SKIPPED;
+    }
+    if (accel_peek(k->dev, LINK_REG_CORE + 12, 1, &left_out, &k->err))
+        return failed(k);
+    if (left_out & 1) {
+        say(k, "the device counts no frames");
         return SKIPPED;
     }
     if (accel_peek(k->dev, LINK_REG_GOOD, sizeof v / sizeof *v, v, &k->err))

@@ -20,7 +20,8 @@ module group_scale #(
     parameter Requant    = 1,
     parameter DBits      = 24,              // 24..40
     parameter Chunks     = 8,               // that may be on their way here, power of two, >= 2
-    parameter Apart      = 0,               // 1: a slice every 2 + sh cycles: it is shifted bit by bit, and nothing needs to be forwarded
+    parameter Apart      = 0,               // 1: a slice every 3 + sh cycles: it is shifted bit by bit, and nothing needs to be forwarded.
+                                            // Its product has two cycles
     parameter Serial     = 0                // 0: multipliers, a slice a cycle; 1..3: so many digits a cycle
 ) (
     input  wire                      clk_i,
@@ -88,8 +89,18 @@ module group_scale #(
     wire en;                                // the pipeline moves
     wire rq_wait = requant_i && c_last && !rq_valid_i;
     reg  v1, v2;                            // slices accepted one and two moves ago
-    wire open = en && c_valid && hdr_valid_i && !rq_wait && !(Apart != 0 && v1);
+    wire still;
+    wire open = en && c_valid && hdr_valid_i && !rq_wait && !(Apart != 0 && (v1 || !still));
     wire last_turn;                         // of those that a slice takes
+    generate
+        if (Apart != 0) begin : g_still     // the multipliers' operands have stood for a cycle: two cycles for the product
+            reg held;
+            assign still = held;
+            always @(posedge clk_i) held <= d_valid_i && c_valid && hdr_valid_i && !accept;
+        end else begin : g_moving
+            assign still = 1'b1;
+        end
+    endgenerate
     assign d_ready_o  = open && last_turn;
     assign accept     = d_valid_i && d_ready_o;
     assign hdr_free_o = accept && slice_last && c_col_last && c_hdr_last;

@@ -18,7 +18,8 @@ module sequencer #(
     parameter Sel       = 0,                // 1: groups can have selectors
     parameter Outliers  = 0,                // 1: row tiles can have outliers
     parameter Steps     = 65535,            // bits that a legal command can set in steps: registers need no others
-    parameter Hold      = 0,                // 1: a command stays at cmd_i until its job is done, so it needs no registers
+    parameter Hold      = 0,                // 1: a command stays at cmd_i until its job is done, so it needs no registers; nor is
+                                            // there a multiplier: it begins n + 3 cycles later
     parameter Window    = 0                 // 1, 3: words say which steps they use (docs/core.md); 0: one word a step
 ) (
     input  wire                      clk_i,
@@ -104,20 +105,53 @@ module sequencer #(
     wire [3:0]  planes      = cmd_i[99:96];
     wire [1:0]  coding      = cmd_i[101:100];
     wire        x_load      = cmd_i[104];
-    wire [31:0] x_count     = {16'd0, n} * {16'd0, steps};
-    wire        legal = row_tiles != 0 && n != 0 && n <= Columns[15:0] && steps != 0 && chunk_steps != 0 &&
+    wire        plausible = row_tiles != 0 && n != 0 && n <= Columns[15:0] && steps != 0 && chunk_steps != 0 &&
                         chunk_steps <= MaxChunk[15:0] && planes != 0 && planes <= 4'd8 && (coding == 2'd3 ? Table != 0 : cmd_i[110:106] == 0) &&
-                        x_count <= Room[31:0] && (x_load || x_count[Xw:0] <= x_loaded_i) &&
                         (Requant != 0 || !cmd_i[105]) && (Sel != 0 || !cmd_i[111]) && cmd_i[15:8] == 0 &&
                         (Outliers != 0 || cmd_i[115:112] == 0) && cmd_i[127:116] == 0;
+    wire        checked, legal;             // legal is known; it is
+    wire [Xw:0] x_count;
 
     reg         busy, walking;              // busy: until the last result; walking: until the last beat
     wire        free    = !busy && (!cpl_valid_o || cpl_ready_i);
-    assign start_o      = cmd_valid_i && free && op == OpGemm && legal;
-    assign cmd_ready_o  = Hold != 0 ? (busy ? job_done_i : free && !start_o) : free;
+    assign start_o      = cmd_valid_i && checked && free && op == OpGemm && legal;
+    wire        refused = cmd_valid_i && checked && free && !start_o;      // or a fence
     assign busy_o      = busy;
     assign x_start_o   = start_o && x_load;
-    assign x_count_o   = x_count[Xw:0];
+    assign x_count_o   = x_count;
+
+    generate
+        if (Hold != 0) begin : g_count      // columns times steps, a column a cycle
+            reg  [Xw:0]   count;
+            reg  [Nw:0]   counted;
+            reg           seen, known, right, over;
+            wire [16:0]   wide = {1'b0, steps};
+            wire          unused_wide = &{1'b0, wide};
+            wire [Xw+1:0] more = {1'b0, count} + {1'b0, wide[Xw:0]};
+            wire          enough = counted == n[Nw:0];
+            assign {checked, legal, x_count, cmd_ready_o} = {known, right, count, over};
+            always @(posedge clk_i) over <= !rst_i && (refused || (busy && job_done_i));
+            always @(posedge clk_i)
+                if (rst_i || busy || !cmd_valid_i || refused || over) {seen, known} <= 2'b00;
+                else {seen, known} <= {1'b1, seen && (enough || !right)};
+            always @(posedge clk_i)
+                if (!seen) begin
+                    right   <= plausible && (steps & ~Steps[15:0]) == 0;
+                    count   <= {Xw+1{1'b0}};
+                    counted <= {Nw+1{1'b0}};
+                end else if (!enough) begin
+                    right   <= right && more <= Room[Xw+1:0];
+                    count   <= more[Xw:0];
+                    counted <= counted + 1'b1;
+                end else if (!known) right <= right && (x_load || count <= x_loaded_i);
+        end else begin : g_multiply
+            wire [31:0] product = {16'd0, n} * {16'd0, steps};
+            assign checked = 1'b1;
+            assign cmd_ready_o = free;
+            assign x_count = product[Xw:0];
+            assign legal   = plausible && product <= Room[31:0] && (x_load || x_count <= x_loaded_i);
+        end
+    endgenerate
 
     // ---- the job
     localparam Job = 100;
@@ -259,7 +293,7 @@ module sequencer #(
             if (start_o) begin
                 busy    <= 1'b1;
                 walking <= 1'b1;
-            end else if (cmd_valid_i && free) begin
+            end else if (refused) begin
                 cpl_valid_o <= 1'b1;
                 cpl_o       <= {op == OpFence ? StDone : StIllegal, id};
             end

@@ -83,18 +83,21 @@ module link_control #(
     wire        ours    = session_i == session && session != 16'd0;
     wire [15:0] ahead   = sequence_i - want;
     wire        gap     = ahead != 16'd0 && !ahead[15];
+    // Decided with the header: there may be more room later. What it depends on has not changed for two cycles then, but for
+    // room, which grew.
     reg  [16:0] free;
-    always @*
+    reg         may, taking;
+    always @(posedge clk_i) begin
         case (type_i[2:0])
-            3'd`LINK_STREAM_COMMAND: free = free_i[16:0];
-            3'd`LINK_STREAM_X:       free = free_i[33:17];
-            3'd`LINK_STREAM_W:       free = free_i[50:34];
-            3'd`LINK_STREAM_H:       free = free_i[67:51];
-            default:                 free = free_i[84:68];
+            3'd`LINK_STREAM_COMMAND: free <= free_i[16:0];
+            3'd`LINK_STREAM_X:       free <= free_i[33:17];
+            3'd`LINK_STREAM_W:       free <= free_i[50:34];
+            3'd`LINK_STREAM_H:       free <= free_i[67:51];
+            default:                 free <= free_i[84:68];
         endcase
-    wire        fits    = {1'b0, length_i} <= free;
-    reg         taking;                     // decided with the header: there may be more room later
-    wire        take    = header_i ? data && ours && ahead == 16'd0 && fits : taking;
+        may <= data && ours && ahead == 16'd0 && {1'b0, length_i} <= free;
+    end
+    wire        take = header_i ? may : taking;
     always @(posedge clk_i)
         if (rst_i) taking <= 1'b0;
         else if (header_i) taking <= take;
@@ -117,7 +120,7 @@ module link_control #(
     wire        is_peek = type_i == `LINK_TYPE_PEEK && length_i == 16'd4 && request[31:16] != 16'd0 &&
                           request[31:16] <= `LINK_PEEK_WORDS;
     wire        is_poke = type_i == `LINK_TYPE_POKE && length_i == 16'd8;
-    reg  [15:0] request_session, request_tag, poll_tag, ready_tag;
+    reg  [15:0] request_session, request_tag, room_tag;
     reg         answer_due, answer_poke, poke_due, ready_due, poll_due, nak_due, nak_sent, ack_due;
     reg  [1:0]  taken;                      // frames since the last acknowledgement: not each one gets its own
     reg         asking;                     // decided with the header, too
@@ -151,8 +154,8 @@ module link_control #(
         source == Answer ? {answer_length, request_tag, want, cursor_i, request_session, 8'd0,
                             answer_poke ? 8'd`LINK_TYPE_POKED : 8'd`LINK_TYPE_PEEKED} :
         source == Frame  ? {frame_length_i, frame_tag_i, want, cursor_i, session, 8'd0, frame_type_i} :
-        ready_due        ? {16'd20, ready_tag, want, cursor_i, session, 8'd0, 8'd`LINK_TYPE_READY} :
-                           {16'd20, poll_due ? poll_tag : 16'd0, want, cursor_i, session, ack_flags, 8'd`LINK_TYPE_ACK};
+        ready_due        ? {16'd20, room_tag, want, cursor_i, session, 8'd0, 8'd`LINK_TYPE_READY} :
+                           {16'd20, poll_due ? room_tag : 16'd0, want, cursor_i, session, ack_flags, 8'd`LINK_TYPE_ACK};
     assign told_o = say_ready || say_ack;
     always @(posedge clk_i)
         if (rst_i) begin
@@ -184,9 +187,12 @@ module link_control #(
             end
             if (poke_done) poke_due <= 1'b0;
             if (side_done_o && side_write_i && side_addr_i == `LINK_REG_SCRATCH) scratch <= side_data_i;
-            if (good_i && is_reset) ready_due <= 1'b1;
+            if (good_i && is_reset) begin
+                ready_due <= 1'b1;
+                poll_due  <= 1'b0;
+            end
             if (good_i && is_poll) begin
-                poll_due <= 1'b1;
+                poll_due <= !ready_due;     // both have one tag
                 nak_sent <= 1'b0;
             end
             if (missed && (!nak_sent || is_poll)) nak_due <= 1'b1;
@@ -213,18 +219,17 @@ module link_control #(
             request_tag     <= tag_i;
             answer_poke     <= is_poke;
         end
-        if (good_i && is_reset) ready_tag <= tag_i;
-        if (good_i && is_poll) poll_tag <= tag_i;
+        if (good_i && (is_reset || (is_poll && !ready_due))) room_tag <= tag_i;
     end
 
     // ---- payloads: words of room or registers, or a frame of results
     reg  [1:0]  sending;                    // source of the frame that is going out
-    reg  [5:0]  word;                       // which word comes next
+    reg  [5:0]  word, shown;                // which word comes next; the one before it
     reg  [2:0]  left;                       // bytes of the current one still to send
     reg  [31:0] bytes;
     // a register goes out in the cycle in which none is left of the word before: others may read in all the rest
     wire        side    = left != 3'd0;
-    wire [15:0] at      = request[15:0] + {10'd0, word} - 16'd1;
+    wire [15:0] at      = request[15:0] + {10'd0, shown};
     wire [15:0] address = side ? side_addr_i : at;
     // a far one takes its time, and the payload waits for it; a word behind the last one asked for must not be read
     wire        peek_far = !side && sending == Answer && !answer_poke && word != 6'd0 && word <= request[21:16] && at >= `LINK_REG_FAR;
@@ -257,9 +262,10 @@ module link_control #(
             word    <= 6'd0;
             left    <= 3'd0;
         end else if (rst_i || (left == 3'd0 && (!peek_far || peek_done))) begin
-            bytes <= next_word;
-            left  <= 3'd4;
-            word  <= word + 6'd1;
+            bytes  <= next_word;
+            left   <= 3'd4;
+            word   <= word + 6'd1;
+            shown  <= word;
         end else if (side && tx_payload_ready_i) begin
             bytes <= {8'd0, bytes[31:8]};
             left  <= left - 3'd1;

@@ -28,10 +28,13 @@ module link_fifo #(
     reg [Aw:0] wr, kept;                    // one bit more than the address tells full from empty
     wire [Aw:0] rd = limit_o[Aw:0] ^ Full[Aw:0];    // limit_o is Depth ahead of it
     reg [Aw-2:0] news;                      // bytes freed since the host was told, up to a quarter of Depth
-    wire [Aw:0] used  = kept - rd;
-    wire        fetch = used != 0 && (!valid_o || ready_i);
+    wire [Aw:0] free  = limit_o[Aw:0] - kept;
+    wire        fetch = kept != rd && (!valid_o || ready_i);
 
-    assign free_o  = Full[16:0] - {{16-Aw{1'b0}}, used};
+    generate
+        if (Aw < 16) assign free_o = {{16-Aw{1'b0}}, free};
+        else         assign free_o = free;
+    endgenerate
 
     assign grown_o = news[Aw-2];
 

@@ -42,11 +42,12 @@ module link_results #(
 
     (* no_rw_check *) reg [7:0] mem [0:Bytes*Slots-1];  // what is being overwritten, nobody wants: see below
     reg [32:0] meta [0:Slots-1];            // completion, tag, length
-    reg [15:0] base, top;
+    reg [15:0] base;
+    reg [Sw:0] top;                         // its low bits; the frames from base to top are All at most
     reg [Bw:0] fill;                        // bytes in the frame that is being filled
     reg [1:0]  at;                          // byte of the completion that comes next
-    wire [15:0] kept = top - base;
-    wire        room = kept != All[15:0];
+    wire [Sw:0] kept = top - base[Sw:0];
+    wire        room = kept != All[Sw:0];
 
     // a completion waits until the bytes before it are in a frame of their own
     wire        byte_in = valid_i && ready_o;
@@ -66,23 +67,24 @@ module link_results #(
         else if (last) meta[top[Sw-1:0]] <= {1'b1, cpl_i[15:0], 16'd4};
 
     // an acknowledgement of more than there is was held back, or is of no session of ours
-    wire [15:0] arrived = ack_i - base, gone = cursor_o - base;
-    wire        ack = ack_valid_i && arrived <= kept;
+    wire [15:0] arrived = ack_i - base;
+    wire [Sw:0] gone    = cursor_o[Sw:0] - base[Sw:0];
+    wire        ack = ack_valid_i && arrived <= {{15-Sw{1'b0}}, kept};
     wire        nak = ack && nak_i;
     assign rewound_o = nak && cursor_o != ack_i;
-    assign frame_o = cursor_o != top;
+    assign frame_o = cursor_o[Sw:0] != top;
     always @(posedge clk_i)
         if (rst_i) begin
             base     <= 16'd0;
-            top      <= 16'd0;
+            top      <= 0;
             cursor_o <= 16'd0;
             fill     <= 0;
             at       <= 2'd0;
         end else begin
             if (ack) base <= ack_i;
-            if (nak || (ack && gone < arrived)) cursor_o <= ack_i;
+            if (nak || (ack && gone < arrived[Sw:0])) cursor_o <= ack_i;
             else if (send_i) cursor_o <= cursor_o + 16'd1;
-            if (full || flush || last) top <= top + 16'd1;
+            if (full || flush || last) top <= top + 1'b1;
             if (full || flush) fill <= 0;
             else if (byte_in) fill <= fill + 1'b1;
             if (cpl) at <= at + 2'd1;

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 `default_nettype none
 module icebreaker #(
-    parameter Mhz = 24                      // clock of the core, a multiple of 3 from 18 to 33
+    parameter Mhz = 24                      // clock of the core, a multiple of 3 from 12 to 33
 ) (
     input  wire clk_12mhz_i,
     input  wire rx_i,
