@@ -74,19 +74,15 @@ static float bits_to_float(uint32_t bits)
     return f;
 }
 
+/* Without branches, so that rows of them become vector instructions: 2^112 makes up for the other bias, for subnormals too. */
 static float read_half(const uint8_t *p)
 {
-    uint32_t h = read_u16(p);
-    uint32_t sign = (h & 0x8000u) << 16;
-    uint32_t exponent = h >> 10 & 31u;
-    uint32_t mantissa = h & 1023u;
-    if (exponent == 31)
-        return bits_to_float(sign | 0x7F800000u | mantissa << 13);
-    if (exponent == 0) { /* zero or subnormal: mantissa * 2^-24, exact */
-        float f = (float)mantissa * 0x1p-24f;
-        return sign ? -f : f;
-    }
-    return bits_to_float(sign | (exponent + 112) << 23 | mantissa << 13);
+    uint32_t h = read_u16(p), bits = (h & 0x7FFFu) << 13;
+    uint32_t sign = (h & 0x8000u) << 16, odd = (h & 0x7C00u) == 0x7C00u ? 0x7F800000u : 0;
+    uint32_t value;
+    float f = bits_to_float(bits) * 0x1p112f;
+    memcpy(&value, &f, sizeof value);
+    return bits_to_float(sign | (odd ? odd | bits : value));
 }
 
 /* ---- blocks of 32 ---- */

@@ -372,10 +372,14 @@ static void plain_error(const struct job *j, const float *value, const float *w,
 {
     float e[8] = { 0 }, n[8] = { 0 };
     *error = *norm = 0;
-    for (uint32_t c = 0; c < j->cols; c++) {
-        float d = value[c] - w[c], weight = j->weight ? j->weight[c] : 1.0f;
-        e[c % 8] += d * d * weight;
-        n[c % 8] += w[c] * w[c] * weight;
+    for (uint32_t first = 0; first < j->cols; first += 8) {
+        uint32_t many = j->cols - first < 8 ? j->cols - first : 8;
+        for (uint32_t i = 0; i < many; i++) {
+            uint32_t c = first + i;
+            float d = value[c] - w[c], weight = j->weight ? j->weight[c] : 1.0f;
+            e[i] += d * d * weight;
+            n[i] += w[c] * w[c] * weight;
+        }
     }
     for (unsigned i = 0; i < 8; i++) {
         *error += (double)e[i];

@@ -34,22 +34,35 @@ static double sum_parts(float *v, uint32_t n)
 }
 
 /* First every error, then their sum: a loop that sums does not become vector instructions. */
+static inline __attribute__((always_inline)) double part_error(float low, float high,
+                                                               const float *w, const float *weight,
+                                                               uint32_t m, float scale, float zero)
+{
+    const float inverse = 1.0f / scale;
+    float e[AT_ONCE];
+    for (uint32_t i = 0; i < m; i++) {
+        float d = w[i] - scale * (whole(low, high, w[i], inverse, zero) - zero);
+        e[i] = d * d;
+    }
+    for (uint32_t i = 0; weight && i < m; i++)
+        e[i] *= weight[i];
+    return sum_parts(e, m);
+}
+
 static double integer_error(const struct quant_levels *l, const float *w, const float *weight,
                             uint32_t n, float scale, float zero)
 {
-    const float low = l->low, high = l->high, inverse = 1.0f / scale;
-    float e[AT_ONCE];
     double sum = 0;
-    for (uint32_t at = 0; at < n; at += AT_ONCE, w += AT_ONCE) {
-        uint32_t m = n - at < AT_ONCE ? n - at : AT_ONCE;
-        for (uint32_t i = 0; i < m; i++) {
-            float d = w[i] - scale * (whole(low, high, w[i], inverse, zero) - zero);
-            e[i] = d * d;
-        }
-        for (uint32_t i = 0; weight && i < m; i++)
-            e[i] *= weight[at + i];
-        sum += sum_parts(e, m);
-    }
+    /* the usual groups without a loop's overhead: this is most of what rounding to nearest takes */
+    if (n == 32 && !weight)
+        return part_error(l->low, l->high, w, NULL, 32, scale, zero);
+    if (n == 64 && !weight)
+        return part_error(l->low, l->high, w, NULL, 64, scale, zero);
+    if (n == 128 && !weight)
+        return part_error(l->low, l->high, w, NULL, 128, scale, zero);
+    for (uint32_t at = 0; at < n; at += AT_ONCE)
+        sum += part_error(l->low, l->high, w + at, weight ? weight + at : NULL,
+                          n - at < AT_ONCE ? n - at : AT_ONCE, scale, zero);
     return sum;
 }
 
@@ -76,8 +89,13 @@ double quant_scale_error(const struct quant_levels *l, const float *w, const flo
     float inverse = 1.0f / scale;
     double sum = 0;
     if (scale == 0.0f || !isfinite(inverse)) {
-        for (uint32_t i = 0; i < n; i++)
-            sum += (double)w[i] * (double)w[i] * (weight ? (double)weight[i] : 1.0);
+        double part[8] = { 0 };
+        for (uint32_t first = 0; first < n; first += 8)
+            for (uint32_t i = 0; i < 8 && first + i < n; i++)
+                part[i] += (double)w[first + i] * (double)w[first + i] *
+                           (weight ? (double)weight[first + i] : 1.0);
+        for (uint32_t i = 0; i < 8; i++)
+            sum += part[i];
         return sum;
     }
     if (l->integer)
@@ -136,26 +154,27 @@ static void sums_of(const struct search *s, float inverse, float zero, double *s
     }
 }
 
-/* With the codes that the best scale gives: the scale (and offset) of least squares. */
-static void fit(const struct search *s, bool offset)
+/* With the codes that the best scale gives: the scale (and offset) of least squares. Is it better? */
+static bool fit(const struct search *s, bool offset)
 {
     struct quant_scale b = *s->best;
     double sums[SUMS];
     if (b.scale == 0.0f || b.sel != s->sel)
-        return;
+        return false;
     sums_of(s, 1.0f / b.scale, b.zero, sums);
     double kk = sums[KK], k1 = sums[K1], wk = sums[WK], w1 = sums[W1], one = sums[ONE];
     if (!offset) {
         if (kk > 0)
             try_scale(s, (float)(wk / kk), 0.0f);
-        return;
+        return s->best->error < b.error;
     }
     double det = kk * one - k1 * k1;
     if (det <= 1e-9 * kk * one)
-        return;
+        return false;
     double scale = (wk * one - w1 * k1) / det, start = (w1 * kk - wk * k1) / det;
     if (scale > 0)
         try_scale(s, (float)scale, (float)(-start / scale));
+    return s->best->error < b.error;
 }
 
 /* How far the range may be clipped: the fewer the values, the more. */
@@ -186,8 +205,8 @@ static void find_offset(const struct search *s, float min, float max)
                 try_scale(s, scale, -low / scale);
         }
     }
-    fit(s, true);
-    fit(s, true);
+    if (fit(s, true))
+        fit(s, true);
 }
 
 static void find_symmetric(const struct search *s, float peak)
@@ -209,15 +228,27 @@ static void find_symmetric(const struct search *s, float peak)
             try_scale(s, fabsf(peak) * clip / top, 0.0f);
         }
     }
-    fit(s, false);
-    fit(s, false);
+    if (fit(s, false))
+        fit(s, false);
 }
 
 void quant_find_scale(accel_format f, const struct quant_levels *levels, const float *w,
                       const float *weight, uint32_t n, struct quant_scale *best)
 {
-    float min = w[0], max = w[0];
-    for (uint32_t i = 1; i < n; i++) {
+    float low[8], high[8], min = w[0], max = w[0];
+    for (uint32_t i = 0; i < 8; i++)
+        low[i] = high[i] = w[0];
+    uint32_t whole_part = n / 8 * 8;
+    for (uint32_t first = 0; first < whole_part; first += 8)
+        for (uint32_t i = 0; i < 8; i++) {
+            low[i] = w[first + i] < low[i] ? w[first + i] : low[i];
+            high[i] = w[first + i] > high[i] ? w[first + i] : high[i];
+        }
+    for (uint32_t i = 0; i < 8; i++) {
+        min = low[i] < min ? low[i] : min;
+        max = high[i] > max ? high[i] : max;
+    }
+    for (uint32_t i = whole_part; i < n; i++) {
         min = w[i] < min ? w[i] : min;
         max = w[i] > max ? w[i] : max;
     }
