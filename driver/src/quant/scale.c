@@ -17,7 +17,8 @@ static inline float whole(float low, float high, float w, float inverse, float z
     return (q + magic) - magic;
 }
 
-static void fold(float *restrict low, const float *restrict high, uint32_t n)
+static inline __attribute__((always_inline)) void fold(float *restrict low,
+                                                       const float *restrict high, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++)
         low[i] += high[i];
@@ -33,10 +34,25 @@ static double sum_parts(float *v, uint32_t n)
     return (double)v[0];
 }
 
+/* The same for the group sizes that are powers of two, which it pays to unroll: n is a constant here. */
+static inline __attribute__((always_inline)) double sum_power(float *v, uint32_t n)
+{
+    if (n >= 128)
+        fold(v, v + 64, 64);
+    if (n >= 64)
+        fold(v, v + 32, 32);
+    fold(v, v + 16, 16);
+    fold(v, v + 8, 8);
+    fold(v, v + 4, 4);
+    fold(v, v + 2, 2);
+    return (double)(v[0] + v[1]);
+}
+
 /* First every error, then their sum: a loop that sums does not become vector instructions. */
 static inline __attribute__((always_inline)) double part_error(float low, float high,
                                                                const float *w, const float *weight,
-                                                               uint32_t m, float scale, float zero)
+                                                               uint32_t m, bool unrolled,
+                                                               float scale, float zero)
 {
     const float inverse = 1.0f / scale;
     float e[AT_ONCE];
@@ -46,7 +62,7 @@ static inline __attribute__((always_inline)) double part_error(float low, float 
     }
     for (uint32_t i = 0; weight && i < m; i++)
         e[i] *= weight[i];
-    return sum_parts(e, m);
+    return unrolled ? sum_power(e, m) : sum_parts(e, m);
 }
 
 static double integer_error(const struct quant_levels *l, const float *w, const float *weight,
@@ -55,14 +71,14 @@ static double integer_error(const struct quant_levels *l, const float *w, const 
     double sum = 0;
     /* the usual groups without a loop's overhead: this is most of what rounding to nearest takes */
     if (n == 32 && !weight)
-        return part_error(l->low, l->high, w, NULL, 32, scale, zero);
+        return part_error(l->low, l->high, w, NULL, 32, true, scale, zero);
     if (n == 64 && !weight)
-        return part_error(l->low, l->high, w, NULL, 64, scale, zero);
+        return part_error(l->low, l->high, w, NULL, 64, true, scale, zero);
     if (n == 128 && !weight)
-        return part_error(l->low, l->high, w, NULL, 128, scale, zero);
+        return part_error(l->low, l->high, w, NULL, 128, true, scale, zero);
     for (uint32_t at = 0; at < n; at += AT_ONCE)
         sum += part_error(l->low, l->high, w + at, weight ? weight + at : NULL,
-                          n - at < AT_ONCE ? n - at : AT_ONCE, scale, zero);
+                          n - at < AT_ONCE ? n - at : AT_ONCE, false, scale, zero);
     return sum;
 }
 
@@ -150,7 +166,7 @@ static void sums_of(const struct search *s, float inverse, float zero, double *s
             v[WK][i] = weight * w[i] * k[i];
         }
         for (unsigned i = 0; i < SUMS; i++)
-            sums[i] += sum_parts(v[i], m);
+            sums[i] += m == 64 ? sum_power(v[i], 64) : sum_parts(v[i], m);
     }
 }
 
