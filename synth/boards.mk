@@ -26,7 +26,7 @@ BOARD_ulx3s-85f-sdram := ulx3s ecp5 sdram 45 ulx3s --85k --package CABGA381 --sp
 BOARD_ulx3s-25f-sdram := ulx3s ecp5 sdram 45 ulx3s --25k --package CABGA381 --speed 6
 BOARD_ulx3s-85f-usb-sdram := ulx3s_usb ecp5 usb_sdram 48 ulx3s --85k --package CABGA381 --speed 6
 BOARD_ulx3s-25f-usb-sdram := ulx3s_usb ecp5 usb_sdram 48 ulx3s --25k --package CABGA381 --speed 6
-BOARD_icebreaker := icebreaker ice40 ice40 21 ice40_generic --up5k --package sg48
+BOARD_icebreaker := icebreaker ice40 ice40 24 ice40_generic --up5k --package sg48
 BOARDS     := icebreaker ulx3s-85f ulx3s-25f orangecrab cynthion ulx3s-85f-usb ulx3s-25f-usb orangecrab-usb cynthion-usb \
               ulx3s-85f-sdram ulx3s-25f-sdram ulx3s-85f-usb-sdram ulx3s-25f-usb-sdram
 # What several tops of one board have in common; each has pins of its own in its folder.
@@ -150,5 +150,5 @@ $(B)/lint/board-core-$1: $(RTL) $(RTL_LIST) rtl/soc/lint/picorv32.v $(wildcard r
 endef
 $(eval $(call board_core_lint,sdram,45))
 $(eval $(call board_core_lint,usb_sdram,48))
-$(eval $(call board_core_lint,ice40,21))
+$(eval $(call board_core_lint,ice40,24))
 $(foreach t,$(BOARD_TOPS),$(eval $(call board_lint,$(word 1,$(subst :, ,$t)),$(word 2,$(subst :, ,$t)))))

@@ -229,7 +229,8 @@ module link_control #(
     reg  [31:0] bytes;
     // a register goes out in the cycle in which none is left of the word before: others may read in all the rest
     wire        side    = left != 3'd0;
-    wire [15:0] at      = request[15:0] + {10'd0, shown};
+    reg  [15:0] at;                         // the register of that word, a cycle late: none is read while a word goes out
+    always @(posedge clk_i) at <= request[15:0] + {10'd0, shown};
     wire [15:0] address = side ? side_addr_i : at;
     // a far one takes its time, and the payload waits for it; a word behind the last one asked for must not be read
     wire        peek_far = !side && sending == Answer && !answer_poke && word != 6'd0 && word <= request[21:16] && at >= `LINK_REG_FAR;
