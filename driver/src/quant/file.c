@@ -20,6 +20,7 @@
 
 #include <float.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -250,42 +251,99 @@ static void forget(const struct gguf_tensor *t)
 
 /* ---- without calibration ---- */
 
+/* A piece of a tensor as floats, read while the one before it is quantized. */
+struct piece {
+    const struct gguf_tensor *tensor;
+    struct accel_quantize_tensor *info;
+    uint64_t first;
+    uint32_t rows; /* 0: the tensor is at its end */
+    float *w;
+    int rc;
+    struct accel_error err;
+    pthread_t thread;
+    bool threaded;
+};
+
+static void *read_piece(void *arg)
+{
+    struct piece *p = arg;
+    p->rc = quant_read_rows(p->tensor, p->first, p->rows, p->w, p->info, &p->err);
+    return NULL;
+}
+
+/* What comes from row first on, at most `most` rows. */
+static void start_piece(struct piece *p, uint64_t first, uint64_t most)
+{
+    uint64_t left = p->tensor->ne[1] - first;
+    p->first = first;
+    p->rows = (uint32_t)(left < most ? left : most);
+    p->rc = ACCEL_OK;
+    p->threaded = p->rows && pthread_create(&p->thread, NULL, read_piece, p) == 0;
+    if (p->rows && !p->threaded)
+        read_piece(p);
+}
+
+static void end_piece(struct piece *p)
+{
+    if (p->threaded)
+        pthread_join(p->thread, NULL);
+    p->threaded = false;
+}
+
+static int quantize_piece(struct conversion *c, size_t i, const struct piece *p, double *error,
+                          double *norm, struct accel_error *err)
+{
+    const struct gguf_tensor *t = p->tensor;
+    struct accel_error why = { 0 };
+    struct quant_tensor q = { 0 };
+    int rc = quant_matrix(c->types[i], QUANT_RTN, p->rows, (uint32_t)t->ne[0], p->w, NULL,
+                          c->threads, &q, &why);
+    if (rc)
+        return accel_fail(err, rc, "tensor %.*s: %.120s", quant_name_length(t), t->name.data,
+                          why.text);
+    *error += q.error;
+    *norm += q.norm;
+    rc = gguf_write_data(c->out, q.data, q.size, err);
+    quant_tensor_free(&q);
+    return rc;
+}
+
 static int stream_tensor(struct conversion *c, size_t i, struct accel_error *err)
 {
     const struct gguf_tensor *t = gguf_tensor_at(c->file, i);
     struct accel_quantize_tensor *info = &c->info[i];
-    struct accel_error why = { 0 };
-    uint32_t cols = (uint32_t)t->ne[0];
-    uint64_t rows = t->ne[1], at_once = PIECE / cols + 1;
+    struct piece pieces[2] = { { .tensor = t, .info = info }, { .tensor = t, .info = info } };
+    uint64_t rows = t->ne[1], at_once = PIECE / t->ne[0] + 1;
     size_t bytes, before = c->done;
     double error = 0, norm = 0;
+    int rc = ACCEL_OK;
     at_once = at_once < rows ? at_once : rows;
-    float *w = mul_size((size_t)at_once, cols, &bytes) && mul_size(bytes, sizeof *w, &bytes)
-                   ? malloc(bytes)
-                   : NULL;
-    int rc = w ? ACCEL_OK : accel_fail(err, ACCEL_E_NOMEM, "out of memory: %u columns", cols);
-    for (uint64_t r = 0; r < rows && !rc; r += at_once) {
-        uint32_t n = (uint32_t)(rows - r < at_once ? rows - r : at_once);
-        struct quant_tensor q = { 0 };
-        rc = quant_read_rows(t, r, n, w, info, err);
-        if (rc)
-            break;
-        rc = quant_matrix(c->types[i], QUANT_RTN, n, cols, w, NULL, c->threads, &q, &why);
-        if (rc) {
-            rc = accel_fail(err, rc, "tensor %.*s: %.120s", quant_name_length(t), t->name.data,
-                            why.text);
+    for (unsigned k = 0; k < 2 && !rc; k++)
+        if (!mul_size((size_t)at_once, (size_t)t->ne[0], &bytes) ||
+            !mul_size(bytes, sizeof(float), &bytes) || !(pieces[k].w = malloc(bytes)))
+            rc = accel_fail(err, ACCEL_E_NOMEM, "out of memory: %llu columns",
+                            (unsigned long long)t->ne[0]);
+    if (!rc)
+        start_piece(&pieces[0], 0, at_once);
+    for (unsigned k = 0; !rc && pieces[k].rows; k ^= 1) {
+        struct piece *p = &pieces[k], *next = &pieces[k ^ 1];
+        end_piece(p);
+        if (p->rc) {
+            rc = accel_fail(err, p->rc, "%s", p->err.text);
             break;
         }
-        error += q.error;
-        norm += q.norm;
-        rc = gguf_write_data(c->out, q.data, q.size, err);
-        quant_tensor_free(&q);
-        c->done = before + (uint64_t)((double)t->size * (double)(r + n) / (double)rows);
+        start_piece(next, p->first + p->rows, at_once);
+        rc = quantize_piece(c, i, p, &error, &norm, err);
+        c->done = before +
+                  (uint64_t)((double)t->size * (double)(p->first + p->rows) / (double)rows);
         if (!rc)
             rc = report(c, NULL, NULL, NULL, err);
     }
+    for (unsigned k = 0; k < 2; k++) {
+        end_piece(&pieces[k]);
+        free(pieces[k].w);
+    }
     info->error = norm > 0 ? error / norm : 0.0;
-    free(w);
     return rc;
 }
 
