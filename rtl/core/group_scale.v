@@ -20,7 +20,7 @@ module group_scale #(
     parameter Requant    = 1,
     parameter DBits      = 24,              // 24..40
     parameter Chunks     = 8,               // that may be on their way here, power of two, >= 2
-    parameter Apart      = 0,               // 1: a slice every 3 + sh cycles: it is shifted bit by bit, and nothing needs to be forwarded.
+    parameter Apart      = 0,               // 1: a slice every 2 + sh cycles: it is shifted bit by bit, and nothing needs to be forwarded.
                                             // Its product has two cycles
     parameter Serial     = 0                // 0: multipliers, a slice a cycle; 1..3: so many digits a cycle
 ) (

@@ -29,13 +29,15 @@ TB_TOPS_sequencer     := sequencer_one:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPl
                          sequencer_skip:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=1:Window=1 \
                          sequencer_shift:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=1:Window=3:Outliers=1
 TB_TOPS_header_loader := header_loader_8x2:header_loader:Rows=8:ScaleUnits=2 header_loader_8x8:header_loader:Rows=8:ScaleUnits=8 \
-                         header_loader_sel:header_loader:Rows=8:ScaleUnits=2:Sel=1
+                         header_loader_sel:header_loader:Rows=8:ScaleUnits=2:Sel=1 header_loader_late:header_loader:Rows=8:ScaleUnits=2:Late=1
 TB_TOPS_group_scale   := group_scale_8x2:group_scale:Rows=8:ScaleUnits=2:MaxN=4 group_scale_8x8:group_scale:Rows=8:ScaleUnits=8:MaxN=4 \
                          group_scale_plain:group_scale:Rows=8:ScaleUnits=4:MaxN=4:Requant=0 \
+                         group_scale_apart:group_scale:Rows=8:ScaleUnits=2:MaxN=4:Requant=0:Apart=1 \
                          group_scale_serial_1:group_scale:Rows=8:ScaleUnits=8:MaxN=4:Serial=1 \
                          group_scale_serial_2:group_scale:Rows=8:ScaleUnits=4:MaxN=4:Serial=2:DBits=36 \
                          group_scale_serial_3:group_scale:Rows=8:ScaleUnits=2:MaxN=4:Serial=3:DBits=40:Requant=0
-TB_TOPS_tile_drain    := tile_drain_16x4:tile_drain:Rows=16:ScaleUnits=4 tile_drain_16x16:tile_drain:Rows=16:ScaleUnits=16
+TB_TOPS_tile_drain    := tile_drain_16x4:tile_drain:Rows=16:ScaleUnits=4 tile_drain_16x16:tile_drain:Rows=16:ScaleUnits=16 \
+                         tile_drain_hold:tile_drain:Rows=16:ScaleUnits=4:Hold=1
 
 # The link and what stands around the core. Small buffers, so that they fill.
 TB_TOPS_link := link_rx:link_rx link_tx:link_tx link_fifo_16:link_fifo:Depth=16 link_fifo_64:link_fifo:Depth=64 \

@@ -4,6 +4,7 @@
 
 #include "Vgroup_scale_8x2.h"
 #include "Vgroup_scale_8x8.h"
+#include "Vgroup_scale_apart.h"
 #include "Vgroup_scale_plain.h"
 #include "Vgroup_scale_serial_1.h"
 #include "Vgroup_scale_serial_2.h"
@@ -20,8 +21,9 @@ int64_t wrap48(int64_t v)
     return (int64_t)((uint64_t)v << 16) >> 16;
 }
 
-/* Serial: digits a cycle, 0 with multipliers. */
-template <class Top, unsigned Rows, unsigned Units, bool Requant, unsigned Serial, unsigned DBits>
+/* Serial: digits a cycle, 0 with multipliers. Apart: terms are shifted bit by bit. */
+template <class Top, unsigned Rows, unsigned Units, bool Requant, unsigned Serial, unsigned DBits,
+          bool Apart = false>
 void job(tb::Job &job)
 {
     constexpr unsigned Slices = Rows / Units;
@@ -143,7 +145,9 @@ void job(tb::Job &job)
             if (rq)
                 rqs.push_back(q);
         }
-        const unsigned digits = asym ? 9 : 6, turns = Serial ? (digits + Serial - 1) / Serial : 1;
+        const unsigned digits = asym ? 9 : 6;
+        const unsigned turns = Serial ? (digits + Serial - 1) / Serial : Apart ? 2 : 1;
+        const unsigned most = turns + (Apart ? size - 1 : 0); /* with the largest shift */
         const uint64_t begin = dut.now(), slices = d.queue.size();
         dut->asym_i = asym;
         dut->requant_i = rq;
@@ -153,7 +157,7 @@ void job(tb::Job &job)
         dut.step();
         dut->clear_i = 0;
         unsigned slice = 0;
-        bool hdr_up = false, rq_up = false;
+        bool hdr_up = false, rq_up = false, stood = false;
         while (!results.empty()) {
             hdr_up = !headers.empty() && (hdr_up || !hdr.now());
             rq_up = !rqs.empty() && (rq_up || !rqv.now());
@@ -175,6 +179,8 @@ void job(tb::Job &job)
             const bool accept = dut->d_valid_i && dut->d_ready_o;
             const bool free = dut->hdr_free_o, rq_free = dut->rq_free_o;
             CHECK(!accept || hdr_up, "a slice was accepted without its header");
+            CHECK(!Apart || !accept || stood, "a product had less than two cycles");
+            stood = dut->d_valid_i && hdr_up && !accept;
             CHECK(!free || (accept && slice + 1 == Slices),
                   "a header was freed before its last slice");
             CHECK(!rq_free || free, "multipliers were freed before the headers");
@@ -197,7 +203,7 @@ void job(tb::Job &job)
         CHECK_EQ(dut->overflow_o, expect_overflow, "overflow");
         if (job.number % 4 == 3 && !hdr_up)
             CHECK(dut.now() - begin >= slices * turns &&
-                      dut.now() - begin <= slices * turns + (Requant ? 13 : 7),
+                      dut.now() - begin <= slices * most + (Requant ? 13 : 7),
                   "%u slices of %u cycles took %u cycles", (unsigned)slices, turns,
                   (unsigned)(dut.now() - begin));
         for (int t = 0; t < 6; t++) {
@@ -226,5 +232,7 @@ int main(int argc, char **argv)
              job<Vgroup_scale_serial_2, 8, 4, true, 2, 36>);
     run.test("group_scale with three digits a cycle takes 2, 3 with offsets", 80,
              job<Vgroup_scale_serial_3, 8, 2, false, 3, 40>);
+    run.test("group_scale that shifts bit by bit takes 2 cycles a slice and one a bit", 80,
+             job<Vgroup_scale_apart, 8, 2, false, 0, 24, true>);
     return run.finish();
 }

@@ -5,6 +5,7 @@
 
 #include "Vheader_loader_8x2.h"
 #include "Vheader_loader_8x8.h"
+#include "Vheader_loader_late.h"
 #include "Vheader_loader_sel.h"
 
 namespace
@@ -186,5 +187,7 @@ int main(int argc, char **argv)
              job<Vheader_loader_8x8, 8, 8, false>);
     run.test("header_loader hands out the selectors of groups ahead of their scales", 60,
              job<Vheader_loader_sel, 8, 2, true>);
+    run.test("header_loader with words a cycle late hands out each job's headers and no others", 60,
+             job<Vheader_loader_late, 8, 2, false>);
     return run.finish();
 }
