@@ -350,7 +350,7 @@ static int print_plan(const struct work *w, char **plan, size_t *len)
         return usage_error("out of memory for the plan");
     fprintf(out, "# by %s: %.6g %s of %.6g, KL divergence %.6g on calibration\n", by_names[w->by],
             shown_cost(w, w->found.cost), cost_names[w->kind], w->budget, w->measured);
-    for (uint32_t u = 0; u < w->p.units; u++)
+    for (uint32_t u = 0; w->pick && u < w->p.units; u++)
         fprintf(out, "%s = %s\n", w->a.units[u].name,
                 plan_print_choice(w->choices[w->pick[u]], text));
     if (fclose(out) == 0)

@@ -71,8 +71,8 @@ enum {
 
 enum { MAX_LIST = 32 };
 
-/* What --kv takes. */
-enum { KV_FORMATS = 4 };
+/* What --kv takes, but for keys and values of two widths. */
+enum { KV_FORMATS = 5 };
 extern const struct kv_format {
     const char *name;
     struct accel_kv_options how;

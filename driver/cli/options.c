@@ -34,9 +34,10 @@ static const struct flag flags[] = {
       "bits of activations: 4, 8 or 16, in two passes of 8 (default 8)" },
     { FLAG(CONTEXT), NULL, "--context", "N",
       "tokens the context holds (default: the model's, at most 4096)" },
-    { FLAG(KV), NULL, "--kv", "FORMAT", "key/value cache: f32, int8, int4 or int2 (default f32)" },
+    { FLAG(KV), NULL, "--kv", "FORMAT",
+      "key/value cache: f32, int8, int4, int3, int2, or of two kinds, as int4/int2 (default f32)" },
     { FLAG(KVS), NULL, "--kv", "FORMAT",
-      "key/value cache: f32, int8, int4 or int2; may be given more than once (default f32)" },
+      "key/value cache: f32, int8, int4, int3, int2, or int4/int2 and the like; may be given more than once (default f32)" },
     { FLAG(CHUNKS), NULL, "--chunks", "N", "score only the first N chunks" },
     { FLAG(CLOCK), NULL, "--clock", "MHZ", "clock of the projection (default 50)" },
     { FLAG(LINK), NULL, "--link", "MBS", "link of the projection in 10^6 bytes/s (default 40)" },
@@ -146,18 +147,28 @@ static const char *append(const char **list, unsigned *count, const char *v)
 const struct kv_format kv_formats[KV_FORMATS] = { { "f32", { 0 } },
                                                   { "int8", { .bits = 8 } },
                                                   { "int4", { .bits = 4 } },
+                                                  { "int3", { .bits = 3 } },
                                                   { "int2", { .bits = 2 } } };
 
-/* How the cache is kept. Returns what was expected instead, or NULL. */
+static const struct kv_format *find_kv(const char *name, size_t len)
+{
+    for (unsigned i = 0; i < KV_FORMATS; i++)
+        if (strlen(kv_formats[i].name) == len && memcmp(kv_formats[i].name, name, len) == 0)
+            return &kv_formats[i];
+    return NULL;
+}
+
+/* How the cache is kept: "int4", or keys and values "int4/int2". Returns what was expected instead, or NULL. */
 static const char *get_kv(const char *v, struct accel_kv_options *kv)
 {
-    for (unsigned i = 0; i < KV_FORMATS; i++) {
-        if (strcmp(v, kv_formats[i].name) == 0) {
-            *kv = kv_formats[i].how;
-            return NULL;
-        }
-    }
-    return "f32, int8, int4 or int2";
+    const char *slash = strchr(v, '/'), *end = v + strlen(v);
+    const struct kv_format *keys = find_kv(v, (size_t)((slash ? slash : end) - v));
+    const struct kv_format *values = slash ? find_kv(slash + 1, (size_t)(end - slash) - 1) : keys;
+    if (!keys || !values || !keys->how.bits != !values->how.bits)
+        return "f32, int8, int4, int3 or int2, or two of the integers as int4/int2";
+    *kv = keys->how;
+    kv->value_bits = values->how.bits;
+    return NULL;
 }
 
 /* Store one flag's value. Returns what was expected instead, or NULL. */

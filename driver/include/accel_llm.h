@@ -89,8 +89,9 @@ typedef struct accel_llm accel_llm;
 
 /** How keys and values are kept; all 0: as float32. docs/kv.md says how they are rounded. */
 struct accel_kv_options {
-    uint32_t     bits;          /**< of a code: 8, 4 or 2; 0: float32. Attention is then on the host, also
+    uint32_t     bits;          /**< of a code: 8, 4, 3 or 2; 0: float32. Attention is then on the host, also
                                      with a device that takes whole models (cuda:) */
+    uint32_t     value_bits;    /**< of a value's code, where keys' have `bits`; 0: as many */
 };
 
 /** Bytes that a token takes in such a cache for good, scales and all; 0 if there is no such cache. */

@@ -24,9 +24,9 @@ static struct group group_of(const struct kv_cache *kv, bool keys, size_t g)
                 : (struct group){ g * kv->span, 1, kv->span };
 }
 
-static unsigned top_code(const struct kv_cache *kv)
+static unsigned bits_of(const struct kv_cache *kv, bool keys)
 {
-    return (1u << kv->how.bits) - 1;
+    return keys || !kv->how.value_bits ? kv->how.bits : kv->how.value_bits;
 }
 
 static float unit_of(struct kv_scale s)
@@ -45,7 +45,7 @@ static uint16_t unit_above(double d)
 }
 
 /* All values finite. */
-static struct kv_scale fit(const struct kv_cache *kv, const float *v, struct group at)
+static struct kv_scale fit(unsigned top, const float *v, struct group at)
 {
     struct kv_scale s = { 0 };
     float low = v[at.first], high = low;
@@ -54,7 +54,7 @@ static struct kv_scale fit(const struct kv_cache *kv, const float *v, struct gro
         low = x < low ? x : low;
         high = x > high ? x : high;
     }
-    double unit = ((double)high - (double)low) / (KV_FINE * top_code(kv));
+    double unit = ((double)high - (double)low) / (KV_FINE * top);
     double most = fmax(fabs((double)low), fabs((double)high)) / MOST_ZERO;
     s.unit = unit_above(unit > most ? unit : most);
     if (s.unit)
@@ -75,15 +75,17 @@ static unsigned code_of(struct kv_scale s, unsigned top, float v)
 static void round_block(const struct kv_cache *kv, bool keys, const float *v, uint8_t *codes,
                         struct kv_scale *scales)
 {
-    const unsigned bits = kv->how.bits;
+    const unsigned bits = bits_of(kv, keys), top = (1u << bits) - 1;
     size_t groups = keys ? kv->key_scales : kv->value_scales, at = 0;
-    memset(codes, 0, kv->block_bytes);
+    memset(codes, 0, kv->bytes[keys]);
     for (size_t g = 0; g < groups; g++) {
         struct group where = group_of(kv, keys, g);
-        scales[g] = fit(kv, v, where);
+        scales[g] = fit(top, v, where);
         for (size_t i = 0; i < where.count; i++, at += bits) {
-            unsigned code = code_of(scales[g], top_code(kv), v[where.first + i * where.stride]);
-            codes[at / 8] = (uint8_t)(codes[at / 8] | code << at % 8);
+            unsigned code = code_of(scales[g], top, v[where.first + i * where.stride]) << at % 8;
+            codes[at / 8] = (uint8_t)(codes[at / 8] | code);
+            if (code >> 8) /* 3 bits may lie across two bytes */
+                codes[at / 8 + 1] = (uint8_t)(code >> 8);
         }
     }
 }
@@ -91,13 +93,16 @@ static void round_block(const struct kv_cache *kv, bool keys, const float *v, ui
 static void expand_block(const struct kv_cache *kv, bool keys, const uint8_t *codes,
                          const struct kv_scale *scales, float *v)
 {
-    const unsigned bits = kv->how.bits, top = top_code(kv);
+    const unsigned bits = bits_of(kv, keys), top = (1u << bits) - 1;
     size_t groups = keys ? kv->key_scales : kv->value_scales, at = 0;
     for (size_t g = 0; g < groups; g++) {
         struct group where = group_of(kv, keys, g);
         float unit = unit_of(scales[g]);
         for (size_t i = 0; i < where.count; i++, at += bits) {
-            int code = (int)((uint32_t)codes[at / 8] >> at % 8 & top);
+            unsigned two = codes[at / 8];
+            if (at % 8 + bits > 8)
+                two |= (unsigned)codes[at / 8 + 1] << 8;
+            int code = (int)(two >> at % 8 & top);
             v[where.first + i * where.stride] = unit * (float)(KV_FINE * code + scales[g].zero);
         }
     }
@@ -105,7 +110,8 @@ static void expand_block(const struct kv_cache *kv, bool keys, const uint8_t *co
 
 static uint8_t *codes_of(const struct kv_cache *kv, uint32_t layer, size_t block, bool keys)
 {
-    return kv->codes + (((size_t)layer * kv->blocks + block) * 2 + !keys) * kv->block_bytes;
+    return kv->codes + ((size_t)layer * kv->blocks + block) * (kv->bytes[0] + kv->bytes[1]) +
+           (keys ? 0 : kv->bytes[1]);
 }
 
 static struct kv_scale *scales_of(const struct kv_cache *kv, uint32_t layer, size_t block,
@@ -208,16 +214,19 @@ void kv_expand(const struct kv_cache *kv, uint32_t layer, size_t pos,
 static int shape(struct kv_cache *kv, const struct accel_kv_options *how,
                  const struct accel_model_info *model, struct accel_error *err)
 {
-    if (how->bits != 8 && how->bits != 4 && how->bits != 2)
-        return accel_fail(err, ACCEL_E_ARG, "a cache of %u bits; there are 2, 4, 8 and 0 (float32)",
-                          how->bits);
     kv->how = *how;
+    for (int keys = 0; keys < 2; keys++) {
+        unsigned bits = bits_of(kv, keys);
+        if (bits != 8 && bits != 4 && bits != 3 && bits != 2)
+            return accel_fail(err, ACCEL_E_ARG,
+                              "a cache of %u bits; there are 2, 3, 4, 8 and 0 (float32)", bits);
+        kv->bytes[keys] = (size_t)model->kv_heads * model->head_dim * KV_BLOCK / 8 * bits;
+    }
     kv->layers = model->layers;
     kv->width = model->kv_heads * model->head_dim;
     kv->span = model->head_dim;
     while (kv->span < KV_BLOCK && kv->width % (2 * kv->span) == 0)
         kv->span *= 2;
-    kv->block_bytes = (size_t)kv->width * KV_BLOCK / 8 * how->bits;
     kv->key_scales = kv->width;
     kv->value_scales = (size_t)KV_BLOCK * (kv->width / kv->span);
     return ACCEL_OK;
@@ -230,7 +239,7 @@ int kv_open(struct kv_cache *kv, const struct accel_kv_options *how,
     if (rc)
         return rc;
     kv->blocks = context / KV_BLOCK;
-    kv->codes = new_array(kv->layers, kv->blocks, 2 * kv->block_bytes, 1);
+    kv->codes = new_array(kv->layers, kv->blocks, kv->bytes[0] + kv->bytes[1], 1);
     kv->scales = new_array(kv->layers, kv->blocks, kv->key_scales + kv->value_scales,
                            sizeof *kv->scales);
     kv->newest = new_array(kv->layers, 2 * KV_BLOCK, kv->width, sizeof *kv->newest);
@@ -262,7 +271,7 @@ double accel_kv_token_bytes(const accel_model *model, const struct accel_kv_opti
 
 double kv_token_bytes(const struct kv_cache *kv)
 {
-    size_t block = 2 * kv->block_bytes +
+    size_t block = kv->bytes[0] + kv->bytes[1] +
                    (kv->key_scales + kv->value_scales) * sizeof(struct kv_scale);
     return (double)kv->layers * (double)block / KV_BLOCK;
 }

@@ -24,9 +24,9 @@ struct kv_cache {
     uint32_t layers, width; /* of a token's keys: heads * dim */
     uint32_t span;          /* channels of a token's values that share a scale */
     uint32_t blocks;        /* that the context holds as a whole */
-    uint32_t rounded;   /* tokens that are codes, a multiple of KV_BLOCK; later ones are floats */
-    size_t block_bytes; /* codes of a block of keys, or of values */
-    uint8_t *codes;     /* [layers][blocks][2][block_bytes]: keys, values */
+    uint32_t rounded; /* tokens that are codes, a multiple of KV_BLOCK; later ones are floats */
+    size_t bytes[2];  /* codes of a block of values, of keys */
+    uint8_t *codes;   /* [layers][blocks]: keys, values */
     size_t key_scales, value_scales; /* of a block */
     struct kv_scale *scales;         /* [layers][blocks][key_scales + value_scales] */
     float *newest;                   /* [layers][2][KV_BLOCK][width] */

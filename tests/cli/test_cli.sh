@@ -100,7 +100,7 @@ expect "a missing tensor is named" 15 err 'blk.3.ffn_down.weight' info -m "$T/te
 
 # ---- run ----
 expect "run goes on with the prompt" 0 out '^Once upon a time[,.]* [a-z]' run -d cpu: -n 20
-expect "an unknown kind of cache lists the known ones" 2 err 'f32, int8, int4 or int2' run --kv int3
+expect "an unknown kind of cache lists the known ones" 2 err 'int3 or int2, or two' run --kv int5
 expect "run goes on with a cache of codes" 0 out '^cache           int4, 960 bytes for a token, and 196608 ' run -d cpu: -n 60 --kv int4
 expect "run reports 100 % of the work on the device" 0 out '^on the device   100.00 %' run -d cpu: -n 5
 accel run -d cpu: -n 30 -s 5
@@ -171,6 +171,10 @@ expect "activations have 4, 8 or 16 bits" 2 err 'expected 4, 8 or 16' verify --a
 accel verify -d cpu: -d cpu: -n 3 --json
 [ "$rc" -eq 0 ] && [ "$(field identical)" = True ]
 report $? "verify --json tells the verdict"
+for kv in int5/int2 int4/f32 f32/int2 /int2 int4/; do
+    expect "a cache of $kv is refused" 2 err 'as int4/int2' run --kv "$kv"
+done
+expect "keys and values have codes of two widths" 0 out '^cache           int3/int2, 672 bytes for a token' run -d cpu: -n 40 --kv int3/int2
 expect "verify takes a cache of codes" 0 out '^identical$' verify -d cpu: -d cpu:path=reference -n 70 --kv int2
 expect "verify refuses more tokens than the context holds" 17 err 'do not fit' verify -d cpu: -d cpu: -n 600
 expect "bench prints a row for each format" 0 out '^cpu: .* int3 ' \

@@ -97,13 +97,20 @@ static double half_step(const struct cache *c, int keys, size_t t, size_t i, uns
 static void a_value_comes_back_within_half_a_step(void **state)
 {
     (void)state;
-    for (unsigned bits = 2; bits <= 8; bits *= 2) {
-        struct accel_kv_options how = { .bits = bits };
+    static const struct accel_kv_options ways[] = { { .bits = 2 },
+                                                    { .bits = 3 },
+                                                    { .bits = 4 },
+                                                    { .bits = 8 },
+                                                    { .bits = 3, .value_bits = 2 },
+                                                    { .bits = 2, .value_bits = 8 } };
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+        struct accel_kv_options how = ways[way];
         struct cache *c = fill(4, 16, &how);
         double worst = 0;
         for (int keys = 0; keys < 2; keys++)
             for (size_t t = 0; t < TOKENS; t++)
                 for (size_t i = 0; i < 64; i++) {
+                    unsigned bits = keys || !how.value_bits ? how.bits : how.value_bits;
                     double off = fabs(got(c, keys, t, i) - (double)c->in[keys][t][i]);
                     if (t >= TOKENS / KV_BLOCK * KV_BLOCK)
                         assert_true(off == 0);
@@ -178,11 +185,15 @@ static void a_token_takes_the_bytes_that_are_said(void **state)
     assert_true(kv_token_bytes(&c->kv) == 32 + 8 + 8);
     assert_int_equal(kv_newest_bytes(&c->kv), 2 * 32 * 64 * 4);
     drop(c);
-    how.bits = 3;
+    how = (struct accel_kv_options){ .bits = 4, .value_bits = 3 };
+    c = fill(4, 16, &how);
+    assert_true(kv_token_bytes(&c->kv) == 32 + 24 + 8 + 8);
+    drop(c);
+    how.value_bits = 5;
     struct kv_cache kv = { 0 };
     struct accel_model_info model = { .layers = 1, .kv_heads = 1, .head_dim = 2 };
     assert_int_equal(kv_open(&kv, &how, &model, CONTEXT, &err), ACCEL_E_ARG);
-    assert_non_null(strstr(err.text, "2, 4, 8 and 0"));
+    assert_non_null(strstr(err.text, "2, 3, 4, 8 and 0"));
     kv_close(&kv);
 }
 
@@ -229,7 +240,9 @@ static float *eval_on(accel_llm *llm, size_t first, size_t n)
     return logits;
 }
 
-static const struct accel_kv_options kinds[] = { { .bits = 8 }, { .bits = 4 }, { .bits = 2 } };
+static const struct accel_kv_options kinds[] = {
+    { .bits = 8 }, { .bits = 4 }, { .bits = 3, .value_bits = 2 }, { .bits = 2 }
+};
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static void logits_have_the_same_bits_for_every_batch_size(void **state)
@@ -272,7 +285,7 @@ static void more_bits_are_nearer_to_a_float_cache(void **state)
     double by[KINDS];
     for (size_t k = 0; k < KINDS; k++)
         by[k] = distance(kinds[k]);
-    assert_true(by[0] > 0 && by[0] < by[1] / 2 && by[1] < by[2] / 2 && by[2] < 1);
+    assert_true(by[0] > 0 && by[0] < by[1] / 2 && by[1] < by[2] / 2 && by[2] < by[3] && by[3] < 1);
 }
 
 static void a_rewind_to_floats_or_to_a_block_is_exact(void **state)

@@ -324,18 +324,17 @@ static int work_init(struct row_work *r, const struct job *j)
         uint32_t count = quant_outliers(&j->own, j->cols);
         r->base = calloc(j->cols, sizeof *r->base);
         r->slot = calloc(j->cols, sizeof *r->slot);
-        r->rest = calloc(j->cols, sizeof *r->rest);
-        r->rest_weight = calloc(j->cols, sizeof *r->rest_weight);
         r->row.place = calloc(count, 1);
         r->row.k = calloc(count, 1);
-        if (!r->base || !r->slot || !r->rest || !r->rest_weight || !r->row.place || !r->row.k)
+        if (!r->base || !r->slot || !r->row.place || !r->row.k)
             return ACCEL_E_NOMEM;
     }
-    if (j->own.block) {
-        r->row.kept = calloc(j->cols, 1);
+    if (j->own.block && !(r->row.kept = calloc(j->cols, 1)))
+        return ACCEL_E_NOMEM;
+    if (j->own.block || j->own.outliers) {
         r->rest = calloc(j->cols, sizeof *r->rest);
         r->rest_weight = calloc(j->cols, sizeof *r->rest_weight);
-        if (!r->row.kept || !r->rest || !r->rest_weight)
+        if (!r->rest || !r->rest_weight)
             return ACCEL_E_NOMEM;
     }
     if ((j->own.format & 0xF00u) == ACCEL_CODING_UNSIGNED && !(r->row.zero = calloc(r->groups, 1)))
