@@ -105,6 +105,27 @@ static void find_book(struct row_work *r, const float *w, const float *weight, f
     quant_levels_init(r->type.format, 0, r->row.book, &r->book);
 }
 
+/* What losing each weight would cost, into r->work: w^2 times what its input counts or, with GPTQ, by what the others cannot
+ * make up for (SparseGPT, arXiv 2301.00774). */
+static void set_costs(struct row_work *r, const float *w, const float *weight, const float *inverse)
+{
+    for (uint32_t c = 0; c < r->cols; c++) {
+        float square = w[c] * w[c];
+        r->work[c] = inverse ? square / inverse[c] : weight ? square * weight[c] : square;
+    }
+}
+
+/* The dearest column of first .. end - 1 that is left; its cost becomes -1. */
+static uint32_t take_dearest(float *cost, uint32_t first, uint32_t end)
+{
+    uint32_t best = end;
+    for (uint32_t c = first; c < end; c++)
+        if (!(cost[c] < 0.0f) && (best == end || cost[c] > cost[best]))
+            best = c;
+    cost[best] = -1.0f;
+    return best;
+}
+
 /* The weights that count most, in each block, become outliers; the others are left for the codes. Returns the
  * largest magnitude among them. */
 static float pick_outliers(struct row_work *r, const float *w, const float *weight)
@@ -112,22 +133,15 @@ static float pick_outliers(struct row_work *r, const float *w, const float *weig
     const uint32_t count = quant_outliers(&r->type, r->cols);
     float peak = 0.0f;
     memset(r->slot, 0, r->cols * sizeof *r->slot);
+    set_costs(r, w, weight, NULL);
     for (uint32_t c = 0; c < r->cols; c++) {
         r->rest[c] = w[c];
         r->rest_weight[c] = weight ? weight[c] : 1.0f;
     }
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t c = quant_outlier_block(&r->type, i) * QUANT_BLOCK, best = r->cols;
-        uint32_t end = r->cols - c < QUANT_BLOCK ? r->cols : c + QUANT_BLOCK;
-        float most = -1.0f;
-        for (; c < end; c++) {
-            float counts = w[c] * w[c] * (weight ? weight[c] : 1.0f);
-            if (!r->slot[c] && counts > most) {
-                most = counts;
-                best = c;
-            }
-        }
-        r->slot[best] = 1;
+        uint32_t first = quant_outlier_block(&r->type, i) * QUANT_BLOCK;
+        uint32_t end = r->cols - first < QUANT_BLOCK ? r->cols : first + QUANT_BLOCK;
+        r->slot[take_dearest(r->work, first, end)] = 1;
     }
     for (uint32_t c = 0, i = 0; c < r->cols; c++) {
         if (!r->slot[c])
@@ -140,28 +154,17 @@ static float pick_outliers(struct row_work *r, const float *w, const float *weig
     return peak;
 }
 
-/* N:M: in each block the weights stay whose loss would cost most: w^2 times what an input counts or, with GPTQ, by what
- * the others cannot make up for (SparseGPT, arXiv 2301.00774). */
+/* N:M: in each block the weights stay whose loss would cost most. */
 static void prune(struct row_work *r, const float *w, const float *weight, const float *inverse)
 {
     const uint32_t block = r->type.block;
     memset(r->row.kept, 0, r->cols);
+    set_costs(r, w, weight, inverse);
     for (uint32_t first = 0; first < r->cols; first += block) {
         uint32_t end = r->cols - first < block ? r->cols : first + block;
         uint32_t keep = quant_kept(&r->type, end) - quant_kept(&r->type, first);
-        for (uint32_t i = 0; i < keep; i++) {
-            uint32_t best = end;
-            float most = -1.0f;
-            for (uint32_t c = first; c < end; c++) {
-                float cost = w[c] * w[c];
-                cost = inverse ? cost / inverse[c] : weight ? cost * weight[c] : cost;
-                if (!r->row.kept[c] && (best == end || cost > most)) {
-                    most = cost;
-                    best = c;
-                }
-            }
-            r->row.kept[best] = 1;
-        }
+        for (uint32_t i = 0; i < keep; i++)
+            r->row.kept[take_dearest(r->work, first, end)] = 1;
     }
     for (uint32_t c = 0; c < r->cols; c++) {
         r->rest[c] = r->row.kept[c] ? w[c] : 0.0f;

@@ -17,9 +17,9 @@ struct row_work {
     float *value;   /* [cols] what the codes stand for, outliers and all */
     float *base;    /* [cols] the same without outliers; value itself if the type has none */
     uint32_t *slot; /* [cols] 1 + place among the outliers, or 0; NULL if the type has none */
-    float *rest,
-        *rest_weight; /* [cols] what is left for the codes and how it counts; outliers and N:M only */
-    float *work, *grad; /* [cols], GPTQ's */
+    float *rest; /* [cols] what is left for the codes, and how it counts; outliers and N:M only */
+    float *rest_weight; /* [cols] */
+    float *work, *grad; /* [cols]; work: costs while columns are picked, then GPTQ's, as grad is */
 };
 
 static inline const struct quant_levels *row_levels(const struct row_work *r, uint32_t g)

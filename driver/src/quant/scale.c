@@ -24,20 +24,17 @@ static inline __attribute__((always_inline)) void fold(float *restrict low,
         low[i] += high[i];
 }
 
-/* The upper half onto the lower one, until one is left; v is spent. */
-static double sum_parts(float *v, uint32_t n)
+/* The upper half onto the lower one, until one is left; v is spent. The usual group sizes are unrolled. */
+static inline __attribute__((always_inline)) double sum_parts(float *v, uint32_t n)
 {
-    for (uint32_t half; n > 1; n -= half) {
-        half = n / 2;
-        fold(v, v + (n - half), half);
+    if (n != 32 && n != 64 && n != 128) {
+        for (uint32_t half; n > 1; n -= half) {
+            half = n / 2;
+            fold(v, v + (n - half), half);
+        }
+        return (double)v[0];
     }
-    return (double)v[0];
-}
-
-/* The same for the group sizes that are powers of two, which it pays to unroll: n is a constant here. */
-static inline __attribute__((always_inline)) double sum_power(float *v, uint32_t n)
-{
-    if (n >= 128)
+    if (n == 128)
         fold(v, v + 64, 64);
     if (n >= 64)
         fold(v, v + 32, 32);
@@ -51,8 +48,7 @@ static inline __attribute__((always_inline)) double sum_power(float *v, uint32_t
 /* First every error, then their sum: a loop that sums does not become vector instructions. */
 static inline __attribute__((always_inline)) double part_error(float low, float high,
                                                                const float *w, const float *weight,
-                                                               uint32_t m, bool unrolled,
-                                                               float scale, float zero)
+                                                               uint32_t m, float scale, float zero)
 {
     const float inverse = 1.0f / scale;
     float e[AT_ONCE];
@@ -62,7 +58,7 @@ static inline __attribute__((always_inline)) double part_error(float low, float 
     }
     for (uint32_t i = 0; weight && i < m; i++)
         e[i] *= weight[i];
-    return unrolled ? sum_power(e, m) : sum_parts(e, m);
+    return sum_parts(e, m);
 }
 
 static double integer_error(const struct quant_levels *l, const float *w, const float *weight,
@@ -71,14 +67,14 @@ static double integer_error(const struct quant_levels *l, const float *w, const 
     double sum = 0;
     /* the usual groups without a loop's overhead: this is most of what rounding to nearest takes */
     if (n == 32 && !weight)
-        return part_error(l->low, l->high, w, NULL, 32, true, scale, zero);
+        return part_error(l->low, l->high, w, NULL, 32, scale, zero);
     if (n == 64 && !weight)
-        return part_error(l->low, l->high, w, NULL, 64, true, scale, zero);
+        return part_error(l->low, l->high, w, NULL, 64, scale, zero);
     if (n == 128 && !weight)
-        return part_error(l->low, l->high, w, NULL, 128, true, scale, zero);
+        return part_error(l->low, l->high, w, NULL, 128, scale, zero);
     for (uint32_t at = 0; at < n; at += AT_ONCE)
         sum += part_error(l->low, l->high, w + at, weight ? weight + at : NULL,
-                          n - at < AT_ONCE ? n - at : AT_ONCE, false, scale, zero);
+                          n - at < AT_ONCE ? n - at : AT_ONCE, scale, zero);
     return sum;
 }
 
@@ -166,7 +162,7 @@ static void sums_of(const struct search *s, float inverse, float zero, double *s
             v[WK][i] = weight * w[i] * k[i];
         }
         for (unsigned i = 0; i < SUMS; i++)
-            sums[i] += m == 64 ? sum_power(v[i], 64) : sum_parts(v[i], m);
+            sums[i] += sum_parts(v[i], m);
     }
 }
 
