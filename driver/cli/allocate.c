@@ -12,7 +12,6 @@
 
 enum { CHUNK_TOKENS = 512, TRACE_SAMPLES = 4, SOLVER_SECONDS = 15 };
 
-enum cost_kind { COST_BITS, COST_BYTES, COST_CYCLES };
 static const char *const cost_names[] = { "bits", "bytes", "cycles" };
 
 enum by { BY_HAWQ, BY_LOSS, BY_CLADO, BY_BISECT };
@@ -48,17 +47,15 @@ static int parse_by_name(const char *v, const char *const *names, unsigned count
     return v ? usage_error("%s: no \"%.40s\"", flag, v) : EXIT_OK;
 }
 
-/* "3.5bits", "400000bytes", "1e5cycles" */
-static int parse_budget(struct work *w)
+int parse_budget(const char *v, enum cost_kind *kind, double *budget)
 {
     char *unit = NULL;
-    const char *v = w->o->budget;
     if (!v)
         return usage_error("a budget is needed: --budget 3.5bits, or bytes or cycles a token");
-    w->budget = strtod(v, &unit);
+    *budget = strtod(v, &unit);
     for (unsigned i = 0; i < 3; i++)
-        if (strcmp(unit, cost_names[i]) == 0 && w->budget > 0 && w->budget < 1e15) {
-            w->kind = (enum cost_kind)i;
+        if (strcmp(unit, cost_names[i]) == 0 && *budget > 0 && *budget < 1e15) {
+            *kind = (enum cost_kind)i;
             return EXIT_OK;
         }
     return usage_error(
@@ -88,8 +85,8 @@ static int start(struct work *w)
     char *text = NULL;
     size_t len = 0;
     int rc;
-    if ((rc = parse_by_name(o->by, by_names, 4, BY_CLADO, "--by", &by)) || (rc = parse_budget(w)) ||
-        (rc = parse_choices(w)))
+    if ((rc = parse_by_name(o->by, by_names, 4, BY_CLADO, "--by", &by)) ||
+        (rc = parse_budget(o->budget, &w->kind, &w->budget)) || (rc = parse_choices(w)))
         return rc;
     w->by = (enum by)by;
     if (!o->model)

@@ -205,6 +205,9 @@ int run_fold(const struct options *o);
 /* What both ask of their options; a usage error is said. */
 int check_rewrite(const struct options *o, const char *what);
 int run_allocate(const struct options *o);
+/* What --budget says: "3.5bits" a weight, "400000bytes" or "1e5cycles" a token. Returns an exit code; a usage error is said. */
+enum cost_kind { COST_BITS, COST_BYTES, COST_CYCLES };
+int parse_budget(const char *v, enum cost_kind *kind, double *budget);
 /* Picks formats for o->model within o->budget: a plan's text, the caller's to free. What it found goes to stdout or, as
  * a new object of j (with a key, as that member of one that stays open). Returns an exit code; a message is printed on failure. */
 int make_plan(const struct options *o, struct json *j, const char *key, char **plan, size_t *len);

@@ -39,9 +39,10 @@ static const struct command commands[] = {
       4, 0, run_eval },
     { "quantize", "make a low-bit model of one of float tensors",
       "Writes the model anew with its matrices in the type that --format names, or in the best\n"
-      "that fits --bits; with --budget each in its own, as accel allocate picks them. With --calib or --self-calib the codes are chosen to keep what the matrices\n"
-      "put out (GPTQ, then scales and codes in turn); else each weight takes the nearest value, with\n"
-      "scales searched for. docs/quantize.md has the rest.",
+      "that fits --bits; with --budget each in its own, as accel allocate picks them. With --calib or\n"
+      "--self-calib the codes are chosen to keep what the matrices put out (GPTQ, then scales and codes\n"
+      "in turn); else each weight takes the nearest value, with scales searched for. docs/quantize.md has\n"
+      "the rest.",
       FLAG(FILES) | FLAG(OUTPUT) | FLAG(TYPE) | FLAG(HEAD) | FLAG(BITS) | FLAG(CALIBRATION) |
           FLAG(SELF) | FLAG(NEAREST) | FLAG(COUNT) | FLAG(PLANS) | FLAG(SEED) | FLAG(THREADS) |
           FLAG(BUDGET) | FLAG(BY) | FLAG(DEVICE) | REPORT,

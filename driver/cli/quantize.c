@@ -79,9 +79,9 @@ int check_rewrite(const struct options *o, const char *what)
 /* What the budget does not count, an embedding that is not the head, keeps within its bits, too. */
 static double other_bits(const struct options *o)
 {
-    char *unit = NULL;
-    double bits = o->budget ? strtod(o->budget, &unit) : 0;
-    if (!unit || strcmp(unit, "bits") != 0)
+    enum cost_kind kind;
+    double bits;
+    if (!o->budget || parse_budget(o->budget, &kind, &bits) || kind != COST_BITS)
         return o->bits;
     return bits < 1.5 ? 1.5 : bits > 9 ? 9 : bits;
 }

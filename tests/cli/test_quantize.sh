@@ -58,7 +58,7 @@ report $? "... byte for byte"
 "$ACCEL" quantize "$MODEL" -o "$T/m.gguf" --format uint2:48+3 --head q8_0 >"$T/out" 2>"$T/err"
 expect "outliers of a file are the same on the simulated device" 0 out '^identical$' verify -m "$T/m.gguf" -d cpu: -d sim:pe=lut -n 1
 
-"$ACCEL" quantize models/stories-f16.gguf -o "$T/m.gguf" --format int4:64,2:4 >"$T/out" 2>"$T/err"
+"$ACCEL" quantize "$MODEL" -o "$T/m.gguf" --format int4:64,2:4 >"$T/out" 2>"$T/err"
 expect "a 2:4 model runs on the kind that takes nothing else" 0 out '^identical$' verify -m "$T/m.gguf" -d cpu: -d sim:pe=nm -n 1
 
 # Every way to store a matrix, loaded again.

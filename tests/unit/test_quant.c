@@ -338,35 +338,57 @@ static void outliers_leave_the_codes_to_the_others(void **state)
     }
 }
 
+/* A row written by hand has the type's name and size, and loads. */
+static accel_matrix *load_row(uint32_t id, const char *want, const uint8_t *row, size_t size,
+                              uint32_t n)
+{
+    struct accel_error err;
+    accel_matrix *m = NULL;
+    uint64_t bytes;
+    char name[QUANT_NAME];
+    assert_string_equal(quant_type_name(id, name), want);
+    assert_true(quant_row_bytes(id, n, &bytes));
+    assert_int_equal(bytes, size);
+    assert_int_equal(quant_matrix_load(id, row, size, 1, n, &m, &err), ACCEL_OK);
+    return m;
+}
+
+struct spoiled {
+    int at, value; /* of one byte */
+};
+
+static void refuse_spoiled(uint32_t id, const uint8_t *row, size_t size, uint32_t n,
+                           const struct spoiled *list, size_t count, bool as_floats)
+{
+    uint8_t bad[256];
+    float values[512];
+    struct accel_error err;
+    accel_matrix *m = NULL;
+    assert_true(size <= sizeof bad && n <= sizeof values / sizeof *values);
+    for (size_t i = 0; i < count; i++) {
+        memcpy(bad, row, size);
+        bad[list[i].at] = (uint8_t)list[i].value;
+        assert_int_equal(quant_matrix_load(id, bad, size, 1, n, &m, &err), ACCEL_E_CORRUPT);
+        if (as_floats)
+            assert_int_equal(quant_dequantize_row(id, bad, values, n), ACCEL_E_CORRUPT);
+    }
+}
+
 static void files_with_impossible_outliers_are_damaged(void **state)
 {
     (void)state;
     uint32_t id = quant_type_outliers(quant_type_id(ACCEL_INT(4), 0, false), 2);
     enum { N = 300, SHIFT = 3, PLACE = 4, COUNT = 2 + 1 };
-    uint8_t row[3 + 1 + 2 * COUNT + N / 2] = { 0x80, 0x3F, 1, 0, 5, 9, 43, 1, 2, 3 },
-                                        bad[sizeof row];
+    const uint8_t row[3 + 1 + 2 * COUNT + N / 2] = { 0x80, 0x3F, 1, 0, 5, 9, 43, 1, 2, 3 };
+    static const struct spoiled list[] = {
+        { SHIFT, 16 }, { PLACE, 9 }, { PLACE, 10 }, { PLACE + 2, 44 }
+    };
     struct accel_error err;
-    accel_matrix *m = NULL;
-    float values[N];
-    uint64_t bytes;
-    char name[QUANT_NAME];
-    assert_string_equal(quant_type_name(id, name), "int4+2");
-    assert_true(quant_row_bytes(id, N, &bytes));
-    assert_int_equal(bytes, sizeof row);
-    assert_int_equal(quant_matrix_load(id, row, sizeof row, 1, N, &m, &err), ACCEL_OK);
+    accel_matrix *m = load_row(id, "int4+2", row, sizeof row, N);
     assert_true(accel_matrix_value(m, 0, 256 + 43) == 3.0);
     accel_matrix_free(m);
-    static const struct {
-        int at, value;
-    } spoiled[] = { { SHIFT, 16 }, { PLACE, 9 }, { PLACE, 10 }, { PLACE + 2, 44 } };
-    for (size_t i = 0; i < sizeof spoiled / sizeof *spoiled; i++) {
-        memcpy(bad, row, sizeof row);
-        bad[spoiled[i].at] = (uint8_t)spoiled[i].value;
-        assert_int_equal(quant_matrix_load(id, bad, sizeof bad, 1, N, &m, &err), ACCEL_E_CORRUPT);
-    }
-    memcpy(bad, row, sizeof row);
-    bad[SHIFT] = 16;
-    assert_int_equal(quant_dequantize_row(id, bad, values, N), ACCEL_E_CORRUPT);
+    refuse_spoiled(id, row, sizeof row, N, list, sizeof list / sizeof *list, false);
+    refuse_spoiled(id, row, sizeof row, N, list, 1, true);
     /* what has no outliers, or too many */
     assert_int_equal(quant_type_outliers(id, 1), 0);
     assert_int_equal(quant_type_outliers(quant_type_id(ACCEL_INT(4), 0, false), 16), 0);
@@ -456,36 +478,20 @@ static void files_that_keep_another_number_of_weights_are_damaged(void **state)
 {
     (void)state;
     uint32_t base = quant_type_id(ACCEL_INT(4), 0, false), id = quant_type_sparse(base, 2, 4);
-    enum { N = 10, MASK = 3, CODES = 5 };
+    enum { N = 10, MASK = 3 };
     /* scale 1; columns 0 1, 6 7, 8 */
     const uint8_t row[] = { 0x80, 0x3F, 1, 0xC3, 0x01, 0x21, 0x43, 0x05 };
-    uint8_t bad[sizeof row];
-    struct accel_error err;
-    accel_matrix *m = NULL;
-    float values[N];
-    uint64_t bytes;
-    char name[QUANT_NAME];
-    assert_string_equal(quant_type_name(id, name), "int4,2:4");
-    assert_true(quant_row_bytes(id, N, &bytes));
-    assert_int_equal(bytes, sizeof row);
-    assert_int_equal(quant_matrix_load(id, row, sizeof row, 1, N, &m, &err), ACCEL_OK);
+    /* one more, one less, one in the next block, none in the last, behind the end */
+    static const struct spoiled list[] = {
+        { MASK, 0xC7 }, { MASK, 0xC1 }, { MASK, 0xE1 }, { MASK + 1, 0 }, { MASK + 1, 5 }
+    };
+    accel_matrix *m = load_row(id, "int4,2:4", row, sizeof row, N);
     for (uint32_t c = 0; c < N; c++) {
         static const double want[N] = { 1, 2, 0, 0, 0, 0, 3, 4, 5, 0 };
         assert_true(accel_matrix_value(m, 0, c) == want[c]);
     }
     accel_matrix_free(m);
-    /* one more, one less, one in the next block, none in the last, behind the end */
-    static const struct {
-        int at, value;
-    } spoiled[] = {
-        { MASK, 0xC7 }, { MASK, 0xC1 }, { MASK, 0xE1 }, { MASK + 1, 0 }, { MASK + 1, 5 }
-    };
-    for (size_t i = 0; i < sizeof spoiled / sizeof *spoiled; i++) {
-        memcpy(bad, row, sizeof row);
-        bad[spoiled[i].at] = (uint8_t)spoiled[i].value;
-        assert_int_equal(quant_matrix_load(id, bad, sizeof bad, 1, N, &m, &err), ACCEL_E_CORRUPT);
-        assert_int_equal(quant_dequantize_row(id, bad, values, N), ACCEL_E_CORRUPT);
-    }
+    refuse_spoiled(id, row, sizeof row, N, list, sizeof list / sizeof *list, true);
     /* types that there are not */
     struct quant_type t;
     for (uint32_t pattern = PATTERNS + 1; pattern < 16; pattern++)
