@@ -300,7 +300,7 @@ static void print_table(const struct table *t)
     printf("%-36s %-22s %7s %9s %10s", "model", "format", "bits/w", "MB", "perplexity");
     if (t->compared)
         printf(" %9s %8s %9s %7s", "excess", "+-", "KL", "top-1 %");
-    printf(" %9s %10s %-6s %10s\n", "kB/token", "cyc/token", "cache", "cache B/t");
+    printf(" %9s %10s %-14s %10s\n", "kB/token", "cyc/token", "cache", "cache B/t");
     for (unsigned i = 0; i < t->count; i++) {
         const struct row *r = &t->rows[i];
         printf("%-36s %-22s %7.3f %9.3f %10.4f", r->model, r->how, r->bits,
@@ -316,7 +316,7 @@ static void print_table(const struct table *t)
             printf(" %10.0f", r->cycles);
         else
             printf(" %10s", "-");
-        printf(" %-6s %10.0f", r->kv, r->kv_bytes);
+        printf(" %-14s %10.0f", r->kv, r->kv_bytes);
         puts(r->pareto ? " *" : "");
     }
     if (t->o->act)

@@ -35,9 +35,9 @@ static const struct flag flags[] = {
     { FLAG(CONTEXT), NULL, "--context", "N",
       "tokens the context holds (default: the model's, at most 4096)" },
     { FLAG(KV), NULL, "--kv", "FORMAT",
-      "key/value cache: f32, int8, int4, int3, int2, or of two kinds, as int4/int2 (default f32)" },
+      "key/value cache: f32, int8, int4, int3, int2, or of two kinds, as int4/int2; int4:jobs and the like: attention as jobs (default f32)" },
     { FLAG(KVS), NULL, "--kv", "FORMAT",
-      "key/value cache: f32, int8, int4, int3, int2, or int4/int2 and the like; may be given more than once (default f32)" },
+      "key/value cache: f32, int8, int4, int3, int2, or int4/int2 and the like, also int4:jobs; may be given more than once (default f32)" },
     { FLAG(CHUNKS), NULL, "--chunks", "N", "score only the first N chunks" },
     { FLAG(CLOCK), NULL, "--clock", "MHZ", "clock of the projection (default 50)" },
     { FLAG(LINK), NULL, "--link", "MBS", "link of the projection in 10^6 bytes/s (default 40)" },
@@ -161,13 +161,15 @@ static const struct kv_format *find_kv(const char *name, size_t len)
 /* How the cache is kept: "int4", or keys and values "int4/int2". Returns what was expected instead, or NULL. */
 static const char *get_kv(const char *v, struct accel_kv_options *kv)
 {
-    const char *slash = strchr(v, '/'), *end = v + strlen(v);
+    const char *end = v + strcspn(v, ":"), *slash = memchr(v, '/', (size_t)(end - v));
     const struct kv_format *keys = find_kv(v, (size_t)((slash ? slash : end) - v));
     const struct kv_format *values = slash ? find_kv(slash + 1, (size_t)(end - slash) - 1) : keys;
-    if (!keys || !values || !keys->how.bits != !values->how.bits)
-        return "f32, int8, int4, int3 or int2, or two of the integers as int4/int2";
+    if (!keys || !values || !keys->how.bits != !values->how.bits ||
+        (*end && (!keys->how.bits || strcmp(end, ":jobs"))))
+        return "f32, int8, int4, int3 or int2, or two of the integers as int4/int2; :jobs after integers";
     *kv = keys->how;
     kv->value_bits = values->how.bits;
+    kv->jobs = *end != 0;
     return NULL;
 }
 

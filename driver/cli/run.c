@@ -196,9 +196,10 @@ static void report_text(const struct session *s, const struct options *o,
     if (info->kv_newest_bytes)
         printf(", and %llu for the newest as floats", (unsigned long long)info->kv_newest_bytes);
     putchar('\n');
-    printf("on the device   %.2f %% of the multiply-accumulates of linear layers and output head\n"
+    printf("on the device   %.2f %% of the multiply-accumulates of linear layers%s output head\n"
            "                (%llu counted by the device, %llu by the model)\n",
-           share * 100, (unsigned long long)(s->prefill.stats.macs + s->decode.stats.macs),
+           share * 100, o->kvs[0].jobs ? ", attention and" : " and",
+           (unsigned long long)(s->prefill.stats.macs + s->decode.stats.macs),
            (unsigned long long)info->macs);
     if (r.cycles > 0)
         printf("projected       %.1f tokens/s at %g MHz and %g MB/s:\n"

@@ -92,6 +92,8 @@ struct accel_kv_options {
     uint32_t     bits;          /**< of a code: 8, 4, 3 or 2; 0: float32. Attention is then on the host, also
                                      with a device that takes whole models (cuda:) */
     uint32_t     value_bits;    /**< of a value's code, where keys' have `bits`; 0: as many */
+    int          jobs;          /**< 1: attention's products with codes are jobs of the device, and keys are rounded after
+                                     RoPE; a device that cannot run such codes is refused. Needs bits */
 };
 
 /** Bytes that a token takes in such a cache for good, scales and all; 0 if there is no such cache. */
@@ -141,7 +143,8 @@ struct accel_llm_info {
     double   kv_token_bytes;    /**< of cache that a token takes for good, scales and all */
     uint64_t kv_newest_bytes;   /**< of float32 that the newest tokens take besides; 0 with kv.bits 0 */
     uint64_t tokens, heads;     /**< tokens evaluated, logit rows computed since open */
-    uint64_t macs;              /**< by the model's own count: tokens * linear + heads * head */
+    uint64_t macs;              /**< by the model's own count: tokens * linear + heads * head, twice that with
+                                     activations of 16 bits; and those of attention's jobs (of 16 bits, too) */
 };
 void accel_llm_get_info(const accel_llm *llm, struct accel_llm_info *info);
 

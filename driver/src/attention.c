@@ -69,8 +69,8 @@ WEIGHTED_SUM(32)
 WEIGHTED_SUM(8)
 WEIGHTED_SUM(1)
 
-void attention_head(const float *q, const float *keys, const float *values, size_t dim,
-                    size_t stride, size_t count, float scale, float *restrict scores, float *out)
+void attention_scores(const float *q, const float *keys, size_t dim, size_t stride, size_t count,
+                      float *restrict scores)
 {
     size_t d = 0;
     for (size_t t = 0; t < count; t++)
@@ -85,13 +85,25 @@ void attention_head(const float *q, const float *keys, const float *values, size
     for (; d < dim; d++)
         for (size_t t = 0; t < count; t++)
             scores[t] += q[d] * keys[d * stride + t];
-    for (size_t t = 0; t < count; t++)
-        scores[t] *= scale;
-    fm_softmax(scores, count);
-    for (d = 0; d + 32 <= dim; d += 32)
+}
+
+void attention_mix(const float *scores, const float *values, size_t dim, size_t count, float *out)
+{
+    size_t d = 0;
+    for (; d + 32 <= dim; d += 32)
         weighted_sum_32(scores, values + d, dim, count, out + d);
     for (; d + 8 <= dim; d += 8)
         weighted_sum_8(scores, values + d, dim, count, out + d);
     for (; d < dim; d++)
         weighted_sum_1(scores, values + d, dim, count, out + d);
+}
+
+void attention_head(const float *q, const float *keys, const float *values, size_t dim,
+                    size_t stride, size_t count, float scale, float *restrict scores, float *out)
+{
+    attention_scores(q, keys, dim, stride, count, scores);
+    for (size_t t = 0; t < count; t++)
+        scores[t] *= scale;
+    fm_softmax(scores, count);
+    attention_mix(scores, values, dim, count, out);
 }

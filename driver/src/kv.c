@@ -24,12 +24,12 @@ static struct group group_of(const struct kv_cache *kv, bool keys, size_t g)
                 : (struct group){ g * kv->span, 1, kv->span };
 }
 
-static unsigned bits_of(const struct kv_cache *kv, bool keys)
+unsigned kv_bits(const struct kv_cache *kv, bool keys)
 {
     return keys || !kv->how.value_bits ? kv->how.bits : kv->how.value_bits;
 }
 
-static float unit_of(struct kv_scale s)
+float kv_unit(struct kv_scale s)
 {
     return fm_from_bits((uint32_t)s.unit << 16);
 }
@@ -58,7 +58,7 @@ static struct kv_scale fit(unsigned top, const float *v, struct group at)
     double most = fmax(fabs((double)low), fabs((double)high)) / MOST_ZERO;
     s.unit = unit_above(unit > most ? unit : most);
     if (s.unit)
-        s.zero = (int16_t)round_even((double)low / (double)unit_of(s));
+        s.zero = (int16_t)round_even((double)low / (double)kv_unit(s));
     return s;
 }
 
@@ -66,7 +66,7 @@ static unsigned code_of(struct kv_scale s, unsigned top, float v)
 {
     if (!s.unit)
         return 0;
-    double code = round_even(((double)v / (double)unit_of(s) - s.zero) / KV_FINE);
+    double code = round_even(((double)v / (double)kv_unit(s) - s.zero) / KV_FINE);
     return code <= 0 ? 0 : code >= top ? top : (unsigned)code;
 }
 
@@ -75,7 +75,7 @@ static unsigned code_of(struct kv_scale s, unsigned top, float v)
 static void round_block(const struct kv_cache *kv, bool keys, const float *v, uint8_t *codes,
                         struct kv_scale *scales)
 {
-    const unsigned bits = bits_of(kv, keys), top = (1u << bits) - 1;
+    const unsigned bits = kv_bits(kv, keys), top = (1u << bits) - 1;
     size_t groups = keys ? kv->key_scales : kv->value_scales, at = 0;
     memset(codes, 0, kv->bytes[keys]);
     for (size_t g = 0; g < groups; g++) {
@@ -90,19 +90,25 @@ static void round_block(const struct kv_cache *kv, bool keys, const float *v, ui
     }
 }
 
+/* The code whose lowest bit is bit `at`. */
+static unsigned code_at(const uint8_t *codes, size_t at, unsigned bits)
+{
+    unsigned two = codes[at / 8];
+    if (at % 8 + bits > 8)
+        two |= (unsigned)codes[at / 8 + 1] << 8;
+    return two >> at % 8 & ((1u << bits) - 1);
+}
+
 static void expand_block(const struct kv_cache *kv, bool keys, const uint8_t *codes,
                          const struct kv_scale *scales, float *v)
 {
-    const unsigned bits = bits_of(kv, keys), top = (1u << bits) - 1;
+    const unsigned bits = kv_bits(kv, keys);
     size_t groups = keys ? kv->key_scales : kv->value_scales, at = 0;
     for (size_t g = 0; g < groups; g++) {
         struct group where = group_of(kv, keys, g);
-        float unit = unit_of(scales[g]);
+        float unit = kv_unit(scales[g]);
         for (size_t i = 0; i < where.count; i++, at += bits) {
-            unsigned two = codes[at / 8];
-            if (at % 8 + bits > 8)
-                two |= (unsigned)codes[at / 8 + 1] << 8;
-            int code = (int)(two >> at % 8 & top);
+            int code = (int)code_at(codes, at, bits);
             v[where.first + i * where.stride] = unit * (float)(KV_FINE * code + scales[g].zero);
         }
     }
@@ -119,6 +125,27 @@ static struct kv_scale *scales_of(const struct kv_cache *kv, uint32_t layer, siz
 {
     return kv->scales + ((size_t)layer * kv->blocks + block) * (kv->key_scales + kv->value_scales) +
            (keys ? 0 : kv->key_scales);
+}
+
+void kv_codes(const struct kv_cache *kv, uint32_t layer, size_t block, bool keys, uint32_t head,
+              uint32_t dim, uint8_t *codes)
+{
+    const uint8_t *from = codes_of(kv, layer, block, keys);
+    const unsigned bits = kv_bits(kv, keys);
+    for (size_t d = 0; d < dim; d++)
+        for (size_t t = 0; t < KV_BLOCK; t++) {
+            size_t c =
+                head * dim +
+                d; /* of keys a channel's tokens lie together, of values a token's channels */
+            unsigned code = code_at(from, (keys ? c * KV_BLOCK + t : t * kv->width + c) * bits,
+                                    bits);
+            codes[keys ? t * dim + d : d * KV_BLOCK + t] = (uint8_t)code;
+        }
+}
+
+const struct kv_scale *kv_scales(const struct kv_cache *kv, uint32_t layer, size_t block, bool keys)
+{
+    return scales_of(kv, layer, block, keys);
 }
 
 static float *newest_of(const struct kv_cache *kv, uint32_t layer, bool keys)
@@ -167,7 +194,7 @@ bool kv_put(struct kv_cache *kv, uint32_t layer, size_t pos, const float *k, con
     return true;
 }
 
-/* count tokens of a block to their places from token first on. */
+/* count tokens of a block to their places from token first on. rope: NULL if keys are rotated already. */
 static void spread(bool keys, const float *from, size_t first, size_t count,
                    const struct accel_model_info *h, const float *rope, size_t context, float *to)
 {
@@ -184,7 +211,7 @@ static void spread(bool keys, const float *from, size_t first, size_t count,
                 base[d * context + first + t] = v[d];
         }
     }
-    for (size_t row = 0; keys && row < width; row += dim)
+    for (size_t row = 0; keys && rope && row < width; row += dim)
         attention_rotate_keys(to + row * context + first, context, rope, first, count, h->rope_dim);
 }
 
@@ -194,7 +221,7 @@ void kv_expand(const struct kv_cache *kv, uint32_t layer, size_t pos,
 {
     for (int k = 0; k < 2; k++) {
         float *to = k ? keys : values;
-        for (size_t first = 0; first < pos; first += KV_BLOCK) {
+        for (size_t first = kv->how.jobs ? kv->rounded : 0; first < pos; first += KV_BLOCK) {
             const float *from = newest_of(kv, layer, k);
             if (first < kv->rounded) {
                 size_t block = first / KV_BLOCK;
@@ -202,8 +229,8 @@ void kv_expand(const struct kv_cache *kv, uint32_t layer, size_t pos,
                              kv->block);
                 from = kv->block;
             }
-            spread(k, from, first, pos - first < KV_BLOCK ? pos - first : KV_BLOCK, model, rope,
-                   context, to);
+            spread(k, from, first, pos - first < KV_BLOCK ? pos - first : KV_BLOCK, model,
+                   kv->how.jobs ? NULL : rope, context, to);
         }
     }
 }
@@ -216,7 +243,7 @@ static int shape(struct kv_cache *kv, const struct accel_kv_options *how,
 {
     kv->how = *how;
     for (int keys = 0; keys < 2; keys++) {
-        unsigned bits = bits_of(kv, keys);
+        unsigned bits = kv_bits(kv, keys);
         if (bits != 8 && bits != 4 && bits != 3 && bits != 2)
             return accel_fail(err, ACCEL_E_ARG,
                               "a cache of %u bits; there are 2, 3, 4, 8 and 0 (float32)", bits);

@@ -4,7 +4,8 @@
  * Tokens are cached in blocks of KV_BLOCK. A token sees its own block as floats and all blocks before it as codes:
  *     value = unit * (KV_FINE * code + zero)      unit a float of 8 bits, zero an integer of 16 bits: exact in float32
  * with a unit and a zero for each channel of a block of keys, which are kept as they are before RoPE (KIVI, KVQuant),
- * and for each token of values: for each of its heads, or as many of them together as make 32 channels. */
+ * (after, where attention's products are jobs), and for each token of values: for each of its heads, or as many of them
+ * together as make 32 channels. */
 #ifndef ACCEL_KV_H
 #define ACCEL_KV_H
 
@@ -43,14 +44,23 @@ uint64_t kv_newest_bytes(const struct kv_cache *kv);
 
 /* The next token is at pos. If that is within a block of codes, its tokens before pos become floats again. */
 void kv_seek(struct kv_cache *kv, uint32_t pos);
-/* A token's keys, not yet rotated, and values, [width] each. False: they are not finite, or beyond 1e38. */
+/* A token's keys, not yet rotated unless how.jobs, and values, [width] each. False: they are not finite, or beyond 1e38. */
 bool kv_put(struct kv_cache *kv, uint32_t layer, size_t pos, const float *k, const float *v);
 /* The floats of the block that ends at pos become codes, in all layers. */
 void kv_round(struct kv_cache *kv, size_t pos);
-/* Keys (rotated by rope) and values of the tokens before pos of one layer, as attention_head takes them:
- * keys [heads][dim][context], values [heads][context][dim]. */
+/* Keys (rotated by rope) and values of the tokens before pos of one layer, as attention_head takes them; if how.jobs, of those
+ * in no block of codes: keys [heads][dim][context], values [heads][context][dim]. */
 void kv_expand(const struct kv_cache *kv, uint32_t layer, size_t pos,
                const struct accel_model_info *model, const float *rope, size_t context, float *keys,
                float *values);
+
+/* What a block holds, for those who multiply by it: bits of a code; one head's codes, keys [KV_BLOCK][dim] or values
+ * [dim][KV_BLOCK]; scales of the keys' channels, [width], or the values' tokens, [KV_BLOCK][width / span]. */
+unsigned kv_bits(const struct kv_cache *kv, bool keys);
+void kv_codes(const struct kv_cache *kv, uint32_t layer, size_t block, bool keys, uint32_t head,
+              uint32_t dim, uint8_t *codes);
+const struct kv_scale *kv_scales(const struct kv_cache *kv, uint32_t layer, size_t block,
+                                 bool keys);
+float kv_unit(struct kv_scale s);
 
 #endif

@@ -181,7 +181,7 @@ static int cache_token(struct accel_llm *llm, uint32_t layer, size_t i, size_t p
     size_t hd = h->head_dim, turned = h->rope_dim, context = llm->info.context;
     float *q = llm->y + i * llm->y_stride, *k = q + h->heads * hd, *v = k + h->kv_heads * hd;
     const float *turn = llm->rope + pos * turned * 2;
-    if (llm->kv && !kv_put(llm->kv, layer, pos, k, v))
+    if (llm->kv && !llm->jobs && !kv_put(llm->kv, layer, pos, k, v))
         return not_finite(llm, err);
     for (size_t head = 0; head < h->heads; head++)
         attention_rotate(q + head * hd, turn, turned);
@@ -192,6 +192,8 @@ static int cache_token(struct accel_llm *llm, uint32_t layer, size_t i, size_t p
             llm->keys[base + d * context + pos] = k[head * hd + d];
         memcpy(llm->values + base + pos * hd, v + head * hd, hd * sizeof *v);
     }
+    if (llm->jobs && !kv_put(llm->kv, layer, pos, k, v)) /* k is rotated now */
+        return not_finite(llm, err);
     return ACCEL_OK;
 }
 
@@ -210,6 +212,18 @@ static int attend(struct accel_llm *llm, uint32_t layer, size_t i, size_t pos,
     return set_input(llm, i, llm->row, h->heads * hd, err);
 }
 
+/* The same of n tokens, where products are jobs. */
+static int attend_by_jobs(struct accel_llm *llm, uint32_t layer, size_t n, size_t pos,
+                          struct accel_error *err)
+{
+    const struct accel_model_info *h = &llm->model->info;
+    int rc = kv_jobs_attend(llm->jobs, layer, n, pos, llm->keys, llm->values, llm->y, llm->y_stride,
+                            err);
+    for (size_t i = 0; i < n && !rc; i++)
+        rc = set_input(llm, i, llm->y + i * llm->y_stride, (size_t)h->heads * h->head_dim, err);
+    return rc;
+}
+
 int llama_run_layer(struct accel_llm *llm, uint32_t layer, size_t n, size_t pos,
                     struct accel_error *err)
 {
@@ -225,7 +239,9 @@ int llama_run_layer(struct accel_llm *llm, uint32_t layer, size_t n, size_t pos,
     for (size_t i = 0; i < n; i++)
         if ((rc = cache_token(llm, layer, i, pos + i, err)))
             return rc;
-    for (size_t i = 0; i < n; i++)
+    if (llm->jobs && (rc = attend_by_jobs(llm, layer, n, pos, err)))
+        return rc;
+    for (size_t i = 0; i < n && !llm->jobs; i++)
         if ((rc = attend(llm, layer, i, pos + i, err)))
             return rc;
     if ((rc = run_linear(llm, &l->attn_output, 0, n, llm->y, llm->y_stride, err)))
@@ -317,8 +333,13 @@ int accel_llm_eval(accel_llm *llm, const uint32_t *ids, size_t count, size_t wan
         int rc = run_batch(llm, ids + done, n, pos, rows, to, err);
         if (rc)
             return rc;
-        if (llm->kv && (pos + n) % KV_BLOCK == 0)
+        if (llm->kv && (pos + n) % KV_BLOCK == 0) {
             kv_round(llm->kv, pos + n);
+            if (llm->jobs && (rc = kv_jobs_load(llm->jobs, err))) {
+                llm->kv->rounded -= KV_BLOCK; /* its floats are still there */
+                return rc;
+            }
+        }
         done += n;
     }
     if (want && !fm_all_finite(logits, want * (size_t)h->vocab))
@@ -343,4 +364,8 @@ void accel_llm_get_info(const accel_llm *llm, struct accel_llm_info *info)
     *info = llm->info;
     info->macs = info->tokens * llm->model->info.linear_macs +
                  info->heads * llm->model->info.head_macs;
+    if (llm->act_bits == 16)
+        info->macs *= 2;
+    if (llm->jobs)
+        info->macs += llm->jobs->macs;
 }

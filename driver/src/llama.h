@@ -5,6 +5,7 @@
 
 #include "accel_llm.h"
 #include "kv.h"
+#include "kv_jobs.h"
 #include "model.h"
 #include "plan.h"
 
@@ -49,7 +50,8 @@ struct accel_llm {
     float *rope;   /* [context][2][rope_dim], see attention_rotate */
     float *keys;   /* [layers][kv_heads][head_dim][context]; of one layer where kv has the cache */
     float *values; /* [layers][kv_heads][context][head_dim]; likewise */
-    struct kv_cache *kv; /* NULL: the cache is float32 */
+    struct kv_cache *kv;  /* NULL: the cache is float32 */
+    struct kv_jobs *jobs; /* NULL: attention is computed here */
 
     float *x;      /* [batch][embd], the residual stream */
     float *y;      /* [batch][y_stride], what a job returned */
@@ -89,6 +91,10 @@ void llama_product(const float *w, size_t rows, size_t cols, const float *x, siz
  * keys is [dim][stride], values [count][dim], count >= 1. */
 void attention_head(const float *q, const float *keys, const float *values, size_t dim,
                     size_t stride, size_t count, float scale, float *scores, float *out);
+/* Its two sums: scores without the scale, and what softmaxed ones make of values. */
+void attention_scores(const float *q, const float *keys, size_t dim, size_t stride, size_t count,
+                      float *scores);
+void attention_mix(const float *scores, const float *values, size_t dim, size_t count, float *out);
 /* Rotate adjacent pairs of v: turn is [2][dim], the cosine for each element, then what the other
  * element of its pair is multiplied by: minus the sine, the sine. */
 void attention_rotate(float *v, const float *turn, size_t dim);

@@ -259,6 +259,9 @@ static int make_cache(struct accel_llm *llm, const struct accel_kv_options *how,
 {
     const struct accel_model_info *h = &llm->model->info;
     llm->info.kv_token_bytes = accel_kv_token_bytes(llm->model, how);
+    if (how->jobs && !how->bits)
+        return accel_fail(err, ACCEL_E_ARG,
+                          "attention's products can be jobs with a cache of codes only");
     if (!how->bits)
         return ACCEL_OK;
     llm->kv = calloc(1, sizeof *llm->kv);
@@ -266,7 +269,13 @@ static int make_cache(struct accel_llm *llm, const struct accel_kv_options *how,
         return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a cache");
     int rc = kv_open(llm->kv, how, h, llm->info.context, err);
     llm->info.kv_newest_bytes = kv_newest_bytes(llm->kv);
-    return rc;
+    if (rc || !how->jobs)
+        return rc;
+    llm->jobs = calloc(1, sizeof *llm->jobs);
+    if (!llm->jobs)
+        return accel_fail(err, ACCEL_E_NOMEM, "out of memory for a cache");
+    return kv_jobs_open(llm->jobs, llm->kv, llm->dev, h, llm->info.context, llm->info.batch,
+                        llm->deadline_ns, err);
 }
 
 static int make_angles(struct accel_llm *llm, struct accel_error *err)
@@ -386,6 +395,9 @@ void accel_llm_free(accel_llm *llm)
     free(llm->layers);
     free(llm->output_norm);
     free(llm->rope);
+    if (llm->jobs)
+        kv_jobs_close(llm->jobs);
+    free(llm->jobs);
     if (llm->kv)
         kv_close(llm->kv);
     free(llm->kv);

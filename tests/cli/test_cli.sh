@@ -171,11 +171,12 @@ expect "activations have 4, 8 or 16 bits" 2 err 'expected 4, 8 or 16' verify --a
 accel verify -d cpu: -d cpu: -n 3 --json
 [ "$rc" -eq 0 ] && [ "$(field identical)" = True ]
 report $? "verify --json tells the verdict"
-for kv in int5/int2 int4/f32 f32/int2 /int2 int4/; do
+for kv in int5/int2 int4/f32 f32/int2 /int2 int4/ f32:jobs int4:job int4:jobs/int2 int4:; do
     expect "a cache of $kv is refused" 2 err 'as int4/int2' run --kv "$kv"
 done
 expect "keys and values have codes of two widths" 0 out '^cache           int3/int2, 672 bytes for a token' run -d cpu: -n 40 --kv int3/int2
 expect "verify takes a cache of codes" 0 out '^identical$' verify -d cpu: -d cpu:path=reference -n 70 --kv int2
+expect "and attention as jobs" 0 out '^identical$' verify -d cpu: -d cpu:path=reference -n 70 --kv int4/int2:jobs
 expect "verify refuses more tokens than the context holds" 17 err 'do not fit' verify -d cpu: -d cpu: -n 600
 expect "bench prints a row for each format" 0 out '^cpu: .* int3 ' \
     bench -d cpu: -m $F16 -n 1 --format int3 --format bipolar1
@@ -212,6 +213,9 @@ if have_sim; then
         expect "selftest of sim:pe=$pe passes in every format it runs" 0 out '^passed: ' selftest -d "sim:pe=$pe" --jobs 1
     done
     expect "a deadline in device time passes on the simulated core" 18 err 'deadline' run --deadline 0.00001
+    expect "attention's products are jobs of the device" 0 out '^identical$' verify -d sim:pe=lut -n 36 --kv int4:jobs
+    expect "a kind that cannot multiply by the cache's codes says so" 16 err "attention cannot be jobs of sim:pe=tlut.*leave ':jobs' out" \
+        run -d sim:pe=tlut -n 2 --kv int4:jobs
     expect "an unknown PE kind lists the known ones" 14 err 'lut' info -d sim:pe=quantum
 else
     echo "ok the simulated core runs the model # SKIP built without the simulator"

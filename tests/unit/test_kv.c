@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "kv.h"
+#include "kv_jobs.h"
 #include "llama.h"
 #include "tiny_llama.h"
 
@@ -197,6 +197,82 @@ static void a_token_takes_the_bytes_that_are_said(void **state)
     kv_close(&kv);
 }
 
+/* ---- attention as jobs ---- */
+
+/* Attention of one token's head in double, over what the codes stand for. */
+static void attend_exactly(const struct cache *c, const float *q, uint32_t head, size_t count,
+                           double *out)
+{
+    const size_t dim = c->model.head_dim;
+    const float *keys = c->keys + head * dim * CONTEXT, *values = c->values + head * dim * CONTEXT;
+    double scores[CONTEXT], sum = 0;
+    for (size_t t = 0; t < count; t++) {
+        double dot = 0;
+        for (size_t d = 0; d < dim; d++)
+            dot += (double)q[d] * (double)keys[d * CONTEXT + t];
+        sum += scores[t] = exp(dot / sqrt((double)dim));
+    }
+    for (size_t d = 0; d < dim; d++) {
+        out[d] = 0;
+        for (size_t t = 0; t < count; t++)
+            out[d] += scores[t] / sum * (double)values[t * dim + d];
+    }
+}
+
+/* Queries of 16 bits and weights of 16 bits are all that differs; `share` heads read each head's keys. */
+static void jobs_give_what_their_codes_stand_for(void **state)
+{
+    (void)state;
+    static const struct accel_kv_options ways[] = { { .bits = 8, .jobs = 1 },
+                                                    { .bits = 3, .value_bits = 2, .jobs = 1 },
+                                                    { .bits = 2, .value_bits = 4, .jobs = 1 } };
+    static const struct {
+        const char *device;
+        uint32_t heads, dim, share, batch;
+    } shapes[] = { { "cpu:", 4, 16, 1, 1 },
+                   { "cpu:path=reference", 2, 32, 3, 4 },
+                   { "cpu:", 8, 8, 2, 1 } };
+    enum { WIDTH = 192 };
+    for (size_t i = 0; i < 9; i++) {
+        accel_dev *on;
+        struct kv_jobs jobs;
+        struct cache *c = fill(shapes[i / 3].heads, shapes[i / 3].dim, &ways[i % 3]);
+        const uint32_t dim = c->model.head_dim, share = shapes[i / 3].share;
+        float y[4][WIDTH], q[4][WIDTH];
+        uint64_t seed = i;
+        c->model.heads *= share;
+        assert_int_equal(accel_open(shapes[i / 3].device, NULL, &on, &err), ACCEL_OK);
+        assert_int_equal(
+            kv_jobs_open(&jobs, &c->kv, on, &c->model, CONTEXT, shapes[i / 3].batch, 0, &err),
+            ACCEL_OK);
+        uint32_t all = c->kv.rounded;
+        for (c->kv.rounded = KV_BLOCK; c->kv.rounded <= all; c->kv.rounded += KV_BLOCK)
+            assert_int_equal(kv_jobs_load(&jobs, &err), ACCEL_OK);
+        c->kv.rounded = all;
+        c->kv.how.jobs = 0; /* all tokens as floats */
+        kv_expand(&c->kv, 0, TOKENS, &c->model, c->rope, CONTEXT, c->keys, c->values);
+        size_t n = shapes[i / 3].batch, pos = TOKENS - n;
+        for (size_t k = 0; k < n * WIDTH; k++)
+            q[k / WIDTH][k % WIDTH] = random_float(&seed) * (k % dim == 3 ? 0.01f : 0.5f);
+        memcpy(y, q, sizeof y);
+        assert_int_equal(kv_jobs_attend(&jobs, 0, n, pos, c->keys, c->values, y[0], WIDTH, &err),
+                         ACCEL_OK);
+        for (size_t t = 0; t < n; t++)
+            for (uint32_t head = 0; head < c->model.heads; head++) {
+                double want[32];
+                attend_exactly(c, q[t] + (size_t)head * dim, head / share, pos + t + 1, want);
+                for (size_t d = 0; d < dim; d++)
+                    assert_true(fabs(want[d] - (double)y[t][head * dim + d]) < 2e-3 * (d == 3 ? 70
+                                                                                       : d == 5
+                                                                                           ? 7
+                                                                                           : 1));
+            }
+        kv_jobs_close(&jobs);
+        accel_close(on);
+        drop(c);
+    }
+}
+
 /* ---- models ---- */
 
 static struct tiny_llama tiny;
@@ -240,9 +316,12 @@ static float *eval_on(accel_llm *llm, size_t first, size_t n)
     return logits;
 }
 
-static const struct accel_kv_options kinds[] = {
-    { .bits = 8 }, { .bits = 4 }, { .bits = 3, .value_bits = 2 }, { .bits = 2 }
-};
+static const struct accel_kv_options kinds[] = { { .bits = 8 },
+                                                 { .bits = 4 },
+                                                 { .bits = 3, .value_bits = 2 },
+                                                 { .bits = 2 },
+                                                 { .bits = 8, .jobs = 1 },
+                                                 { .bits = 4, .value_bits = 2, .jobs = 1 } };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
 static void logits_have_the_same_bits_for_every_batch_size(void **state)
@@ -286,6 +365,7 @@ static void more_bits_are_nearer_to_a_float_cache(void **state)
     for (size_t k = 0; k < KINDS; k++)
         by[k] = distance(kinds[k]);
     assert_true(by[0] > 0 && by[0] < by[1] / 2 && by[1] < by[2] / 2 && by[2] < by[3] && by[3] < 1);
+    assert_true(by[4] > 0 && by[4] < by[1] / 2 && by[4] < by[5] / 2 && by[5] < by[3]);
 }
 
 static void a_rewind_to_floats_or_to_a_block_is_exact(void **state)
@@ -357,6 +437,11 @@ static void what_is_said_of_a_cache_is_checked(void **state)
     accel_llm *llm = NULL;
     assert_int_equal(accel_llm_open(model, dev, &o, &llm, &err), ACCEL_E_ARG);
     assert_null(llm);
+    o.kv = (struct accel_kv_options){ .jobs = 1 };
+    assert_int_equal(accel_llm_open(model, dev, &o, &llm, &err), ACCEL_E_ARG);
+    assert_non_null(strstr(err.text, "cache of codes only"));
+    o.kv.jobs = 0;
+    o.kv.bits = 5;
     assert_true(accel_kv_token_bytes(model, &o.kv) == 0 && accel_kv_token_bytes(NULL, &o.kv) == 0 &&
                 accel_kv_token_bytes(model, NULL) == 0);
     /* 64 codes of 2 layers, 2 * 16 channels, and a scale for the values of both heads */
@@ -388,6 +473,7 @@ int main(void)
         cmocka_unit_test(values_on_the_grid_are_exact),
         cmocka_unit_test(extreme_values_stay_finite),
         cmocka_unit_test(a_token_takes_the_bytes_that_are_said),
+        cmocka_unit_test(jobs_give_what_their_codes_stand_for),
         cmocka_unit_test(logits_have_the_same_bits_for_every_batch_size),
         cmocka_unit_test(more_bits_are_nearer_to_a_float_cache),
         cmocka_unit_test(a_rewind_to_floats_or_to_a_block_is_exact),

@@ -22,6 +22,7 @@ static int may_allocate(void)
 #include "model.c"
 #include "llama_load.c"
 #include "kv.c"
+#include "kv_jobs.c"
 #include "perplexity.c"
 // NOLINTEND(bugprone-suspicious-include)
 #undef malloc
@@ -71,9 +72,10 @@ static void fail_at_every_allocation(const struct accel_llm_options *o)
 static void a_model_without_memory_fails_in_order_at_every_allocation(void **state)
 {
     (void)state;
-    struct accel_llm_options codes = { .kv.bits = 4 };
+    struct accel_llm_options codes = { .kv.bits = 4 }, jobs = { .kv = { .bits = 4, .jobs = 1 } };
     fail_at_every_allocation(NULL);
     fail_at_every_allocation(&codes);
+    fail_at_every_allocation(&jobs);
 }
 
 static void a_context_whose_cache_has_no_room_is_refused(void **state)
