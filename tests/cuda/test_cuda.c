@@ -505,6 +505,47 @@ static void long_context(struct bench *b)
     }
 }
 
+/* Symmetric codes of one width in all layers, as one kernel takes them: steps that do not fill the last chunk, rows that
+ * do not fill the last tile, more positions than a block of 512 threads. */
+static void fused_layers(struct bench *b)
+{
+    static const struct {
+        uint32_t bits, group, heads, kv_heads, head_dim, embd, ff, context;
+    } list[] = { { 4, 128, 4, 2, 128, 256, 512, 600 }, { 4, 0, 2, 2, 64, 4360, 272, 40 },
+                 { 2, 128, 8, 1, 16, 128, 4352, 40 },  { 2, 0, 3, 3, 256, 384, 1008, 530 },
+                 { 3, 128, 40, 40, 32, 640, 208, 70 }, { 3, 0, 1, 1, 32, 132, 16, 600 } };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct tiny_llama t;
+        struct accel_error err = { 0, "" };
+        accel_model *model = NULL;
+        char what[64], name[160];
+        tiny_default(&t);
+        t.layers = 3;
+        t.heads = list[i].heads;
+        t.kv_heads = list[i].kv_heads;
+        t.head_dim = list[i].head_dim;
+        t.rope_dim = i % 2 ? 16 : 0;
+        t.embd = list[i].embd;
+        t.ff = list[i].ff;
+        t.context = list[i].context;
+        t.rope_freqs = false;
+        tiny_build(&t);
+        const struct accel_llm_options options = { .format = ACCEL_INT(list[i].bits),
+                                                   .group = list[i].group,
+                                                   .batch = 64 };
+        snprintf(what, sizeof what, "int%u, groups of %u", list[i].bits, list[i].group);
+        if (accel_model_open_memory(t.w.data, t.w.size, "tiny", &model, &err))
+            snprintf(b->why, sizeof b->why, "%s", err.text);
+        else
+            one_model(b, model, what, &options);
+        accel_model_free(model);
+        tiny_free(&t);
+        snprintf(name, sizeof name,
+                 "all layers in one kernel have the same logits as on cpu:, in %s", what);
+        report(b, name);
+    }
+}
+
 /* ---- two cards ---- */
 
 static void two_cards(struct bench *b)
@@ -619,6 +660,7 @@ int main(int argc, char **argv)
         demo_models(&b);
         odd_models(&b);
         long_context(&b);
+        fused_layers(&b);
     }
     if (b.only && !strcmp(b.only, "short"))
         short_models(&b);

@@ -18,7 +18,7 @@ CUDA_FLAGS  := -std=c++17 -O3 -Idriver/include -Idriver/src -Xcompiler -fPIC,-Wa
                $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
                -gencode arch=compute_$(lastword $(CUDA_ARCHS)),code=compute_$(lastword $(CUDA_ARCHS))
 CUDA_WIDTHS := 1 2 3 4 5 6 7 8 9 10
-CUDA_OBJS   := $(CUDA_WIDTHS:%=$(B)/cuda/bytes_%.o) $(CUDA_WIDTHS:%=$(B)/cuda/tiles_%.o) $(B)/cuda/planes.o $(B)/cuda/kernels.o $(B)/cuda/floats.o $(B)/cuda/token.o
+CUDA_OBJS   := $(CUDA_WIDTHS:%=$(B)/cuda/bytes_%.o) $(CUDA_WIDTHS:%=$(B)/cuda/tiles_%.o) $(B)/cuda/planes.o $(B)/cuda/kernels.o $(B)/cuda/floats.o $(B)/cuda/token.o $(B)/cuda/layers.o
 CUDA_LIBS   := -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt -lstdc++
 CUDA_CFLAGS := -DACCEL_WITH_CUDA -isystem $(CUDA_HOME)/include
 CUDA_H      := $(wildcard $(CUDA_SRC)/*.h $(CUDA_SRC)/*.cuh) driver/src/internal.h driver/include/accel.h
@@ -39,8 +39,8 @@ $(B)/cuda/%.o: $(CUDA_SRC)/%.cu $(CUDA_H) $(CUDA_SRC)/cuda.mk
 	$(Q)$(NVCC) $(CUDA_FLAGS) -c -o $@ $<
 
 # floats as on the host, where products and sums round by themselves
-$(B)/cuda/floats.o $(B)/cuda/token.o: CUDA_FLAGS += -fmad=false
-$(B)/cuda/floats.o $(B)/cuda/token.o: driver/src/fmath.h
+$(B)/cuda/floats.o $(B)/cuda/token.o $(B)/cuda/layers.o: CUDA_FLAGS += -fmad=false
+$(B)/cuda/floats.o $(B)/cuda/token.o $(B)/cuda/layers.o: driver/src/fmath.h
 
 CUDA_C_SRC := tests/cuda/test_cuda.c
 $(B)/cuda/test_cuda: $(B)/release/tests/cuda/test_cuda.o $(B)/release/tests/unit/random_matrix.o \

@@ -5,6 +5,7 @@
  * is copied to the same place each time. Several tokens (a prompt) are started kernel by kernel. */
 #include "floats.h"
 #include "host.h"
+#include "layers.h"
 
 #include "../../fmath.h"
 #include "../../llama.h"
@@ -56,6 +57,7 @@ struct cuda_model {
     } acts[LINEAR_PARTS];
     float *gathered;             /* of one product: a share after the other */
     uint8_t *host_in, *host_out; /* page-locked; as pos and x, bad and logits */
+    struct cuda_layers fused;    /* count 0: a token's layers are many kernels */
     cudaGraphExec_t token;
     uint64_t products; /* of a token */
 };
@@ -122,6 +124,70 @@ static void put_linear(const struct cuda_model *m, struct arena *a, const struct
     }
 }
 
+static size_t met_bytes(const struct cuda_layers *a)
+{
+    return (1 + (size_t)a->heads + 2 * (size_t)a->count) * sizeof *a->met;
+}
+
+/* What a single kernel for all layers needs, if there is one for this model. */
+static void fuse_layers(struct cuda_model *m, struct arena *a)
+{
+    const struct accel_llm *llm = m->llm;
+    const struct accel_model_info *h = &llm->model->info;
+    const size_t context = llm->info.context;
+    struct cuda_layers all = { .embd = h->embd,
+                               .ff = h->ff,
+                               .heads = h->heads,
+                               .kv_heads = h->kv_heads,
+                               .head_dim = h->head_dim,
+                               .rope_dim = h->rope_dim,
+                               .context = llm->info.context,
+                               .eps = h->rms_eps,
+                               .scale = fm_rsqrt((float)h->head_dim),
+                               .pos = m->pos,
+                               .rope = m->rope,
+                               .keys = m->keys,
+                               .values = m->values,
+                               .x = m->x[0],
+                               .out = m->out,
+                               .bad = m->bad };
+    struct cuda_layer *list = calloc(h->layers, sizeof *list);
+    bool fit = list && !m->nccl;
+    for (uint32_t i = 0; i < h->layers && fit; i++) {
+        const struct llama_layer *l = &llm->layers[i];
+        const struct layer_scales *s = &m->layers[i];
+        const struct linear *of[CUDA_MATRICES] = { &l->qkv, &l->attn_output, &l->gate_up,
+                                                   &l->down };
+        const float *scale[] = { s->qkv[0], s->attn_output[0], s->gate_up[0], s->down[0] };
+        for (int k = 0; k < CUDA_MATRICES && fit; k++) {
+            const struct cuda_matrix *w = matrix(m, of[k], 0);
+            if (i == 0)
+                all.at[k] = w->at;
+            fit = of[k]->parts == 1 && !w->first && memcmp(&w->at, &all.at[k], sizeof w->at) == 0;
+            list[i].codes[k] = w->codes;
+            list[i].headers[k] = w->headers;
+            list[i].row_scale[k] = scale[k];
+        }
+        list[i].attn_norm = s->attn_norm;
+        list[i].ffn_norm = s->ffn_norm;
+    }
+    m->fused.count = 0;
+    if (fit && cuda_layers_fit(&all, &m->how)) {
+        struct cuda_layer *to = take(a, h->layers * sizeof *to);
+        if (to && a->error == cudaSuccess)
+            a->error = cudaMemcpy(to, list, h->layers * sizeof *to, cudaMemcpyHostToDevice);
+        all.layer = to;
+        all.count = h->layers;
+        for (int k = 0; k < CUDA_DOWN; k++)
+            all.y[k] = take(a, llm->y_stride * sizeof(float));
+        all.y[CUDA_DOWN] = m->y;
+        all.scores = take(a, h->heads * context * sizeof(float));
+        all.met = take(a, met_bytes(&all));
+        m->fused = all;
+    }
+    free(list);
+}
+
 static void lay_out(struct cuda_model *m, struct arena *a)
 {
     const struct accel_llm *llm = m->llm;
@@ -162,6 +228,7 @@ static void lay_out(struct cuda_model *m, struct arena *a)
         m->acts[p].planes = take(a, room.planes[p]);
         m->acts[p].sums = take(a, room.sums[p]);
     }
+    fuse_layers(m, a);
 }
 
 static cudaError_t make_memory(struct cuda_model *m)
@@ -342,6 +409,19 @@ static int run_layer(struct cuda_model *m, uint32_t layer, uint32_t n)
     return e ? e : products(m, &l->down, s->down, acts, n, m->y);
 }
 
+static int run_layers(struct cuda_model *m, uint32_t n)
+{
+    const uint32_t layers = m->llm->model->info.layers;
+    int e = 0;
+    if (n == 1 && m->fused.count) {
+        e = (int)cudaMemsetAsync(m->fused.met, 0, met_bytes(&m->fused), m->d->stream);
+        return e ? e : cuda_run_layers(&m->fused, &m->how, m->d->stream);
+    }
+    for (uint32_t layer = 0; layer < layers && !e; layer++)
+        e = run_layer(m, layer, n);
+    return e;
+}
+
 /* Everything from the host's input to the host's output. */
 static cudaError_t enqueue(struct cuda_model *m, uint32_t n, uint32_t want)
 {
@@ -349,8 +429,8 @@ static cudaError_t enqueue(struct cuda_model *m, uint32_t n, uint32_t want)
     const struct accel_model_info *h = &llm->model->info;
     int e = (int)cudaMemcpyAsync(m->pos, m->host_in, HEADER + (size_t)n * h->embd * sizeof(float),
                                  cudaMemcpyHostToDevice, m->d->stream);
-    for (uint32_t layer = 0; layer < h->layers && !e; layer++)
-        e = run_layer(m, layer, n);
+    if (!e)
+        e = run_layers(m, n);
     if (!e && want)
         e = norm_and_products(m, &llm->head, m->head, m->output_norm, m->y, 0, n - want, want,
                               m->logits);
