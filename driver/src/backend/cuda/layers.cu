@@ -77,7 +77,7 @@ __device__ inline void arrive(uint64_t *barrier)
 {
     asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(shared_at(barrier)) : "memory");
 }
-__device__ inline void wait_parity(uint64_t *barrier, uint32_t parity)
+__device__ inline void wait_parity(uint32_t barrier, uint32_t parity)
 {
     asm volatile("{\n"
                  ".reg .pred p;\n"
@@ -86,17 +86,22 @@ __device__ inline void wait_parity(uint64_t *barrier, uint32_t parity)
                  "@p bra done;\n"
                  "bra again;\n"
                  "done:\n"
-                 "}" ::"r"(shared_at(barrier)),
+                 "}" ::"r"(barrier),
                  "r"(parity)
                  : "memory");
 }
-__device__ inline void copy(void *to, const void *from, uint32_t bytes, uint64_t *barrier)
+/* `bytes` into shared memory; `barrier` counts them. */
+__device__ inline void copy(uint32_t to, const void *from, uint32_t bytes, uint32_t barrier)
 {
     asm volatile(
         "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::
-            "r"(shared_at(to)),
-        "l"(from), "r"(bytes), "r"(shared_at(barrier))
+            "r"(to),
+        "l"(from), "r"(bytes), "r"(barrier)
         : "memory");
+}
+__device__ inline void ahead(const void *at)
+{
+    asm volatile("prefetch.global.L2 [%0];" ::"l"(at));
 }
 __device__ inline uint32_t seen(const uint32_t *p)
 {
@@ -168,7 +173,7 @@ struct Block {
 /* The chunk at b.slot is there. */
 __device__ inline void wait_for_chunk(const Block &b)
 {
-    wait_parity(b.full + b.slot, b.parity);
+    wait_parity(shared_at(b.full + b.slot), b.parity);
 }
 /* This warp needs it no longer: on to the next one. */
 __device__ inline void next_chunk(Block &b)
@@ -308,61 +313,62 @@ __device__ inline uint32_t tile_of(const cuda_layers &a, int which, uint32_t k)
     return pair < pairs ? pair + k % 2 * pairs : 2 * pairs;
 }
 
+/* By one thread: every instruction here is one that weights wait for. */
 template <int W, int DR> __device__ void copy_weights(const cuda_layers &a, const Block &b)
 {
-    uint32_t slot = 0, parity = 0;
-    bool any = false;
-    uint64_t *last = b.full;
-    uint32_t last_parity = 0;
-    /* What a slot has room for, and what comes behind it. One chunk is under way at a time: of more, loads of the others would
-     * only wait behind them. */
-    auto put = [&](const void *from, uint32_t bytes, const void *more, uint32_t more_bytes) {
-        uint8_t *to = b.ring + slot * slot_bytes(W, DR);
-        if (any)
-            wait_parity(last, last_parity);
-        wait_parity(b.empty + slot, parity ^ 1);
-        last = b.full + slot;
-        last_parity = parity;
-        any = true;
-        asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(shared_at(last)),
+    constexpr uint32_t kStep = W * 512, kHeader = DR ? 64 : 0, kFloats = slot_bytes(W, DR) / 4;
+    const uint32_t ring = shared_at(b.ring), full = shared_at(b.full), empty = shared_at(b.empty);
+    uint32_t slot = 0, to = ring, parity = 1;
+    auto put = [&](const uint8_t *from, uint32_t bytes, const uint8_t *more, uint32_t more_bytes) {
+        const uint32_t filled = full + slot * 8;
+        wait_parity(empty + slot * 8, parity);
+        asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(filled),
                      "r"(bytes + more_bytes)
                      : "memory");
-        copy(to, from, bytes, last);
+        copy(to, from, bytes, filled);
         if (more_bytes)
-            copy(to + kWarps * W * 512, more, more_bytes, last);
+            copy(to + kWarps * kStep, more, more_bytes, filled);
+        to += slot_bytes(W, DR);
         if (++slot == b.slots) {
             slot = 0;
+            to = ring;
             parity ^= 1;
         }
     };
 #pragma unroll 1
-    for (uint32_t layer = 0; layer < a.count; layer++)
+    for (uint32_t layer = 0; layer < a.count; layer++) {
+        const cuda_layer &l = b.layer[layer];
 #pragma unroll 1
         for (int m = 0; m < CUDA_MATRICES; m++) {
-            const float *weight = m == CUDA_QKV       ? b.layer[layer].attn_norm
-                                  : m == CUDA_GATE_UP ? b.layer[layer].ffn_norm
+            const float *weight = m == CUDA_QKV       ? l.attn_norm
+                                  : m == CUDA_GATE_UP ? l.ffn_norm
                                                       : nullptr;
-            constexpr uint32_t kFloats = slot_bytes(W, DR) / 4;
 #pragma unroll 1
             for (uint32_t first = 0; weight && first < a.embd; first += kFloats)
-                put(weight + first, min(kFloats, a.embd - first) * 4, nullptr, 0);
-            const uint8_t *codes = b.layer[layer].codes[m], *headers = b.layer[layer].headers[m];
-            const uint32_t steps = a.at[m].steps;
+                put(reinterpret_cast<const uint8_t *>(weight + first),
+                    min(kFloats, a.embd - first) * 4, nullptr, 0);
+            const uint8_t *codes = l.codes[m], *headers = l.headers[m];
+            const float *scales = l.row_scale[m];
+            const uint32_t steps = a.at[m].steps, tiles = a.at[m].tiles;
 #pragma unroll 1
-            for (uint32_t k = 0, tile; (tile = tile_of(a, m, k)) < a.at[m].tiles; k++) {
+            for (uint32_t k = 0, tile; (tile = tile_of(a, m, k)) < tiles; k++) {
+                const uint8_t *from = codes + (size_t)(tile * steps) * kStep;
+                const uint8_t *header = headers + (size_t)(tile * (DR ? steps * kHeader : 32));
                 /* what its rows are scaled by, where it is near when they are done */
-                asm volatile("prefetch.global.L2 [%0];" ::"l"(b.layer[layer].row_scale[m] +
-                                                              tile * CUDA_TILE_ROWS));
+                ahead(scales + tile * CUDA_TILE_ROWS);
                 if (DR == 0)
-                    asm volatile("prefetch.global.L2 [%0];" ::"l"(headers + (size_t)tile * 32));
+                    ahead(header);
 #pragma unroll 1
-                for (uint32_t first = 0; first < steps; first += kWarps) {
-                    const uint32_t n = min(kWarps, steps - first);
-                    const size_t at = (size_t)tile * steps + first;
-                    put(codes + at * (W * 512), n * W * 512, headers + at * 64, DR ? n * 64 : 0);
+                for (uint32_t left = steps; left > kWarps; left -= kWarps) {
+                    put(from, kWarps * kStep, header, kWarps * kHeader);
+                    from += kWarps * kStep;
+                    header += kWarps * kHeader;
                 }
+                const uint32_t n = steps - (steps - 1) / kWarps * kWarps;
+                put(from, n * kStep, header, n * kHeader);
             }
         }
+    }
 }
 
 template <int W, int DR>
@@ -550,11 +556,10 @@ __device__ inline void ask_for_past(const cuda_layers &a, uint32_t layer, uint32
     const uint32_t lines = (pos + 31) / 32;
 #pragma unroll 1
     for (uint32_t i = first; i < hd * lines; i += apart)
-        asm volatile("prefetch.global.L2 [%0];" ::"l"(keys + (size_t)(i / lines) * a.context +
-                                                      i % lines * 32));
+        ahead(keys + (size_t)(i / lines) * a.context + i % lines * 32);
 #pragma unroll 1
     for (uint32_t i = first; i * 32 < pos * hd; i += apart)
-        asm volatile("prefetch.global.L2 [%0];" ::"l"(values + (size_t)i * 32));
+        ahead(values + (size_t)i * 32);
 }
 
 __device__ inline uint32_t attend(const cuda_layers &a, Block &b, uint32_t layer, uint32_t pos)
