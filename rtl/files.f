@@ -13,6 +13,7 @@ rtl/core/accel_core.v
 rtl/pe/tile_drain.v
 rtl/pe/tile_mac.v
 rtl/pe/tile_bitserial.v
+rtl/pe/beat_delay.v
 rtl/pe/sign_tree.v
 rtl/pe/tile_lut.v
 rtl/pe/tile_tlut.v

@@ -8,6 +8,7 @@
 // How many are odd is added up once for all rows and joins the sums in the drain.
 // In hardware sign_tree.v adds them up: it takes every other lookup without a sign, a bare multiplexer, which a carry cell
 // does beside its addition.
+// A row's sum is registered before it is accumulated; not if Small.
 // The sum P over n planes of +-1 is 2 u-sum - (2^n - 1) S; the drain turns it into D.
 // Ports and beat order: docs/core.md. Cycles per step: the code's width.
 // SPDX-License-Identifier: Apache-2.0
@@ -43,6 +44,7 @@ module tile_lut #(
     wire unused_ok = &{1'b0, table_i, word_i, sel_i};
     localparam Cells   = Lanes / TableK;
     localparam Entries = 1 << (TableK - 1);
+    localparam Stages  = Small != 0 ? 0 : 1;    // of registers between a beat's tables and the sums
     generate
         if (TableK < 2 || TableK > 4) tile_lut_table_k_must_be_2_to_4 bad_parameter();
         if (Cells * TableK != Lanes || (1 << $clog2(Cells)) != Cells) tile_lut_cells_must_be_a_power_of_two bad_parameter();
@@ -63,7 +65,7 @@ module tile_lut #(
 `define HALF(a) ({a[31], a[31:1]})
 
     // ---- stage 1: the tables. Entry e of a cell: x0 +- x1 (+- x2 (+- x3)), minus where e has the bit.
-    wire                          en;       // both stages move
+    wire                          en;       // all stages move
     reg                           v1, first1, plane1, last1;
     reg signed [16:0]             sum1;
     reg [Cells*Entries*32-1:0]    table1;
@@ -142,21 +144,18 @@ module tile_lut #(
     endgenerate
 `endif
 
-    // ---- stage 2: look up, add up by a tree, accumulate; only 23 bits of each row's word are ever used.
-    reg                    v2;              // p is complete
-    reg signed [16:0]      sum2;
-    reg [Rows*32-1:0]      p, p_next;       // sums of H
-    reg [16:0]             odd_sum;         // P = 2 p + odd_sum in every row
-    wire [31:0]            keep = {32{!first1 && !plane1}};         // masks: a simulator need not branch
-    wire [31:0]            dbl  = {32{!first1 && plane1}};
-    /*verilator tracing_off*/               // traced scalars would have to be kept in memory
-    reg [31:0]             t0, v;
-    integer                r;
+    // ---- stage 2: look up, add up by a tree
+    wire                   v2, first2, plane2, last2;
+    wire signed [16:0]     sum2;
+    wire [15:0]            odds2;
+    wire [Rows*32-1:0]     beat2;           // the rows' sums of H
+    beat_delay #(.Width(36), .Stages(Stages)) stage2 (
+        .clk_i(clk_i), .rst_i(rst_i), .en_i(en), .valid_i(v1), .data_i({first1, plane1, last1, sum1, odds1}),
+        .valid_o(v2), .data_o({first2, plane2, last2, sum2, odds2}));
 `ifdef YOSYS
-    /*verilator tracing_on*/
     localparam Bits = TableK == 2 ? 8 : 9;  // of H
-    wire [Rows*32-1:0]     beat;            // the rows' sums of H,
-    wire [Rows-1:0]        one;             // and the ones that they still miss
+    localparam Held = Stages == 0 ? 0 : Cells < 4 ? 1 : 2;
+    wire [Rows-1:0]        one2;            // the ones that the sums still miss
     generate
         for (gr = 0; gr < Rows; gr = gr + 1) begin : g_row
             wire [Cells*Bits-1:0] h;
@@ -166,8 +165,8 @@ module tile_lut #(
                 assign h[gk*Bits+:Bits] = table1[(gk*Entries+{{32-TableK+1{1'b0}}, w[TableK-2:0]})*32+:Bits];
                 assign neg[gk]          = w[TableK-1];
             end
-            sign_tree #(.Leaves(Cells), .Bits(Bits)) tree (
-                .leaf_i(h), .neg_i(neg), .odd_i(odd1), .sum_o(beat[gr*32+:32]), .one_o(one[gr]));
+            sign_tree #(.Leaves(Cells), .Bits(Bits), .Held(Held)) tree (
+                .clk_i(clk_i), .en_i(en && v1), .leaf_i(h), .neg_i(neg), .odd_i(odd1), .sum_o(beat2[gr*32+:32]), .one_o(one2[gr]));
         end
     endgenerate
 `else
@@ -175,25 +174,22 @@ module tile_lut #(
     // a row are counted at once.
     localparam Most = TableK == 3 ? 24 : 32;
     localparam Word = Lanes < Most ? Lanes : Most;
+    reg [Rows*32-1:0]      beat;
+    wire                   unused_v;
+    /*verilator tracing_off*/               // traced scalars would have to be kept in memory
     reg [31:0]             m;               // as many of these bits, to be counted
-    reg [31:0]             t1, t2, t3, t4, t5, t6;
-    integer                k, at, b;
+    reg [31:0]             t0, t1, t2, t3, t4, t5, t6, v;
+    integer                r, k, at, b;
     /*verilator tracing_on*/
-`endif
+    beat_delay #(.Width(Rows * 32), .Stages(Stages)) sums (
+        .clk_i(clk_i), .rst_i(rst_i), .en_i(en), .valid_i(v1), .data_i(beat), .valid_o(unused_v), .data_o(beat2));
     always @* begin
-        p_next  = p;
-        {t0, v} = 64'd0;
-`ifndef YOSYS
-        {t1, t2, t3, t4, t5, t6, m} = 224'd0;
+        beat = {Rows*32{1'b0}};
+        {t0, t1, t2, t3, t4, t5, t6, m, v} = 288'd0;
         at = 0;
-`endif
         if (v1)
             for (r = 0; r < Rows; r = r + 1) begin
-                t0 = ({{9{p[r*32+22]}}, p[r*32+:23]} & keep) | ({{9{p[r*32+21]}}, p[r*32+:22], 1'b0} & dbl);
-                v  = t0;
-`ifdef YOSYS
-                p_next[r*32+:32] = ({v, 1'b1} + {beat[r*32+:32], one[r]}) >> 1;
-`else
+                v = 32'd0;
                 for (b = 0; b < Lanes; b = b + Word) begin
                     m[Word-1:0] = w1[r*Lanes+b+:Word] & even1[b+:Word];
                     m = m - ((m >> 1) & 32'h55555555);
@@ -202,7 +198,7 @@ module tile_lut #(
                     v = v + ((m * 32'h01010101) >> 24);
                     m = 32'd0;
                 end
-                p_next[r*32+:32] = v;
+                beat[r*32+:32] = v;
                 for (k = 0; k < Cells; k = k + 1) begin
                     at = r * Lanes + k * TableK;
                     if (TableK == 2)
@@ -228,22 +224,47 @@ module tile_lut #(
                     else if (k % 64  == 31) t5 = v;
                     else if (k % 128 == 63) t6 = v;
                 end
-                p_next[r*32+:32] = p_next[r*32+:32] + v;
+                beat[r*32+:32] = beat[r*32+:32] + v;
+            end
+    end
+`endif
+
+    // ---- stage 3: accumulate; only 23 bits of each row's word are ever used
+    reg                    v3;              // p is complete
+    reg signed [16:0]      sum3;
+    reg [Rows*32-1:0]      p, p_next;       // sums of H
+    reg [16:0]             odd_sum;         // P = 2 p + odd_sum in every row
+    wire [31:0]            keep = {32{!first2 && !plane2}};         // masks: a simulator need not branch
+    wire [31:0]            dbl  = {32{!first2 && plane2}};
+    /*verilator tracing_off*/
+    reg [31:0]             kept;
+    integer                n;
+    /*verilator tracing_on*/
+    always @* begin
+        p_next = p;
+        kept   = 32'd0;
+        if (v2)
+            for (n = 0; n < Rows; n = n + 1) begin
+                kept = ({{9{p[n*32+22]}}, p[n*32+:23]} & keep) | ({{9{p[n*32+21]}}, p[n*32+:22], 1'b0} & dbl);
+`ifdef YOSYS
+                p_next[n*32+:32] = ({kept, 1'b1} + {beat2[n*32+:32], one2[n]}) >> 1;
+`else
+                p_next[n*32+:32] = kept + beat2[n*32+:32];
 `endif
             end
     end
     always @(posedge clk_i)
-        if (rst_i) v2 <= 1'b0;
-        else if (en) v2 <= v1 && last1;
+        if (rst_i) v3 <= 1'b0;
+        else if (en) v3 <= v2 && last2;
     always @(posedge clk_i)
-        if (en && v1) begin
+        if (en && v2) begin
             p       <= p_next;
-            sum2    <= sum1;
-            odd_sum <= {1'b0, odds1} + (first1 ? 17'd0 : plane1 ? {odd_sum[15:0], 1'b0} : odd_sum);
+            sum3    <= sum2;
+            odd_sum <= {1'b0, odds2} + (first2 ? 17'd0 : plane2 ? {odd_sum[15:0], 1'b0} : odd_sum);
         end
 
     // ---- drain: D = (P - S) / 2 (signed), (P + (2^n - 1) S) / 2 (unsigned), P (bipolar), with P = 2 p + odd_sum
-    wire signed [24:0] s   = {{8{sum2[16]}}, sum2};
+    wire signed [24:0] s   = {{8{sum3[16]}}, sum3};
     wire signed [24:0] odd = {8'd0, odd_sum};
     reg  signed [24:0] corr;
     always @*
@@ -253,7 +274,7 @@ module tile_lut #(
             default:  corr = odd;
         endcase
     wire               drain_ready;
-    assign en      = !v2 || drain_ready;
+    assign en      = !v3 || drain_ready;
     assign ready_o = en;
 
     reg [Rows*24-1:0] p24;
@@ -261,8 +282,8 @@ module tile_lut #(
     always @*
         for (q = 0; q < Rows; q = q + 1) p24[q*24+:24] = {p[q*32+22], p[q*32+:23]};
     tile_drain #(.Rows(Rows), .ScaleUnits(ScaleUnits), .Hold(Small)) drain (
-        .clk_i(clk_i), .rst_i(rst_i), .valid_i(v2), .ready_o(drain_ready), .p_i(p24),
-        .dbl_i(coding_i != Signed && coding_i != Unsigned), .corr_i(corr), .sum_i(sum2),
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(v3), .ready_o(drain_ready), .p_i(p24),
+        .dbl_i(coding_i != Signed && coding_i != Unsigned), .corr_i(corr), .sum_i(sum3),
         .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
 endmodule
 `undef ENTRY

@@ -44,7 +44,7 @@ module tile_tlut #(
     endgenerate
 
     // ---- stage 1: the tables; and what each code selects
-    wire                  en;               // both stages move
+    wire                  en;               // all stages move
     reg                   v1, first1, last1;
     reg signed [16:0]     sum1;
     reg [Cells*32-1:0]    a0, a1, a2, add, diff;        // a1 + a2, a1 - a2
@@ -84,18 +84,17 @@ module tile_tlut #(
             end
         end
 
-    // ---- stage 2: look up, add up by a tree, accumulate; only 24 bits of each row's word are ever used.
-    reg                   v2;               // p is complete
-    reg signed [16:0]     sum2;
-    reg [Rows*32-1:0]     p, p_next;
-    wire [31:0]           keep = {32{!first1}};
+    // ---- stage 2: look up, add up by a tree
+    wire                  v2, first2, last2;
+    wire signed [16:0]    sum2;
+    wire [Rows*32-1:0]    beat2;            // the rows' sums
+    beat_delay #(.Width(19)) stage2 (
+        .clk_i(clk_i), .rst_i(rst_i), .en_i(en), .valid_i(v1), .data_i({first1, last1, sum1}), .valid_o(v2), .data_o({first2, last2, sum2}));
 `ifdef YOSYS
     // neg1 has at a cell whether an operand is negated, as sign_tree.v asks
     wire [All-1:0]        neg_next;
-    wire [Rows*32-1:0]    beat;             // the rows' sums,
-    wire [Rows-1:0]       one;              // and the ones that they still miss
+    wire [Rows-1:0]       one2;             // the ones that the sums still miss
     genvar                gr, gk;
-    integer               r;
     generate
         for (gr = 0; gr < Rows; gr = gr + 1) begin : g_row
             wire [Cells*10-1:0] value;
@@ -110,26 +109,24 @@ module tile_tlut #(
                 assign neg_next[At] = neg[At] ^ (gk < Cells - 1 && neg[gr*Cells+Other]);
                 assign value[gk*10+:10] = sum[10:1];
             end
-            sign_tree #(.Leaves(Cells), .Bits(10)) tree (
-                .leaf_i(value), .neg_i(neg1[gr*Cells+:Cells]), .odd_i({2*Cells-1{1'b0}}),
-                .sum_o(beat[gr*32+:32]), .one_o(one[gr]));
+            sign_tree #(.Leaves(Cells), .Bits(10), .Held(Cells < 4 ? 1 : Cells / 4)) tree (
+                .clk_i(clk_i), .en_i(en && v1), .leaf_i(value), .neg_i(neg1[gr*Cells+:Cells]), .odd_i({2*Cells-1{1'b0}}),
+                .sum_o(beat2[gr*32+:32]), .one_o(one2[gr]));
         end
     endgenerate
-    always @* begin
-        p_next = p;
-        if (v1)
-            for (r = 0; r < Rows; r = r + 1)
-                p_next[r*32+:32] = ({{{8{p[r*32+23]}}, p[r*32+:24]} & keep, 1'b1} + {beat[r*32+:32], one[r]}) >> 1;
-    end
 `else
     // The tree is walked leaf by leaf, level l keeping its left operand in t[l]: scalars simulate fastest.
     wire [All-1:0]        neg_next = neg;
+    reg [Rows*32-1:0]     beat;
+    wire                  unused_v;
+    beat_delay #(.Width(Rows * 32)) sums (
+        .clk_i(clk_i), .rst_i(rst_i), .en_i(en), .valid_i(v1), .data_i(beat), .valid_o(unused_v), .data_o(beat2));
     /*verilator tracing_off*/               // traced scalars would have to be kept in memory
     reg [31:0]            t0, t1, t2, t3, t4, t5, u, v;
     integer               r, k;
     /*verilator tracing_on*/
     always @* begin
-        p_next = p;
+        beat = {Rows*32{1'b0}};
         {t0, t1, t2, t3, t4, t5, u, v} = 256'd0;
         if (v1)
             for (r = 0; r < Rows; r = r + 1) begin
@@ -153,21 +150,38 @@ module tile_tlut #(
                     else if (k % 32 == 15) t4 = v;
                     else if (k % 64 == 31) t5 = v;
                 end
-                p_next[r*32+:32] = v + ({{8{p[r*32+23]}}, p[r*32+:24]} & keep);
+                beat[r*32+:32] = v;
             end
     end
 `endif
+
+    // ---- stage 3: accumulate; only 24 bits of each row's word are ever used
+    reg                   v3;               // p is complete
+    reg signed [16:0]     sum3;
+    reg [Rows*32-1:0]     p, p_next;
+    wire [31:0]           keep = {32{!first2}};
+    integer               n;
+    always @* begin
+        p_next = p;
+        if (v2)
+            for (n = 0; n < Rows; n = n + 1)
+`ifdef YOSYS
+                p_next[n*32+:32] = ({{{8{p[n*32+23]}}, p[n*32+:24]} & keep, 1'b1} + {beat2[n*32+:32], one2[n]}) >> 1;
+`else
+                p_next[n*32+:32] = ({{8{p[n*32+23]}}, p[n*32+:24]} & keep) + beat2[n*32+:32];
+`endif
+    end
     always @(posedge clk_i)
-        if (rst_i) v2 <= 1'b0;
-        else if (en) v2 <= v1 && last1;
+        if (rst_i) v3 <= 1'b0;
+        else if (en) v3 <= v2 && last2;
     always @(posedge clk_i)
-        if (en && v1) begin
+        if (en && v2) begin
             p    <= p_next;
-            sum2 <= sum1;
+            sum3 <= sum2;
         end
 
     wire drain_ready;
-    assign en      = !v2 || drain_ready;
+    assign en      = !v3 || drain_ready;
     assign ready_o = en;
 
     reg [Rows*24-1:0] p24;
@@ -175,7 +189,7 @@ module tile_tlut #(
     always @*
         for (q = 0; q < Rows; q = q + 1) p24[q*24+:24] = p[q*32+:24];
     tile_drain #(.Rows(Rows), .ScaleUnits(ScaleUnits)) drain (
-        .clk_i(clk_i), .rst_i(rst_i), .valid_i(v2), .ready_o(drain_ready), .p_i(p24), .dbl_i(1'b0), .corr_i(25'sd0),
-        .sum_i(sum2), .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
+        .clk_i(clk_i), .rst_i(rst_i), .valid_i(v3), .ready_o(drain_ready), .p_i(p24), .dbl_i(1'b0), .corr_i(25'sd0),
+        .sum_i(sum3), .d_valid_o(d_valid_o), .d_ready_i(d_ready_i), .d_o(d_o), .d_sum_o(d_sum_o));
 endmodule
 `default_nettype wire

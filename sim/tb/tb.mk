@@ -10,7 +10,7 @@ TB_RTL  := rtl/files.f $(shell cat rtl/files.f)
 TB_CORE_RTL := $(filter-out rtl/link/% rtl/soc/%,$(TB_RTL))
 
 TB_BENCHES := fifo plane_gather weight_buffer walk_buffer act_buffer counters requant tile_drain sequencer header_loader group_scale \
-              outliers sign_tree link soc cpu cpu_memory board uart usb usb_phy sdram resident
+              outliers beat_delay sign_tree link soc cpu cpu_memory board uart usb usb_phy sdram resident
 TB_TOPS_fifo          := fifo_2x8:fifo:Depth=2:Width=8 fifo_8x37:fifo:Depth=8:Width=37
 TB_TOPS_plane_gather  := plane_gather:plane_gather:Width=40 plane_gather_4:plane_gather:Width=40:Planes=4 \
                          plane_gather_8x1:plane_gather:Width=40:Extra=1:Ctl=8 plane_gather_8x3:plane_gather:Width=40:Extra=3:Ctl=8 \
@@ -21,7 +21,9 @@ TB_TOPS_act_buffer    := act_buffer_16x16:act_buffer:Lanes=16:Depth=16 act_buffe
                          act_buffer_256x4:act_buffer:Lanes=256:Depth=4
 TB_TOPS_outliers      := outliers_8x16:outliers:Rows=8:Lanes=16:ScaleUnits=2:Depth=16 \
                          outliers_4x24:outliers:Rows=4:Lanes=24:ScaleUnits=4:Depth=32:DBits=30
-TB_TOPS_sign_tree     := sign_tree_1x8:sign_tree:Leaves=1:Bits=8 sign_tree_2x8:sign_tree:Leaves=2:Bits=8 sign_tree_16x9:sign_tree:Leaves=16:Bits=9
+TB_TOPS_sign_tree     := sign_tree_1x8:sign_tree:Leaves=1:Bits=8 sign_tree_2x8:sign_tree:Leaves=2:Bits=8 sign_tree_16x9:sign_tree:Leaves=16:Bits=9 \
+                         sign_tree_1x8_1:sign_tree:Leaves=1:Bits=8:Held=1 sign_tree_16x9_4:sign_tree:Leaves=16:Bits=9:Held=4
+TB_TOPS_beat_delay    := beat_delay_0x5:beat_delay:Stages=0:Width=5 beat_delay_1x40:beat_delay:Stages=1:Width=40 beat_delay_3x12:beat_delay:Stages=3:Width=12
 TB_TOPS_counters      := counters:counters:Kind=2:Rows=16:Lanes=32:ScaleUnits=4:MaxN=8:XDepth=128:WDepth=64:ODepth=512
 TB_TOPS_requant       := requant:requant
 TB_TOPS_sequencer     := sequencer_one:sequencer:Lanes=32:MaxN=4:XDepth=32:AllPlanes=0:Requant=1:Outliers=1:Sel=1 \
