@@ -120,8 +120,7 @@ static uint8_t *codes_of(const struct kv_cache *kv, uint32_t layer, size_t block
            (keys ? 0 : kv->bytes[1]);
 }
 
-static struct kv_scale *scales_of(const struct kv_cache *kv, uint32_t layer, size_t block,
-                                  bool keys)
+struct kv_scale *kv_scales(const struct kv_cache *kv, uint32_t layer, size_t block, bool keys)
 {
     return kv->scales + ((size_t)layer * kv->blocks + block) * (kv->key_scales + kv->value_scales) +
            (keys ? 0 : kv->key_scales);
@@ -134,18 +133,12 @@ void kv_codes(const struct kv_cache *kv, uint32_t layer, size_t block, bool keys
     const unsigned bits = kv_bits(kv, keys);
     for (size_t d = 0; d < dim; d++)
         for (size_t t = 0; t < KV_BLOCK; t++) {
-            size_t c =
-                head * dim +
-                d; /* of keys a channel's tokens lie together, of values a token's channels */
+            size_t c = head * dim + d;
+            /* of keys a channel's tokens lie together, of values a token's channels */
             unsigned code = code_at(from, (keys ? c * KV_BLOCK + t : t * kv->width + c) * bits,
                                     bits);
             codes[keys ? t * dim + d : d * KV_BLOCK + t] = (uint8_t)code;
         }
-}
-
-const struct kv_scale *kv_scales(const struct kv_cache *kv, uint32_t layer, size_t block, bool keys)
-{
-    return scales_of(kv, layer, block, keys);
 }
 
 static float *newest_of(const struct kv_cache *kv, uint32_t layer, bool keys)
@@ -159,7 +152,7 @@ void kv_round(struct kv_cache *kv, size_t pos)
     for (uint32_t layer = 0; layer < kv->layers; layer++)
         for (int keys = 0; keys < 2; keys++)
             round_block(kv, keys, newest_of(kv, layer, keys), codes_of(kv, layer, block, keys),
-                        scales_of(kv, layer, block, keys));
+                        kv_scales(kv, layer, block, keys));
     kv->rounded = (uint32_t)pos;
 }
 
@@ -171,7 +164,7 @@ void kv_seek(struct kv_cache *kv, uint32_t pos)
     for (uint32_t layer = 0; layer < kv->layers && pos % KV_BLOCK; layer++)
         for (int keys = 0; keys < 2; keys++)
             expand_block(kv, keys, codes_of(kv, layer, block, keys),
-                         scales_of(kv, layer, block, keys), newest_of(kv, layer, keys));
+                         kv_scales(kv, layer, block, keys), newest_of(kv, layer, keys));
     kv->rounded = block * KV_BLOCK;
 }
 
@@ -225,7 +218,7 @@ void kv_expand(const struct kv_cache *kv, uint32_t layer, size_t pos,
             const float *from = newest_of(kv, layer, k);
             if (first < kv->rounded) {
                 size_t block = first / KV_BLOCK;
-                expand_block(kv, k, codes_of(kv, layer, block, k), scales_of(kv, layer, block, k),
+                expand_block(kv, k, codes_of(kv, layer, block, k), kv_scales(kv, layer, block, k),
                              kv->block);
                 from = kv->block;
             }

@@ -59,8 +59,7 @@ void kv_expand(const struct kv_cache *kv, uint32_t layer, size_t pos,
 unsigned kv_bits(const struct kv_cache *kv, bool keys);
 void kv_codes(const struct kv_cache *kv, uint32_t layer, size_t block, bool keys, uint32_t head,
               uint32_t dim, uint8_t *codes);
-const struct kv_scale *kv_scales(const struct kv_cache *kv, uint32_t layer, size_t block,
-                                 bool keys);
+struct kv_scale *kv_scales(const struct kv_cache *kv, uint32_t layer, size_t block, bool keys);
 float kv_unit(struct kv_scale s);
 
 #endif

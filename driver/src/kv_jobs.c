@@ -104,7 +104,13 @@ static float result(const struct kv_jobs *j, size_t i, size_t m, size_t rows)
 
 /* ---- attention ---- */
 
-/* The heads that share keys and values. Column c is head c % share of token c / share. */
+/* Column c of a head's keys and values is head c % share of token c / share: its query, then its result. */
+static float *column_of(const struct kv_jobs *j, uint32_t head, size_t c, float *y, size_t stride)
+{
+    return y + c / j->share * stride + (head * j->share + c % j->share) * j->dim;
+}
+
+/* The heads that share keys and values. */
 static int attend(struct kv_jobs *j, uint32_t layer, uint32_t head, size_t n, size_t pos,
                   const float *keys, const float *values, float *y, size_t stride,
                   struct accel_error *err)
@@ -114,8 +120,7 @@ static int attend(struct kv_jobs *j, uint32_t layer, uint32_t head, size_t n, si
     for (size_t block = 0; block < first / KV_BLOCK; block++) {
         const struct kv_scale *scales = kv_scales(j->kv, layer, block, true) + head * dim;
         for (size_t c = 0; c < columns; c++)
-            set_column(j, c, y + c / j->share * stride + (head * j->share + c % j->share) * dim,
-                       scales, 1, dim);
+            set_column(j, c, column_of(j, head, c, y, stride), scales, 1, dim);
         int rc = multiply(j, place(j, layer, block, head)[KEYS], KV_BLOCK, dim, columns, err);
         if (rc)
             return rc;
@@ -125,7 +130,7 @@ static int attend(struct kv_jobs *j, uint32_t layer, uint32_t head, size_t n, si
     }
     for (size_t c = 0; c < columns; c++) {
         float *scores = j->scores + c * j->context;
-        float *out = y + c / j->share * stride + (head * j->share + c % j->share) * dim;
+        float *out = column_of(j, head, c, y, stride);
         size_t count = pos + c / j->share + 1;
         attention_scores(out, keys + first, dim, j->context, count - first, scores + first);
         for (size_t t = 0; t < count; t++)
@@ -143,7 +148,7 @@ static int attend(struct kv_jobs *j, uint32_t layer, uint32_t head, size_t n, si
         if (rc)
             return rc;
         for (size_t c = 0; c < columns; c++) {
-            float *out = y + c / j->share * stride + (head * j->share + c % j->share) * dim;
+            float *out = column_of(j, head, c, y, stride);
             for (size_t d = 0; d < dim; d++)
                 out[d] += result(j, c, d, dim);
         }
@@ -184,12 +189,7 @@ int kv_jobs_open(struct kv_jobs *j, struct kv_cache *kv, accel_dev *dev,
             return accel_fail(err, ACCEL_E_UNSUPPORTED,
                               "attention cannot be jobs of %s: %.120s; leave ':jobs' out", caps.uri,
                               why.text);
-    uint32_t lanes = caps.lanes ? caps.lanes : 1;
-    j->most = caps.max_n;
-    if (caps.max_steps) {
-        size_t fit = caps.max_steps / ((longest + lanes - 1) / lanes);
-        j->most = fit < j->most ? (uint32_t)fit : j->most;
-    }
+    j->most = llama_columns(&caps, (uint32_t)longest, 0);
     if (!j->most)
         return accel_fail(err, ACCEL_E_UNSUPPORTED,
                           "attention cannot be jobs of %s: its buffers do not hold a head of %u",

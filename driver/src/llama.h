@@ -109,5 +109,7 @@ void attention_angles(float *rope, uint32_t context, const struct accel_model_in
 int llama_load(struct accel_llm *llm, accel_format format, uint32_t group, const struct plan *plan,
                struct accel_error *err);
 void linear_free(struct linear *l);
+/* Columns of a matrix of that width and group that the device takes in one job. */
+uint32_t llama_columns(const struct accel_caps *caps, uint32_t cols, uint32_t group);
 
 #endif

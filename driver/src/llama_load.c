@@ -22,15 +22,13 @@ void linear_free(struct linear *l)
     l->parts = 0;
 }
 
-/* Columns of this matrix that fit in one job. */
-static uint32_t columns_of(const struct accel_caps *caps, const struct accel_matrix_info *mat)
+uint32_t llama_columns(const struct accel_caps *caps, uint32_t cols, uint32_t group)
 {
     uint64_t lanes = caps->lanes ? caps->lanes : 1, steps;
-    if (mat->group == 0)
-        steps = (mat->cols + lanes - 1) / lanes;
+    if (group == 0)
+        steps = (cols + lanes - 1) / lanes;
     else
-        steps = (((uint64_t)mat->cols + mat->group - 1) / mat->group) *
-                ((mat->group + lanes - 1) / lanes);
+        steps = (((uint64_t)cols + group - 1) / group) * ((group + lanes - 1) / lanes);
     uint64_t n = caps->max_n;
     if (caps->max_steps && steps && caps->max_steps / steps < n)
         n = caps->max_steps / steps;
@@ -50,7 +48,7 @@ static int add_part(struct accel_llm *llm, struct linear *l, const accel_matrix 
     accel_matrix_get_info(mat, &info);
     accel_get_caps(llm->dev, &caps);
     l->dev[i] = llm->dev;
-    l->max_n[i] = columns_of(&caps, &info);
+    l->max_n[i] = llama_columns(&caps, info.cols, info.group);
     int rc = l->max_n[i]
                  ? accel_load(llm->dev, mat, &l->w[i], &why)
                  : accel_fail(&why, ACCEL_E_UNSUPPORTED, "it has %u columns, more than %s can hold",
@@ -65,7 +63,7 @@ static int add_part(struct accel_llm *llm, struct linear *l, const accel_matrix 
         if (!rc) {
             accel_get_caps(llm->host, &caps);
             l->dev[i] = llm->host;
-            l->max_n[i] = columns_of(&caps, &info);
+            l->max_n[i] = llama_columns(&caps, info.cols, info.group);
             llm->info.host_weights += (uint64_t)info.rows * info.cols;
         }
     }
